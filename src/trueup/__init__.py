@@ -1,0 +1,41 @@
+"""TrueUp checks, runs, proves and serves open-weight models that break on your libraries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trueup.errors import (
+    AdaptError,
+    BackendError,
+    CapacityError,
+    CheckpointError,
+    ConfigError,
+    RequestError,
+    TrueUpError,
+)
+
+if TYPE_CHECKING:
+    from trueup.adapt.load import load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AdaptError",
+    "BackendError",
+    "CapacityError",
+    "CheckpointError",
+    "ConfigError",
+    "RequestError",
+    "TrueUpError",
+    "__version__",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch and transformers are imported by the first use of `load`, not by `import trueup`.
+    if name == "load":
+        from trueup.adapt.load import load
+
+        return load
+    raise AttributeError(f"module `trueup` has no attribute `{name}`")

@@ -1,0 +1,103 @@
+"""Plan: how one model will be run, decided before anything is loaded.
+
+The shape, its JSON form and its reading back (a worker gets it as a line on stdin).
+`planning.py` makes plans; `load.py` carries them out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+PlanRoute = Literal["native", "fixed", "isolated", "refused"]
+Kind = Literal["chat", "completion", "embedding", "forecast"]
+Consent = Literal["not needed", "needed", "given"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedModel:
+    """Which checkpoint is meant; `directory` is the resolved local directory."""
+
+    id: str
+    source: str
+    revision: str | None
+    digest: str
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the model will need, estimated from headers and config; bytes."""
+
+    weights_bytes: int
+    kv_bytes_per_1k_tokens: int
+    overhead_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caveat:
+    """Where the plan's result may differ from what was published, and by how much."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What is known about the plan's faithfulness."""
+
+    state: Literal["unproven", "proven", "failed"] = "unproven"
+    record: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How one model will be run; printable before anything is loaded.
+
+    `mapped` tells in words what a native route changes in names and config;
+    `findings` are the codes of what the route avoids; `context_tokens` is the longest
+    sequence that the model was made for, None where its config does not say.
+    """
+
+    model: PlannedModel
+    route: PlanRoute
+    why: tuple[str, ...]
+    family: str | None
+    implementation: str | None
+    kind: Kind
+    dtype: str
+    device: str
+    engine: str = "torch"
+    fixes: tuple[str, ...] = ()
+    mapped: tuple[str, ...] = ()
+    environment: Mapping[str, Any] | None = None
+    memory: Memory
+    caveats: tuple[Caveat, ...] = ()
+    findings: tuple[str, ...] = ()
+    consent: Consent = "not needed"
+    proof: Proof = field(default_factory=Proof)
+    context_tokens: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def as_dict(self) -> dict[str, Any]:
+        """The plan in its JSON shape."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, shape: Mapping[str, Any]) -> Plan:
+        """Read back what `as_dict` wrote, possibly by way of JSON."""
+        rest = dict(shape)
+        return cls(
+            model=PlannedModel(**rest.pop("model")),
+            memory=Memory(**rest.pop("memory")),
+            caveats=tuple(Caveat(**caveat) for caveat in rest.pop("caveats")),
+            proof=Proof(**rest.pop("proof")),
+            why=tuple(rest.pop("why")),
+            fixes=tuple(rest.pop("fixes")),
+            mapped=tuple(rest.pop("mapped")),
+            findings=tuple(rest.pop("findings")),
+            **rest,
+        )

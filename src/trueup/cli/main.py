@@ -1,0 +1,101 @@
+"""The `trueup` command: finds the verb, imports only that verb's module, turns errors into exits.
+
+Data goes to stdout, everything else to stderr. Exit status: 0 ok, 1 findings or an expected
+failure, 2 usage, 3 a bug of ours (a report is saved), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+import trueup
+from trueup.cli.crash import save_report
+from trueup.errors import TrueUpError
+
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+VERBS: dict[str, str] = {
+    "check": "say what will break in a model directory, and what to do, before it is loaded",
+    "plan": "say how a model would be run, and why, without loading it",
+    "chat": "talk to a model in the terminal",
+    "serve": "serve models behind one OpenAI-compatible endpoint",
+    "ps": "show what a running server has loaded",
+    "demo": "show the main job on a small model that comes with TrueUp",
+}
+
+
+class Verb(Protocol):
+    """What each `trueup.cli.<verb>` module offers."""
+
+    EXAMPLE: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the verb's arguments."""
+
+    def run(self, arguments: argparse.Namespace) -> int:
+        """Carry it out; returns the exit status."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit status instead of raising SystemExit."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments, verb = _parse(words)
+        return verb.run(arguments)
+    except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our stdout has gone: nothing more to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    except TrueUpError as error:
+        print_error(error)
+        return EXIT_FAILURE
+    except Exception as error:
+        print(f"error: a bug in TrueUp: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"  where: {save_report(words, error)}", file=sys.stderr)
+        print("  hint:  report it with that file", file=sys.stderr)
+        return EXIT_BUG
+
+
+def print_error(error: TrueUpError) -> None:
+    """Show an expected error on stderr: cause, where, hint."""
+    print(f"error: {error.cause}", file=sys.stderr)
+    if error.where:
+        print(f"  where: {error.where}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint:  {error.hint}", file=sys.stderr)
+
+
+def _parse(words: list[str]) -> tuple[argparse.Namespace, Verb]:
+    width = max(map(len, VERBS))
+    listing = "\n".join(f"  {name:<{width}}  {text}" for name, text in VERBS.items())
+    parser = argparse.ArgumentParser(
+        prog="trueup",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="trueup [--version] COMMAND ...",
+        description=f"Run open-weight models that break on your libraries.\n\ncommands:\n{listing}",
+        epilog="example: trueup demo        `trueup COMMAND --help` tells more",
+    )
+    parser.add_argument("--version", action="version", version=f"trueup {trueup.__version__}")
+    parser.add_argument("command", choices=VERBS, metavar="COMMAND", help=argparse.SUPPRESS)
+    chosen = parser.parse_args(words[:1])
+    module = importlib.import_module(f"trueup.cli.{chosen.command}")
+    verb_parser = argparse.ArgumentParser(
+        prog=f"trueup {chosen.command}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=VERBS[chosen.command],
+        epilog=f"example:\n{module.EXAMPLE}",
+    )
+    module.add_arguments(verb_parser)
+    return verb_parser.parse_args(words[1:]), module
+
+
+if __name__ == "__main__":
+    sys.exit(main())

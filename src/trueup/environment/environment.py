@@ -1,0 +1,55 @@
+"""What is installed in an interpreter and what the machine has, as frozen facts.
+
+Data only: `packages.py` and `hardware.py` read them, without importing torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from packaging.version import Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """An interpreter and its packages (normalised names to versions).
+
+    `library_models` maps the model types that the installed transformers implements itself to
+    their causal language model class (None where it has none); it is empty where transformers
+    is not installed or `is_assumed`: then `transformers` was given by the user and nothing is
+    known but the version.
+    """
+
+    python: str
+    python_version: str
+    packages: Mapping[str, str]
+    library_models: Mapping[str, str | None] = field(default_factory=dict)
+    is_assumed: bool = False
+
+    @property
+    def transformers(self) -> Version | None:
+        """The version of transformers, None where it is not installed."""
+        text = self.packages.get("transformers")
+        return Version(text) if text else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """What models can run on; unknown stays None."""
+
+    cpu_count: int
+    host_total_bytes: int
+    host_available_bytes: int
+    has_native_bf16: bool
+    gpus: tuple[Gpu, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """One CUDA device."""
+
+    index: int
+    name: str
+    total_bytes: int | None
+    free_bytes: int | None

@@ -1,0 +1,98 @@
+"""Every exception that TrueUp raises on purpose.
+
+TrueUpError
+├── ConfigError          the operator edits a configuration file or a flag
+├── CheckpointError      the operator mends or replaces a model directory
+├── AdaptError           the operator chooses another route, device, dtype or environment
+├── RequestError         the client edits its request
+├── CapacityError        the client waits and tries again
+└── BackendError         the gateway may try elsewhere when `retryable`
+"""
+
+from __future__ import annotations
+
+
+class TrueUpError(Exception):
+    """A failure with its cause, its place and the next step.
+
+    `cause` names the value found and the one expected, `where` is a path with a key, a
+    `file:line`, a URL or a backend's name, `hint` is one command or one edit.
+    """
+
+    def __init__(self, cause: str, *, where: str | None = None, hint: str | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.where = where
+        self.hint = hint
+
+
+class ConfigError(TrueUpError):
+    """A configuration file, an environment variable or a flag cannot be used."""
+
+
+class CheckpointError(TrueUpError):
+    """A model directory or hub id cannot be read as a checkpoint."""
+
+
+class AdaptError(TrueUpError):
+    """A checkpoint cannot be run the way that was asked for."""
+
+
+class RequestError(TrueUpError):
+    """A client's request cannot be answered as it stands; `status` is the HTTP status."""
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        param: str | None = None,
+        code: str = "invalid_value",
+        status: int = 400,
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(cause, where=where, hint=hint)
+        self.param = param
+        self.code = code
+        self.status = status
+
+
+class CapacityError(TrueUpError):
+    """Nothing is wrong but the moment: queues or memory are full.
+
+    `status` is 429 where the caller's queue is full and 503 where the model cannot be had.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        retry_after_seconds: float = 1.0,
+        status: int = 503,
+        code: str = "capacity",
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(cause, where=where, hint=hint)
+        self.retry_after_seconds = retry_after_seconds
+        self.status = status
+        self.code = code
+
+
+class BackendError(TrueUpError):
+    """A backend did not answer properly; `retryable` says that another try may succeed."""
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        retryable: bool,
+        code: str = "backend_error",
+        status: int = 502,
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(cause, where=where, hint=hint)
+        self.retryable = retryable
+        self.code = code
+        self.status = status

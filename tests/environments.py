@@ -1,0 +1,75 @@
+"""Python environments of other library versions, built from constraints/ and cached.
+
+An environment is named after its pin file and lies under .envs/ by the hash of that file, so a
+changed pin builds a new one. torch is shared with the running environment by hard links (a
+copy across file systems): it is the same version in every pin file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED_PACKAGES = ("torch", "torchgen", "functorch")
+BUILD_LIMIT_SECONDS = 900
+
+
+def python_for(name: str) -> Path:
+    """The interpreter of the environment that `constraints/<name>.txt` describes.
+
+    Builds it at the first call; several processes may ask at once. The running interpreter
+    answers for its own pins.
+    """
+    pins = ROOT / "constraints" / f"{name}.txt"
+    if os.environ.get("TRUEUP_TEST_ENVIRONMENT") == name:
+        return Path(sys.executable)
+    digest = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    home = ROOT / ".envs" / f"{name}-{digest}"
+    python = home / "bin" / "python"
+    home.parent.mkdir(exist_ok=True)
+    with (home.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "complete").exists():
+            _build(home, python, pins)
+            (home / "complete").touch()
+    return python
+
+
+def _build(home: Path, python: Path, pins: Path) -> None:
+    for stale in home.parent.glob(f"{pins.stem}-*"):
+        shutil.rmtree(stale)
+    subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=BUILD_LIMIT_SECONDS)
+    _share_torch(home)
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--requirement", pins],
+        check=True,
+        timeout=BUILD_LIMIT_SECONDS,
+    )
+
+
+def _share_torch(home: Path) -> None:
+    source = Path(sysconfig.get_path("purelib"))
+    target = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    folders = [*(source / name for name in SHARED_PACKAGES), *source.glob("torch-*.dist-info")]
+    for folder in folders:
+        if folder.exists():
+            shutil.copytree(folder, target / folder.name, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+if __name__ == "__main__":
+    for wanted in sys.argv[1:]:
+        print(wanted, python_for(wanted))
