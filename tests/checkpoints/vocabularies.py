@@ -1,0 +1,77 @@
+"""Trains the two small vocabularies of the test checkpoints from `corpus.txt`.
+
+`python -m tests.checkpoints.vocabularies` writes `sentencepiece.model` (trained with the settings
+of ChatGLM's vocabulary) and `tiktoken.model` (the base64 rank lines of GLM-4's) anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+HERE = Path(__file__).parent
+CORPUS = HERE / "corpus.txt"
+SENTENCEPIECE = HERE / "sentencepiece.model"
+TIKTOKEN = HERE / "tiktoken.model"
+SENTENCEPIECE_TOKENS = 640
+# Coarser than the pattern that the tokenizer splits by, so every merge stays inside its pieces.
+WORD = re.compile(r" ?[^\W\d_]+|\d{1,3}| ?[^\w\s]+|\s+")
+
+
+def train_sentencepiece() -> bytes:
+    import sentencepiece
+
+    prefix = SENTENCEPIECE.with_suffix("")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(CORPUS),
+        model_prefix=str(prefix),
+        model_type="bpe",
+        vocab_size=SENTENCEPIECE_TOKENS,
+        character_coverage=0.995,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        allow_whitespace_only_pieces=True,
+        byte_fallback=True,
+        num_threads=1,
+        minloglevel=2,
+    )
+    prefix.with_suffix(".vocab").unlink()
+    return SENTENCEPIECE.read_bytes()
+
+
+def train_tiktoken() -> bytes:
+    """The 256 bytes, then one rank for each merge of a pair that occurs twice, frequent first."""
+    words = Counter(WORD.findall(CORPUS.read_text(encoding="utf-8")))
+    split = {word: [bytes([byte]) for byte in word.encode()] for word in words}
+    ranks = [bytes([byte]) for byte in range(256)]
+    while True:
+        pairs: Counter[tuple[bytes, bytes]] = Counter()
+        for word, parts in split.items():
+            for pair in pairwise(parts):
+                pairs[pair] += words[word]
+        left, right = max(pairs, key=lambda pair: (pairs[pair], pair))
+        if pairs[left, right] < 2:
+            break
+        ranks.append(left + right)
+        split = {word: _merge(parts, left, right) for word, parts in split.items()}
+    lines = (f"{base64.b64encode(token).decode()} {rank}\n" for rank, token in enumerate(ranks))
+    return "".join(lines).encode()
+
+
+def _merge(parts: list[bytes], left: bytes, right: bytes) -> list[bytes]:
+    merged: list[bytes] = []
+    for part in parts:
+        if merged and merged[-1] == left and part == right:
+            merged[-1] = left + right
+        else:
+            merged.append(part)
+    return merged
+
+
+if __name__ == "__main__":
+    train_sentencepiece()
+    TIKTOKEN.write_bytes(train_tiktoken())
