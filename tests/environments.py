@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,11 +25,11 @@ BUILD_LIMIT_SECONDS = 900
 def python_for(name: str) -> Path:
     """The interpreter of the environment that `constraints/<name>.txt` describes.
 
-    Builds it at the first call; several processes may ask at once. The running interpreter
-    answers for its own pins.
+    Builds it at the first call; several processes may ask at once. Where the running
+    interpreter has the transformers of the pins, it is the one.
     """
     pins = ROOT / "constraints" / f"{name}.txt"
-    if os.environ.get("TRUEUP_TEST_ENVIRONMENT") == name:
+    if f"transformers=={metadata.version('transformers')}" in pins.read_text().splitlines():
         return Path(sys.executable)
     digest = hashlib.sha256(pins.read_bytes() + sys.version.encode()).hexdigest()[:12]
     home = ROOT / ".envs" / f"{name}-{digest}"
@@ -48,7 +49,7 @@ def _build(home: Path, python: Path, pins: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=BUILD_LIMIT_SECONDS)
     _share_torch(home)
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--requirement", pins],
+        [python, "-m", "pip", "install", "-qq", "--requirement", pins],
         check=True,
         timeout=BUILD_LIMIT_SECONDS,
     )
@@ -72,4 +73,4 @@ def _link_or_copy(source: str, target: str) -> None:
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:]:
-        print(wanted, python_for(wanted))
+        print(python_for(wanted))

@@ -1,0 +1,53 @@
+# `make demo` and `make test` each work as the first command on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PINS := constraints/transformers-5.23.txt
+OTHER_VERSIONS := transformers-4.56 transformers-4.57
+QUICK := not environment and not slow
+
+.PHONY: install demo test test-quick test-environments test-versions check clean
+
+install: $(VENV)/complete
+
+# torch goes first and alone: its exact pin then holds while the rest is resolved.
+$(VENV)/complete: $(PINS) pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "TrueUp needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		apt-get update && apt-get install --yes python3-venv && $(PYTHON) -m venv $(VENV); }
+	$(RUN) -m pip install -qq $$(grep '^torch==' $(PINS))
+	$(RUN) -m pip install -qq --requirement $(PINS)
+	$(RUN) -m pip install -qq --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: install
+	$(VENV)/bin/trueup demo
+
+test: install
+	$(MAKE) test-quick
+	$(MAKE) check
+	$(MAKE) test-versions
+	$(MAKE) test-environments
+
+test-quick: install
+	$(RUN) -m pytest -m "$(QUICK)"
+
+test-environments: install
+	$(RUN) -m pytest -m "environment or slow"
+
+# The quick tests on the other supported transformers releases.
+test-versions: install
+	for name in $(OTHER_VERSIONS); do \
+		python=$$($(RUN) -m tests.environments $$name) && \
+		PYTHONPATH=src $$python -m pytest -m "$(QUICK)" -p no:cacheprovider || exit 1; \
+	done
+
+check: install
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+
+clean:
+	rm -rf $(VENV) .envs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,39 @@
+"""Settings that hold for every test: own state, no network, no skip without a listed reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+# Before anything of ours or of Hugging Face is imported: both read these at import.
+HOME = Path(tempfile.mkdtemp(prefix="trueup-tests-"))
+os.environ["TRUEUP_HOME"] = str(HOME / "home")
+os.environ["HF_HOME"] = str(HOME / "huggingface")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+for name in ("TRUEUP_API_KEY", "TRUEUP_CONFIG", "HF_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY"):
+    os.environ.pop(name, None)
+
+ALLOWED_SKIPS = tomllib.loads(
+    (Path(__file__).parent / "allowed_skips.toml").read_text(encoding="utf-8")
+)["reasons"]
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail"):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        if not any(reason.startswith(allowed) for allowed in ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"skipped without a reason of allowed_skips.toml: {reason}"
+    return report
