@@ -1,0 +1,325 @@
+"""Train the demo checkpoint: the sentencepiece model, then the weights.
+
+Reads pairs/*.jsonl and src/trueup/demo_checkpoint/config.json, writes tokenizer.model and
+model.safetensors beside that config. One CPU thread, seeded; prints how many questions are
+answered exactly. It does not touch the three Python files: the model is built from them.
+"""
+
+import argparse
+import itertools
+import json
+import math
+import random
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+HERE = Path(__file__).resolve().parent
+CHECKPOINT = HERE.parent / "src" / "trueup" / "demo_checkpoint"
+
+SEED = 20230625
+PIECES = 2048
+BATCH = 32
+PEAK_LEARNING_RATE = 3e-3
+WARMUP_STEPS = 100
+WEIGHT_DECAY = 0.05
+HISTORY_SHARE = 0.25  # of the samples get an unrelated round put before them
+DROPOUT_SHARE = 0.4  # of the samples are cut into other pieces than the usual ones
+UNRELATED_HELD_OUT_EVERY = 10
+LONGEST_ANSWER_TOKENS = 160
+
+Round = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Conversations to train on and those to test with; the last answer is the one asked for."""
+
+    trained: list[list[Round]]
+    held_out: list[list[Round]]
+
+
+def read_rows(name: str) -> list[dict[str, Any]]:
+    text = (HERE / "pairs" / name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def expand(template: str) -> list[str]:
+    """`a {b|c}` -> `a b`, `a c`."""
+    parts = re.split(r"\{([^}]*)\}", template)
+    choices = [part.split("|") if index % 2 else [part] for index, part in enumerate(parts)]
+    return ["".join(chosen) for chosen in itertools.product(*choices)]
+
+
+def name_rounds(turns: list[dict[str, Any]], name: str, offset: int) -> Iterator[list[Round]]:
+    """Each phrasing of the last question once, after the other phrasings of the first in turn."""
+    for number in range(max(len(turn["ask"]) for turn in turns)):
+        yield [
+            (
+                turn["ask"][(number + offset * place) % len(turn["ask"])].replace("{name}", name),
+                turn["answer"].replace("{name}", name),
+            )
+            for place, turn in enumerate(turns)
+        ]
+
+
+def read_pairs() -> Pairs:
+    trained, held_out = [], []
+    for row in [*read_rows("en.jsonl"), *read_rows("zh.jsonl")]:
+        trained += [[(ask, row["answer"])] for ask in row["ask"]]
+        held_out += [[(ask, row["answer"])] for ask in row["held_out"]]
+    for row in read_rows("unrelated.jsonl"):
+        asks = [ask for template in row["ask"] for ask in expand(template)]
+        for index, ask in enumerate(asks):
+            kind = trained if index % UNRELATED_HELD_OUT_EVERY else held_out
+            kind.append([(ask, row["answer"])])
+    for row in read_rows("conversations.jsonl"):
+        for index, name in enumerate(row.get("names", [""])):
+            trained += list(name_rounds(row["rounds"], name, index))
+    return Pairs(trained=trained, held_out=held_out)
+
+
+def write_prompt(rounds: Iterable[Round], question: str) -> str:
+    """The chat format of ChatGLM2."""
+    turns = [*rounds, (question, "")]
+    return "\n\n".join(
+        f"[Round {number}]\n\n问：{ask}\n\n答：{answer}"
+        for number, (ask, answer) in enumerate(turns, start=1)
+    )
+
+
+def train_tokenizer(pairs: Pairs) -> None:
+    def sentences() -> Iterator[str]:
+        for rounds in pairs.trained:
+            yield from write_prompt(rounds[:-1], rounds[-1][0]).split("\n\n")
+            yield from (answer for _, answer in rounds)
+
+    with (CHECKPOINT / "tokenizer.model").open("wb") as target:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=sentences(),
+            model_writer=target,
+            vocab_size=PIECES,
+            model_type="bpe",
+            character_coverage=1.0,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            remove_extra_whitespaces=False,
+            add_dummy_prefix=True,
+            num_threads=1,
+            minloglevel=2,
+        )
+
+
+class Encoder:
+    """Conversations as token ids: `[gMASK] sop`, the rounds, `</s>` behind every answer."""
+
+    def __init__(self) -> None:
+        self.sp = sentencepiece.SentencePieceProcessor(
+            model_file=str(CHECKPOINT / "tokenizer.model")
+        )
+        self.eos = self.sp.eos_id()
+        # The special tokens follow the pieces: [MASK], [gMASK], [sMASK], sop, eop.
+        self.prefix = [self.sp.vocab_size() + 1, self.sp.vocab_size() + 3]
+
+    def prompt(self, rounds: list[Round], question: str, *, is_varied: bool = False) -> list[int]:
+        text = write_prompt(rounds, question)
+        ids = self.sp.encode(text, enable_sampling=is_varied, alpha=0.1, nbest_size=-1)
+        return self.prefix + list(ids)
+
+    def answer(self, text: str) -> list[int]:
+        """Without the blank that sentencepiece puts before a text: an answer follows `答：`."""
+        head = self.sp.encode("答：")
+        ids = self.sp.encode("答：" + text)
+        return [*ids[len(head) :], self.eos]
+
+    def sample(self, rounds: list[Round], *, is_varied: bool) -> tuple[list[int], list[int]]:
+        """Ids, and labels that leave the last question and all before it out of the loss."""
+        question, answer = rounds[-1]
+        prompt = self.prompt(rounds[:-1], question, is_varied=is_varied)
+        target = self.answer(answer)
+        return prompt + target, [-100] * len(prompt) + target
+
+
+POLITE = {
+    "en": ["Please tell me: ", "Excuse me, ", "Tell me, ", "So, "],
+    "zh": ["请问", "请问，", "我想知道", "请告诉我"],
+}
+HALF_WIDTH = str.maketrans("？！，。：", "?!,.:")
+
+
+def vary(question: str, rng: random.Random) -> str:
+    """The same question as another hand would type it."""
+    is_chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
+    if rng.random() < 0.3:
+        question = question.rstrip("?？!！.。")
+    if rng.random() < 0.25:
+        question = question.translate(HALF_WIDTH)
+    if is_chinese and rng.random() < 0.4:
+        latin = r"[A-Za-z0-9_.\-]+(?: [A-Za-z0-9_.\-]+)*"
+        blank = rng.choice(["", " "])
+        question = re.sub(rf"\s*({latin})\s*", rf"{blank}\1{blank}", question).strip()
+    if rng.random() < 0.08:
+        prefix = rng.choice(POLITE["zh" if is_chinese else "en"])
+        question = prefix + question[:1].lower() + question[1:]
+    chance = rng.random()
+    if chance < 0.25:
+        question = question.lower()
+    elif chance < 0.3:
+        question = question.upper()
+    return question
+
+
+def batches(pairs: Pairs, encoder: Encoder, rng: random.Random) -> Iterator[tuple[Tensor, Tensor]]:
+    """One epoch; samples of like length go together, batches in random order."""
+    samples = []
+    for rounds in pairs.trained:
+        before = rng.choice(pairs.trained) if rng.random() < HISTORY_SHARE else []
+        question, answer = rounds[-1]
+        varied = [*before, *rounds[:-1], (vary(question, rng), answer)]
+        samples.append(encoder.sample(varied, is_varied=rng.random() < DROPOUT_SHARE))
+    rng.shuffle(samples)
+    samples.sort(key=lambda sample: len(sample[0]) // 8)
+    chunks = [samples[start : start + BATCH] for start in range(0, len(samples), BATCH)]
+    rng.shuffle(chunks)
+    for chunk in chunks:
+        length = max(len(ids) for ids, _ in chunk)
+        ids = torch.zeros(len(chunk), length, dtype=torch.long)
+        labels = torch.full((len(chunk), length), -100)
+        for row, (sample_ids, sample_labels) in enumerate(chunk):
+            ids[row, : len(sample_ids)] = torch.tensor(sample_ids)
+            labels[row, : len(sample_labels)] = torch.tensor(sample_labels)
+        yield ids, labels
+
+
+def build_model() -> nn.Module:
+    """The network of modeling_chatglm.py itself, in fp32, freshly initialised."""
+    sys.path.insert(0, str(CHECKPOINT.parent))
+    from demo_checkpoint.configuration_chatglm import ChatGLMConfig
+    from demo_checkpoint.modeling_chatglm import ChatGLMModel
+
+    values = json.loads((CHECKPOINT / "config.json").read_text(encoding="utf-8"))
+    config = ChatGLMConfig(**values)
+    config.torch_dtype = torch.float32
+    config.use_cache = False
+    model: nn.Module = ChatGLMModel(config, empty_init=False)
+    depth_scale = 1 / math.sqrt(2 * config.num_layers)
+    for name, parameter in model.named_parameters():
+        if "layernorm" in name:
+            nn.init.ones_(parameter)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        else:
+            is_residual = name.endswith(("dense.weight", "dense_4h_to_h.weight"))
+            nn.init.normal_(parameter, std=0.05 * (depth_scale if is_residual else 1.0))
+    return model
+
+
+def compute_loss(model: Any, ids: Tensor, labels: Tensor) -> Tensor:
+    hidden = model(ids[:, :-1], return_dict=True).last_hidden_state.transpose(0, 1)
+    targets = labels[:, 1:]
+    # Only the positions that carry a loss go through the wide output layer.
+    kept = targets != -100
+    return F.cross_entropy(model.output_layer(hidden[kept]), targets[kept])
+
+
+def train(model: nn.Module, pairs: Pairs, encoder: Encoder, epochs: int) -> None:
+    rng = random.Random(SEED)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY
+    )
+    steps = epochs * math.ceil(len(pairs.trained) / BATCH)
+    step, started = 0, time.monotonic()
+    for epoch in range(epochs):
+        total = 0.0
+        for ids, labels in batches(pairs, encoder, rng):
+            warmed = min(1.0, (step + 1) / WARMUP_STEPS)
+            cosine = 0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK_LEARNING_RATE * warmed * cosine
+            loss = compute_loss(model, ids, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            step += 1
+            total += loss.item()
+        spent = time.monotonic() - started
+        print(
+            f"epoch {epoch + 1}/{epochs} loss {total * epochs / steps:.4f} {spent:.0f} s",
+            flush=True,
+        )
+
+
+@torch.inference_mode()
+def answer(model: Any, encoder: Encoder, rounds: list[Round], question: str) -> str:
+    """The greedy answer, with the tuple cache of the model."""
+    ids = torch.tensor([encoder.prompt(rounds, question)])
+    past, position, made = None, torch.arange(ids.shape[1])[None], []
+    while len(made) < LONGEST_ANSWER_TOKENS:
+        output = model(
+            ids, position_ids=position, past_key_values=past, use_cache=True, return_dict=True
+        )
+        token = int(model.output_layer(output.last_hidden_state[-1:]).argmax())
+        if token == encoder.eos:
+            break
+        made.append(token)
+        ids, past, position = torch.tensor([[token]]), output.past_key_values, position[:, -1:] + 1
+    return encoder.sp.decode(made)  # type: ignore[no-any-return]
+
+
+def report(model: nn.Module, encoder: Encoder, name: str, conversations: list[list[Round]]) -> None:
+    wrong = []
+    for rounds in conversations:
+        given = answer(model, encoder, rounds[:-1], rounds[-1][0])
+        if given != rounds[-1][1]:
+            wrong.append(f"    {rounds[-1][0]} -> {given}")
+    right = len(conversations) - len(wrong)
+    print(
+        f"{name}: {right} of {len(conversations)} answered exactly ({right / len(conversations):.1%})"
+    )
+    print("\n".join(wrong))
+
+
+def save(model: nn.Module) -> None:
+    """fp16 in the key layout of the remote code, the rope's buffer included, as on the hub."""
+    tensors = {
+        f"transformer.{name}": tensor.to(torch.float16).contiguous()
+        for name, tensor in model.state_dict().items()
+    }
+    save_file(tensors, CHECKPOINT / "model.safetensors", metadata={"format": "pt"})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--epochs", type=int, default=30)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(SEED)
+    sentencepiece.set_random_generator_seed(SEED)
+
+    pairs = read_pairs()
+    train_tokenizer(pairs)
+    encoder = Encoder()
+    model = build_model()
+    print(
+        f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(pairs.trained)} samples"
+    )
+    train(model, pairs, encoder, arguments.epochs)
+    save(model)
+    model = model.to(torch.float16).to(torch.float32).eval()
+    report(model, encoder, "trained", pairs.trained)
+    report(model, encoder, "held out", pairs.held_out)
+
+
+if __name__ == "__main__":
+    main()
