@@ -1,0 +1,156 @@
+"""`trueup chat`: one message, or a conversation in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+
+from trueup.cli.client import Answer, ChatClient
+from trueup.cli.private_server import private_server
+from trueup.config.servers import running_servers
+from trueup.errors import ConfigError, TrueUpError
+
+EXAMPLE = """  trueup chat demo
+  trueup chat demo --message 你好
+  echo "What is TrueUp?" | trueup chat demo --format json"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `trueup chat` takes."""
+    parser.add_argument(
+        "model",
+        nargs="?",
+        default="demo",
+        metavar="MODEL",
+        help="a directory, a hub id, or a name that the server knows (default: demo)",
+    )
+    parser.add_argument("--message", metavar="TEXT", help="ask this one thing and end")
+    parser.add_argument("--system", metavar="TEXT", help="the system message")
+    parser.add_argument("--url", help="ask this OpenAI-compatible server, for example one on :8484")
+    parser.add_argument("--temperature", type=float, help="0 (the default here) is greedy")
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="the longest answer, in tokens")
+    parser.add_argument("--seed", type=int, help="makes sampled answers repeatable")
+    parser.add_argument("--dtype", help="of the private server's model (default: auto)")
+    parser.add_argument("--device", help="of the private server's model (default: auto)")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Answer one message, from `--message` or a pipe, or hold a conversation."""
+    message = arguments.message
+    if message is None and not sys.stdin.isatty():
+        message = sys.stdin.read().strip("\n")
+    if message is None and arguments.format == "json":
+        raise ConfigError(
+            "`--format json` answers one message and none was given",
+            where="--format",
+            hint="add --message TEXT, or pipe the message in",
+        )
+    if message is not None and not message.strip():
+        raise ConfigError(
+            "the message is empty", where="--message" if arguments.message else "stdin"
+        )
+    return asyncio.run(_run(arguments, message))
+
+
+async def _run(arguments: argparse.Namespace, message: str | None) -> int:
+    options = {
+        name: value
+        for name, value in (
+            ("temperature", 0.0 if arguments.temperature is None else arguments.temperature),
+            ("max_tokens", arguments.max_tokens),
+            ("seed", arguments.seed),
+        )
+        if value is not None
+    }
+    async with _served(arguments) as (client, model):
+        if message is None:
+            from trueup.cli.conversation import Conversation
+
+            await Conversation(client, model, options, system=arguments.system).hold()
+        else:
+            messages = [{"role": "user", "content": message}]
+            if arguments.system:
+                messages.insert(0, {"role": "system", "content": arguments.system})
+            await _answer_once(client, model, messages, options, arguments.format)
+    return 0
+
+
+async def _answer_once(
+    client: ChatClient,
+    model: str,
+    messages: list[dict[str, str]],
+    options: dict[str, float | int],
+    form: str,
+) -> None:
+    answer = Answer()
+    async for text in client.stream(model, messages, answer, options):
+        if form == "text":
+            print(text, end="", flush=True)
+    if form == "json":
+        print(orjson.dumps({"role": "assistant", "content": answer.content}).decode())
+        return
+    print()
+    if answer.finish_reason == "length":
+        print("(cut at the token limit; raise --max-tokens)", file=sys.stderr)
+
+
+@contextlib.asynccontextmanager
+async def _served(arguments: argparse.Namespace) -> AsyncIterator[tuple[ChatClient, str]]:
+    """A client of a server that serves the model, and the model's name there.
+
+    1. The server that `--url` names. 2. A running one of ours that serves it, unless a dtype or
+    device is asked for. 3. A private one.
+    """
+    key = os.environ.get("TRUEUP_API_KEY")
+    if arguments.url:
+        async with ChatClient(_with_version(arguments.url), api_key=key) as client:
+            yield client, arguments.model
+        return
+    if not (arguments.dtype or arguments.device):
+        for server in running_servers():
+            async with ChatClient(f"{server.url}/v1", api_key=key) as client:
+                if name := await _name_there(client, arguments.model):
+                    print(f"(asking `{name}` at {server.url})", file=sys.stderr)
+                    yield client, name
+                    return
+    wanted = [arguments.model]
+    for option in ("dtype", "device"):
+        if value := getattr(arguments, option):
+            wanted += [f"--{option}", value]
+    async with (
+        private_server(wanted) as own,
+        ChatClient(own.url, api_key=own.api_key) as client,
+    ):
+        yield client, own.models[0]
+
+
+async def _name_there(client: ChatClient, model: str) -> str | None:
+    try:
+        return _name_of(model, await client.models())
+    except TrueUpError:  # gone, or it wants another key: a private server will do
+        return None
+
+
+def _name_of(model: str, rows: list[dict[str, Any]]) -> str | None:
+    """The served name of what the user called `model`: a name, a source or a directory."""
+    folder = os.path.realpath(model) if os.path.isdir(model) else None
+    for row in rows:
+        served = ((row.get("trueup") or {}).get("plan") or {}).get("model") or {}
+        if model in (row.get("id"), served.get("source")) or (
+            folder and folder == os.path.realpath(served.get("directory") or "")
+        ):
+            return str(row["id"])
+    return None
+
+
+def _with_version(url: str) -> str:
+    url = url.rstrip("/")
+    return url if url.endswith("/v1") else f"{url}/v1"

@@ -1,0 +1,165 @@
+"""A client of any OpenAI-compatible chat endpoint, as small as `trueup chat` and `demo` need.
+
+Answers are always asked for as streams; transport faults become BackendError, errors that the
+server states keep its own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from trueup.errors import BackendError, RequestError, TrueUpError
+from trueup.gateway.sse import EventSplitter
+
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 600.0  # a first load of a large model sends heartbeats meanwhile
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the stream has said so far."""
+
+    content: str = ""
+    finish_reason: str | None = None
+    usage: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ChatClient:
+    """Talks to one server; `url` ends in `/v1`, an empty `api_key` sends none."""
+
+    def __init__(self, url: str, *, api_key: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        timeout = aiohttp.ClientTimeout(
+            total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+        )
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def models(self) -> list[dict[str, Any]]:
+        """The rows of `/v1/models`."""
+        try:
+            async with self._open_session.get(f"{self.url}/models") as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+        if response.status != 200:
+            raise self._stated(response.status, body)
+        shape = _json_object(body)
+        rows = shape.get("data")
+        if not isinstance(rows, list):
+            raise BackendError(
+                "the answer to /models has no list `data`", retryable=False, where=self.url
+            )
+        return rows
+
+    async def stream(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, str]],
+        answer: Answer,
+        options: Mapping[str, Any],
+    ) -> AsyncIterator[str]:
+        """Ask for an answer; yields its text as it comes and keeps `answer` up to date.
+
+        Leaving the iterator closes the connection, which cancels the generation.
+        """
+        body = {"model": model, "messages": list(messages), "stream": True, **options}
+        try:
+            async with self._open_session.post(
+                f"{self.url}/chat/completions",
+                data=orjson.dumps(body),
+                headers={"Content-Type": "application/json"},
+            ) as response:
+                if response.status != 200:
+                    raise self._stated(response.status, await response.read())
+                async for event in self._events(response):
+                    if text := self._take(event, answer):
+                        yield text
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+        if answer.finish_reason is None:
+            raise BackendError(
+                f"the answer broke off after {len(answer.content)} characters",
+                retryable=True,
+                code="stream_incomplete",
+                where=self.url,
+                hint="ask again",
+            )
+
+    async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        splitter = EventSplitter()
+        async for piece in response.content.iter_any():
+            for event in splitter.feed(piece):
+                if event == b"[DONE]":
+                    return
+                yield event
+
+    def _take(self, event: bytes, answer: Answer) -> str:
+        chunk = _json_object(event)
+        if "error" in chunk:
+            raise self._stated(200, event)
+        if isinstance(usage := chunk.get("usage"), dict):
+            answer.usage = usage
+        for choice in chunk.get("choices") or ():
+            answer.finish_reason = choice.get("finish_reason") or answer.finish_reason
+            text = (choice.get("delta") or {}).get("content")
+            if isinstance(text, str):
+                answer.content += text
+                return text
+        return ""
+
+    @property
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("ChatClient is used outside `async with`")
+        return self._session
+
+    def _unreachable(self, error: Exception) -> BackendError:
+        return BackendError(
+            f"no answer from the server: {error or type(error).__name__}",
+            retryable=True,
+            where=self.url,
+            hint="`trueup ps` shows the servers that run here",
+        )
+
+    def _stated(self, status: int, body: bytes) -> TrueUpError:
+        try:
+            stated = orjson.loads(body).get("error")
+        except (orjson.JSONDecodeError, AttributeError):
+            stated = body[:200].decode(errors="replace")
+        if not isinstance(stated, dict):
+            stated = {"message": str(stated)}
+        cause = str(stated.get("message") or f"HTTP status {status}")
+        where, hint = stated.get("where") or self.url, stated.get("hint")
+        if 400 <= status < 500 and status != 429:
+            return RequestError(cause, status=status, where=where, hint=hint)
+        return BackendError(cause, retryable=True, where=where, hint=hint)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        shape = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BackendError(f"the server sent what is no JSON: {error}", retryable=True) from error
+    if not isinstance(shape, dict):
+        raise BackendError("the server sent JSON that is no object", retryable=True)
+    return shape

@@ -1,0 +1,86 @@
+"""A server of our own for one conversation: started as a child, ended with it.
+
+It listens on a free loopback port behind a key that only this process knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import orjson
+
+from trueup.errors import BackendError
+
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateServer:
+    """Where it listens; `url` ends in `/v1`."""
+
+    url: str
+    api_key: str = field(repr=False)
+    models: tuple[str, ...]
+    pid: int
+
+
+@contextlib.asynccontextmanager
+async def private_server(arguments: Sequence[str]) -> AsyncIterator[PrivateServer]:
+    """Run `trueup serve ARGUMENTS` for the length of the block; models load at first use."""
+    api_key = secrets.token_urlsafe(24)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "trueup", "serve", *arguments),
+        *("--port", "0", "--format", "json", "--quiet"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        env={**os.environ, "TRUEUP_API_KEY": api_key},
+        # Ctrl-C in the terminal is for the conversation: it stops the answer, not the server.
+        start_new_session=True,
+        preexec_fn=_end_with_parent,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            line = await process.stdout.readline()
+        if not line:
+            raise BackendError(
+                f"the private server ended with status {await process.wait()}",
+                retryable=False,
+                hint=f"trueup serve {' '.join(arguments)}",
+            )
+        said = orjson.loads(line)
+        yield PrivateServer(
+            url=f"{said['url']}/v1",
+            api_key=api_key,
+            models=tuple(said["models"]),
+            pid=process.pid,
+        )
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end the child when this process is gone, however it went."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
