@@ -1,0 +1,189 @@
+"""How each GLM generation writes a conversation down, as token ids and as a chat template.
+
+The ids made here are safe from injection: special tokens come from the format alone, whatever
+the messages say. A chat template is text, so there a message can spell a special token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trueup.errors import RequestError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+PREFIX_TOKENS = ("[gMASK]", "<sop>")
+# What clients call a role -> what the family calls it.
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "observation",
+    "observation": "observation",
+}
+_CHOICES = ", ".join(f"`{name}`" for name in ROLES)
+END_OF_TEXT = {"chatglm2": "</s>", "chatglm3": "</s>", "glm4": "<|endoftext|>"}
+# A model with role tokens ends its turn by opening the next one.
+STOP_TOKENS = {
+    "chatglm2": (END_OF_TEXT["chatglm2"],),
+    "chatglm3": (END_OF_TEXT["chatglm3"], "<|user|>", "<|observation|>"),
+    "glm4": (END_OF_TEXT["glm4"], "<|user|>", "<|observation|>"),
+}
+
+_ROLE_TEMPLATE = """[gMASK]<sop>
+{%- set roles = {'system': 'system', 'developer': 'system', 'user': 'user',
+                 'assistant': 'assistant', 'tool': 'observation', 'observation': 'observation'} %}
+{%- for message in messages %}
+{%- if message['role'] not in roles %}
+{{- raise_exception('unknown role ' ~ message['role']) }}
+{%- endif %}
+{{- '<|' ~ roles[message['role']] ~ '|>\\n' }}
+{%- if message['content'] %}
+{{- 'SPACE' ~ message['content'] }}
+{%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+{{- '<|assistant|>' }}
+{%- endif %}"""
+
+_ROUND_TEMPLATE = """[gMASK]<sop>
+{%- set state = namespace(round=0, last='start') %}
+{%- for message in messages %}
+{%- set role = 'system' if message['role'] == 'developer' else message['role'] %}
+{%- if role == 'system' and state.last in ['start', 'system'] %}
+{{- message['content'] ~ '\\n\\n' }}
+{%- elif role == 'user' and state.last == 'user' %}
+{{- '\\n\\n' ~ message['content'] }}
+{%- elif role == 'user' %}
+{%- set state.round = state.round + 1 %}
+{{- '\\n\\n' if state.last == 'assistant' }}
+{{- '[Round ' ~ state.round ~ ']\\n\\n问：' ~ message['content'] }}
+{%- elif role == 'assistant' and state.last in ['user', 'assistant'] %}
+{{- ('\\n\\n答：' if state.last == 'user' else '\\n\\n') ~ message['content'] }}
+{%- else %}
+{{- raise_exception('a ' ~ role ~ ' message cannot follow ' ~ state.last) }}
+{%- endif %}
+{%- set state.last = role %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+{{- '\\n\\n答：' }}
+{%- endif %}"""
+
+
+def chat_template(family: str, *, dummy_prefix: bool) -> str:
+    """The Jinja template of a family.
+
+    `dummy_prefix` says that the vocabulary puts a space in front of every piece of text; the
+    role line and the message are two pieces to the model, but one to a template.
+    """
+    if family == "chatglm2":
+        return _ROUND_TEMPLATE
+    return _ROLE_TEMPLATE.replace("SPACE", " " if dummy_prefix else "")
+
+
+def stop_token_ids(family: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The ids that end an answer, the end of text first."""
+    return tuple(int(tokenizer.convert_tokens_to_ids(token)) for token in STOP_TOKENS[family])
+
+
+def encode_chat(
+    family: str,
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Mapping[str, Any]],
+    *,
+    add_generation_prompt: bool = True,
+    continue_final_message: bool = False,
+) -> list[int]:
+    """Returns a conversation's prompt as token ids, `[gMASK]sop` first.
+
+    With `continue_final_message` the prompt ends inside the last message, which must be the
+    assistant's, and `add_generation_prompt` has no meaning.
+
+    Raises:
+        RequestError: a role or an order of messages that the family cannot write down.
+    """
+    turns = [_turn(message, number) for number, message in enumerate(messages)]
+    if not turns:
+        raise RequestError("`messages` is empty, one message is needed", param="messages")
+    if continue_final_message and turns[-1][0] != "assistant":
+        raise RequestError(
+            f"`continue_final_message` continues the assistant, not a `{turns[-1][0]}` message",
+            param="continue_final_message",
+        )
+    prefix = [int(tokenizer.convert_tokens_to_ids(token)) for token in PREFIX_TOKENS]
+    opens_answer = add_generation_prompt and not continue_final_message
+    if family == "chatglm2":
+        return prefix + _plain(tokenizer, _rounds(turns, opens_answer=opens_answer))
+    ids = prefix
+    for role, content in turns:
+        ids += [_role_id(tokenizer, role), *_plain(tokenizer, "\n"), *_plain(tokenizer, content)]
+    if opens_answer:
+        ids.append(_role_id(tokenizer, "assistant"))
+    return ids
+
+
+def _turn(message: Mapping[str, Any], number: int) -> tuple[str, str]:
+    role = ROLES.get(message.get("role", ""))
+    if role is None:
+        raise RequestError(
+            f"role `{message.get('role')}` is not one of {_CHOICES}",
+            param=f"messages[{number}].role",
+        )
+    content = message.get("content")
+    if not isinstance(content, str):
+        raise RequestError(
+            f"the content of a message must be text, not `{type(content).__name__}`",
+            param=f"messages[{number}].content",
+        )
+    return role, content
+
+
+def _rounds(turns: Sequence[tuple[str, str]], *, opens_answer: bool) -> str:
+    """ChatGLM2's conversation: one text of numbered rounds, a question and an answer each.
+
+    It has no place for a system message, which therefore goes in front of the first round, as
+    others do who serve this family. Messages of one role in a row are one text.
+    """
+    text, last, number = "", "start", 0
+    for at, (role, content) in enumerate(turns):
+        if role == "system" and last in ("start", "system"):
+            text += f"{content}\n\n"
+        elif role == "user" and last != "user":
+            number += 1
+            text += "\n\n" if last == "assistant" else ""
+            text += f"[Round {number}]\n\n问：{content}"
+        elif role == "assistant" and last == "user":
+            text += f"\n\n答：{content}"
+        elif role == last and role in ("user", "assistant"):
+            text += f"\n\n{content}"
+        else:
+            raise RequestError(_misplaced(role, last), param=f"messages[{at}].role")
+        last = role
+    if opens_answer and last != "user":
+        raise RequestError(
+            f"the last message has role `{last}`: this model answers questions",
+            param="messages",
+            hint='add a message of role `user`, or set `"continue_final_message": true`',
+        )
+    return text + ("\n\n答：" if opens_answer else "")
+
+
+def _misplaced(role: str, last: str) -> str:
+    if role == "observation":
+        return "this model has no tool messages"
+    if last == "start" or last == "system":
+        return "a conversation with this model begins with a question of role `user`"
+    return f"a `{role}` message cannot follow a `{last}` message in this model's format"
+
+
+def _role_id(tokenizer: PreTrainedTokenizerBase, role: str) -> int:
+    return int(tokenizer.convert_tokens_to_ids(f"<|{role}|>"))
+
+
+def _plain(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Ids of a text in which nothing is a special token."""
+    encoding = tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+    return list(encoding["input_ids"])
