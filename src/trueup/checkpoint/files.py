@@ -1,0 +1,147 @@
+"""Reads a model directory into a Checkpoint: small files whole, weight files by their headers.
+
+Never runs or imports anything of the model. What is wrong with a file becomes a Problem; only
+a directory that is no model at all is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trueup.checkpoint.checkpoint import Checkpoint, Problem, Weights
+from trueup.checkpoint.json_file import read_json
+from trueup.checkpoint.remote_code import join_auto_maps, read_remote_code
+from trueup.checkpoint.source import Source
+from trueup.checkpoint.weights import read_weights
+from trueup.errors import CheckpointError
+
+ENTRY_LIMIT = 5000
+DEPTH_LIMIT = 2
+SMALL_SUFFIXES = (".json", ".py", ".model", ".txt", ".jinja", ".tiktoken", ".vocab")
+SMALL_FILE_BYTES = 64 * 1024 * 1024
+SIGNS_OF_A_MODEL = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
+
+
+def read_checkpoint(source: Source) -> Checkpoint:
+    """The facts of the model directory that `source` names.
+
+    Raises: CheckpointError where the directory cannot be listed or holds no model.
+    """
+    directory = source.directory
+    files = _list_files(directory)
+    problems: list[Problem] = []
+    weights, weight_problems, headers = read_weights(directory, files)
+    config = _read_optional(directory, files, "config.json", problems)
+    tokenizer_config = _read_optional(directory, files, "tokenizer_config.json", problems)
+    generation_config = _read_optional(directory, files, "generation_config.json", problems)
+    if "config.json" not in files:
+        if weights.format == "none" and not any(name in files for name in SIGNS_OF_A_MODEL):
+            raise _no_model(directory, files)
+        problems.append(
+            Problem(kind="absent", path="config.json", detail="the file is not in the directory")
+        )
+    auto_map = join_auto_maps(config, tokenizer_config)
+    remote_code, code_problems = read_remote_code(directory, auto_map)
+    return Checkpoint(
+        directory=directory,
+        source=source.source,
+        revision=source.revision,
+        config=config,
+        tokenizer_config=tokenizer_config,
+        generation_config=generation_config,
+        auto_map=auto_map,
+        files=files,
+        weights=weights,
+        remote_code=remote_code,
+        problems=(*problems, *code_problems, *weight_problems),
+        digest=_digest(directory, files, weights, headers),
+    )
+
+
+def _list_files(directory: Path) -> dict[str, int]:
+    """Relative names and sizes; folders are followed two deep, links to folders are not."""
+    found: dict[str, int] = {}
+    pending = [(directory, "", 0)]
+    while pending and len(found) < ENTRY_LIMIT:
+        folder, prefix, depth = pending.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in sorted(entries, key=lambda each: each.name):
+                    name = f"{prefix}{entry.name}"
+                    if entry.is_dir(follow_symlinks=False):
+                        is_hidden = entry.name.startswith((".", "__"))
+                        if depth < DEPTH_LIMIT and not is_hidden:
+                            pending.append((Path(entry.path), f"{name}/", depth + 1))
+                    else:
+                        _add_file(entry, name, found)
+        except OSError as error:
+            if folder == directory:
+                raise CheckpointError(
+                    f"the directory cannot be listed: {error.strerror or error}",
+                    where=str(directory),
+                ) from error
+    return found
+
+
+def _add_file(entry: os.DirEntry[str], name: str, found: dict[str, int]) -> None:
+    try:
+        if entry.is_file():
+            found[name] = entry.stat().st_size
+        elif entry.is_symlink():  # to nothing or to itself: reading it will say so
+            found[name] = 0
+    except OSError:
+        found[name] = 0
+
+
+def _read_optional(
+    directory: Path, files: Mapping[str, int], name: str, problems: list[Problem]
+) -> dict[str, Any]:
+    if name not in files:
+        return {}
+    shape, problem = read_json(directory, name)
+    if problem is not None:
+        problems.append(problem)
+    return shape
+
+
+def _no_model(directory: Path, files: Mapping[str, int]) -> CheckpointError:
+    cause = "the directory holds no model: neither a config.json nor a weight file"
+    where = str(directory)
+    inside = sorted(name for name in files if name.endswith("/config.json"))
+    if "adapter_config.json" in files:
+        base, _ = read_json(directory, "adapter_config.json")
+        name = base.get("base_model_name_or_path")
+        hint = f"give its base model, `{name}`" if isinstance(name, str) else None
+        return CheckpointError(
+            "the directory holds a PEFT adapter, not a model", where=where, hint=hint
+        )
+    if "model_index.json" in files:
+        cause = "the directory holds a diffusers pipeline, which is not a language model"
+    elif inside:
+        return CheckpointError(
+            cause, where=where, hint=f"trueup check {directory / Path(inside[0]).parent}"
+        )
+    return CheckpointError(cause, where=where)
+
+
+def _digest(
+    directory: Path, files: Mapping[str, int], weights: Weights, headers: Mapping[str, bytes]
+) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        if name in weights.files or not name.endswith(SMALL_SUFFIXES) or "/" in name:
+            continue
+        digest.update(f"{name}\0{files[name]}\0".encode(errors="surrogateescape"))
+        if files[name] <= SMALL_FILE_BYTES:
+            try:
+                digest.update((directory / name).read_bytes())
+            except OSError:
+                digest.update(b"unreadable")
+    for name in weights.files:
+        digest.update(f"{name}\0{files.get(name, -1)}\0".encode(errors="surrogateescape"))
+        digest.update(headers.get(name, b""))
+    return f"sha256:{digest.hexdigest()}"

@@ -1,0 +1,137 @@
+"""The model's own Python files, parsed and never run.
+
+Starts from what `auto_map` names and follows relative imports, as transformers does.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trueup.checkpoint.checkpoint import Problem, RemoteModule
+from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
+
+FILE_LIMIT_BYTES = 2 * 1024 * 1024
+MODULE_LIMIT = 200
+
+
+def join_auto_maps(*configs: Mapping[str, Any]) -> dict[str, str]:
+    """Auto class name to `module.Class` of several JSON files; the first that names it wins.
+
+    A pair, as tokenizers have, gives its slow class, else its fast one.
+    """
+    joined: dict[str, str] = {}
+    for config in configs:
+        auto_map = config.get("auto_map")
+        if isinstance(auto_map, list | tuple | str):  # tokenizer_config's oldest spelling
+            auto_map = {"AutoTokenizer": auto_map}
+        if not isinstance(auto_map, dict):
+            continue
+        for auto_class, named in auto_map.items():
+            names = named if isinstance(named, list) else [named]
+            first = next((name for name in names if isinstance(name, str) and name), None)
+            if first is not None:
+                joined.setdefault(auto_class, first)
+    return joined
+
+
+def read_remote_code(
+    directory: Path, auto_map: Mapping[str, str]
+) -> tuple[dict[str, RemoteModule], tuple[Problem, ...]]:
+    """The modules that `auto_map` reaches, by file name, and what is wrong with them.
+
+    Code of another repository (`org/name--module.Class`) is not followed.
+    """
+    modules: dict[str, RemoteModule] = {}
+    problems: list[Problem] = []
+    pending: list[tuple[str, str, int | None, str | None]] = []
+    for auto_class, reference in sorted(auto_map.items()):
+        if "--" in reference:
+            continue
+        module, dot, name = reference.partition(".")
+        if not dot or "." in name or not module.isidentifier():
+            problems.append(
+                Problem(
+                    kind="malformed",
+                    path="config.json",
+                    key=f"auto_map.{auto_class}",
+                    detail=f"`{reference[:80]!r}` is not `module.Class`",
+                )
+            )
+            continue
+        pending.append((f"{module}.py", "config.json", None, f"auto_map.{auto_class}"))
+    seen: set[str] = set()
+    while pending and len(seen) < MODULE_LIMIT:
+        path, asked_by, line, key = pending.pop(0)
+        if path in seen:
+            continue
+        seen.add(path)
+        found, problem = _read_module(directory, path, asked_by, line, key)
+        if problem is not None:
+            problems.append(problem)
+        if found is not None:
+            modules[path] = found
+            pending += [(name, path, at, None) for name, at in _relative_imports(found)]
+    return modules, tuple(problems)
+
+
+def _read_module(
+    directory: Path, path: str, asked_by: str, line: int | None, key: str | None
+) -> tuple[RemoteModule | None, Problem | None]:
+    file = directory / path
+    try:
+        if not file.exists():
+            return None, Problem(
+                kind="absent",
+                path=path,
+                detail=f"asked for by {asked_by}" + (f" at line {line}" if line else ""),
+                key=key,
+            )
+        if file.stat().st_size > FILE_LIMIT_BYTES:
+            return None, Problem(
+                kind="python_syntax", path=path, detail=f"larger than {FILE_LIMIT_BYTES:,} bytes"
+            )
+        content = file.read_bytes()
+    except OSError as error:
+        return None, Problem(kind="unreadable", path=path, detail=error.strerror or str(error))
+    mistaken = mistaken_content(path, content[:HEAD_BYTES])
+    if mistaken is not None:
+        return None, mistaken
+    tree, problem = _parse(content, path)
+    source = content.decode("utf-8", errors="replace")
+    digest = hashlib.sha256(content).hexdigest()
+    return RemoteModule(path=path, source=source, sha256=digest, tree=tree), problem
+
+
+def _parse(content: bytes, path: str) -> tuple[ast.Module | None, Problem | None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes in somebody else's strings
+            return ast.parse(content, filename=path), None
+    except SyntaxError as error:
+        return None, Problem(
+            kind="python_syntax", path=path, line=error.lineno, detail=error.msg or "does not parse"
+        )
+    except (ValueError, RecursionError, MemoryError) as error:
+        detail = f"does not parse: {type(error).__name__}"
+        return None, Problem(kind="python_syntax", path=path, detail=detail)
+
+
+def _relative_imports(module: RemoteModule) -> list[tuple[str, int]]:
+    """File names and lines of `from .x import y` and `from . import x`, wherever they stand."""
+    if module.tree is None:
+        return []
+    folder = module.path.rpartition("/")[0]
+    found: list[tuple[str, int]] = []
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.ImportFrom) or node.level != 1:
+            continue
+        names = [node.module] if node.module else [alias.name for alias in node.names]
+        for name in names:
+            path = f"{name.replace('.', '/')}.py"
+            found.append((f"{folder}/{path}" if folder else path, node.lineno))
+    return found
