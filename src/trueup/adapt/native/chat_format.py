@@ -7,7 +7,7 @@ the messages say. A chat template is text, so there a message can spell a specia
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trueup.errors import RequestError
 
@@ -32,6 +32,8 @@ STOP_TOKENS = {
     "chatglm3": (END_OF_TEXT["chatglm3"], "<|user|>", "<|observation|>"),
     "glm4": (END_OF_TEXT["glm4"], "<|user|>", "<|observation|>"),
 }
+# GLM-4 leaves out messages without text; ChatGLM3 writes their role line.
+SKIPS_EMPTY = ("glm4",)
 
 _ROLE_TEMPLATE = """[gMASK]<sop>
 {%- set roles = {'system': 'system', 'developer': 'system', 'user': 'user',
@@ -40,9 +42,9 @@ _ROLE_TEMPLATE = """[gMASK]<sop>
 {%- if message['role'] not in roles %}
 {{- raise_exception('unknown role ' ~ message['role']) }}
 {%- endif %}
-{{- '<|' ~ roles[message['role']] ~ '|>\\n' }}
-{%- if message['content'] %}
-{{- 'SPACE' ~ message['content'] }}
+{%- if message['content'] or KEEPS_EMPTY %}
+{{- '<|' ~ roles[message['role']] ~ '|>' ~ (message['metadata'] or '') ~ '\\n' }}
+{{- 'SPACE' ~ message['content'] if message['content'] }}
 {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
@@ -81,7 +83,10 @@ def chat_template(family: str, *, dummy_prefix: bool) -> str:
     """
     if family == "chatglm2":
         return _ROUND_TEMPLATE
-    return _ROLE_TEMPLATE.replace("SPACE", " " if dummy_prefix else "")
+    keeps_empty = "false" if family in SKIPS_EMPTY else "true"
+    return _ROLE_TEMPLATE.replace("KEEPS_EMPTY", keeps_empty).replace(
+        "SPACE", " " if dummy_prefix else ""
+    )
 
 
 def stop_token_ids(family: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
@@ -105,50 +110,62 @@ def encode_chat(
     Raises:
         RequestError: a role or an order of messages that the family cannot write down.
     """
-    turns = [_turn(message, number) for number, message in enumerate(messages)]
+    turns = [_turn(message, at) for at, message in enumerate(messages)]
     if not turns:
         raise RequestError("`messages` is empty, one message is needed", param="messages")
-    if continue_final_message and turns[-1][0] != "assistant":
+    if continue_final_message and turns[-1].role != "assistant":
         raise RequestError(
-            f"`continue_final_message` continues the assistant, not a `{turns[-1][0]}` message",
+            f"`continue_final_message` continues the assistant, not a `{turns[-1].role}` message",
             param="continue_final_message",
         )
     prefix = [int(tokenizer.convert_tokens_to_ids(token)) for token in PREFIX_TOKENS]
     opens_answer = add_generation_prompt and not continue_final_message
+    if continue_final_message and not turns[-1].content:
+        turns, opens_answer = turns[:-1], True
     if family == "chatglm2":
         return prefix + _plain(tokenizer, _rounds(turns, opens_answer=opens_answer))
     ids = prefix
-    for role, content in turns:
-        ids += [_role_id(tokenizer, role), *_plain(tokenizer, "\n"), *_plain(tokenizer, content)]
+    for turn in turns:
+        if turn.content or family not in SKIPS_EMPTY:
+            ids.append(_role_id(tokenizer, turn.role))
+            ids += _plain(tokenizer, f"{turn.metadata}\n") + _plain(tokenizer, turn.content)
     if opens_answer:
         ids.append(_role_id(tokenizer, "assistant"))
     return ids
 
 
-def _turn(message: Mapping[str, Any], number: int) -> tuple[str, str]:
+class _Turn(NamedTuple):
+    """A message in the family's words; `metadata` is the tool that an assistant speaks to."""
+
+    role: str
+    content: str
+    metadata: str
+
+
+def _turn(message: Mapping[str, Any], at: int) -> _Turn:
     role = ROLES.get(message.get("role", ""))
     if role is None:
         raise RequestError(
             f"role `{message.get('role')}` is not one of {_CHOICES}",
-            param=f"messages[{number}].role",
+            param=f"messages[{at}].role",
         )
     content = message.get("content")
     if not isinstance(content, str):
         raise RequestError(
             f"the content of a message must be text, not `{type(content).__name__}`",
-            param=f"messages[{number}].content",
+            param=f"messages[{at}].content",
         )
-    return role, content
+    return _Turn(role, content, message.get("metadata") or "")
 
 
-def _rounds(turns: Sequence[tuple[str, str]], *, opens_answer: bool) -> str:
+def _rounds(turns: Sequence[_Turn], *, opens_answer: bool) -> str:
     """ChatGLM2's conversation: one text of numbered rounds, a question and an answer each.
 
     It has no place for a system message, which therefore goes in front of the first round, as
     others do who serve this family. Messages of one role in a row are one text.
     """
     text, last, number = "", "start", 0
-    for at, (role, content) in enumerate(turns):
+    for at, (role, content, _) in enumerate(turns):
         if role == "system" and last in ("start", "system"):
             text += f"{content}\n\n"
         elif role == "user" and last != "user":

@@ -43,6 +43,7 @@ SPECIAL_TOKENS = {
         "<|end_of_video|>",
     ),
 }
+_CONTROL_PIECES = ("<unk>", "<s>", "</s>")
 PAD_TOKENS = {"chatglm2": "<unk>", "chatglm3": "<unk>", "glm4": END_OF_TEXT["glm4"]}
 
 
@@ -128,14 +129,14 @@ def _add_specials(
     first = tokenizer.get_vocab_size()
     if family == "glm4":
         names = _published_specials(tokenizer_config, first) or names
-    known = [] if family == "glm4" else [PAD_TOKENS[family], END_OF_TEXT[family]]
+    inside = () if family == "glm4" else _CONTROL_PIECES
     tokenizer.add_special_tokens(
-        [AddedToken(name, normalized=False, special=True) for name in (*known, *names)]
+        [AddedToken(name, normalized=False, special=True) for name in (*inside, *names)]
     )
     added = tokenizer.get_added_tokens_decoder()
     ids = {token.content: number for number, token in added.items()}
     wrong = [name for number, name in enumerate(names, first) if ids.get(name) != number]
-    wrong += [name for name in known if ids[name] >= first]
+    wrong += [name for name in inside if ids[name] >= first]
     wrong += [name for name in (*PREFIX_TOKENS, END_OF_TEXT[family]) if name not in ids]
     if wrong:
         raise CheckpointError(
