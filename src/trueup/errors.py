@@ -80,7 +80,10 @@ class CapacityError(TrueUpError):
 
 
 class BackendError(TrueUpError):
-    """A backend did not answer properly; `retryable` says that another try may succeed."""
+    """A backend did not answer properly; `retryable` says that another try may succeed.
+
+    `retry_after_seconds` is set where the same backend is worth asking again, and when.
+    """
 
     def __init__(
         self,
@@ -89,6 +92,7 @@ class BackendError(TrueUpError):
         retryable: bool,
         code: str = "backend_error",
         status: int = 502,
+        retry_after_seconds: float | None = None,
         where: str | None = None,
         hint: str | None = None,
     ) -> None:
@@ -96,3 +100,4 @@ class BackendError(TrueUpError):
         self.retryable = retryable
         self.code = code
         self.status = status
+        self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,353 @@
+"""The pool's decisions: which model is loaded and unloaded, and who is served next.
+
+A state machine without threads, clocks or IO: events go in with the time, what is to be done
+goes out through `Effects`. One task owns it (pool.py); `budget.py` says what fits.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trueup.adapt.plan import Plan
+from trueup.errors import BackendError, CapacityError, TrueUpError
+from trueup.events import State
+from trueup.pool.budget import Budget, Reservation, is_on_gpu, needed_bytes, shortage
+from trueup.pool.event import (
+    Event,
+    Measured,
+    Progressed,
+    Released,
+    Requested,
+    Shutdown,
+    Ticket,
+    TimePassed,
+    WorkerExited,
+    WorkerFailed,
+    WorkerReady,
+)
+
+# A load that failed is tried again after this, doubled with each failure in a row.
+FIRST_BACKOFF_SECONDS = 2.0
+LONGEST_BACKOFF_SECONDS = 60.0
+QUEUE_RETRY_SECONDS = 2.0
+CAPACITY_RETRY_SECONDS = 10.0
+
+
+class Effects(Protocol):
+    """What the scheduler has others do. Every method returns at once.
+
+    A start ends in exactly one WorkerReady, WorkerFailed or WorkerExited, a stop (of a start
+    under way, too) in exactly one WorkerExited, each with the load's number.
+    """
+
+    def start(self, model_id: str, load: int) -> None:
+        """Begin to start a worker."""
+
+    def stop(self, model_id: str, load: int) -> None:
+        """Begin to stop a worker, or give up its start."""
+
+    def grant(self, ticket: Ticket, load: int) -> None:
+        """Give the worker to a waiter; `Released` comes back, also from one that has left."""
+
+    def refuse(self, ticket: Ticket, error: TrueUpError) -> None:
+        """Tell a waiter that it waits in vain."""
+
+    def changed(self, model_id: str, before: State, after: State, reason: str | None) -> None:
+        """A model has another state."""
+
+    def available_bytes(self) -> int | None:
+        """Host memory that the system has left, None where unknown."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Model:
+    """What the scheduler knows of one model."""
+
+    id: str
+    plan: Plan
+    ttl_seconds: float | None
+    is_pinned: bool
+    state: State = "stopped"
+    load: int = 0
+    waiters: deque[Ticket] = field(default_factory=deque)
+    leases: set[Ticket] = field(default_factory=set)
+    progress: float = 0.0
+    memory_bytes: int | None = None
+    idle_since: float | None = None
+    failures: int = 0
+    retry_at: float = 0.0
+    error: TrueUpError | None = None
+
+
+class Scheduler:
+    """States, waiters and leases of all models of a pool."""
+
+    def __init__(
+        self,
+        effects: Effects,
+        *,
+        concurrency: int = 1,
+        queue_limit: int = 64,
+        budget: Budget | None = None,
+    ) -> None:
+        self.models: dict[str, Model] = {}
+        self._effects = effects
+        self._concurrency = concurrency
+        self._queue_limit = queue_limit
+        self._budget = budget or Budget()
+        self._is_closing = False
+
+    def add(self, model: Model) -> None:
+        """Make a model known; it stays unloaded."""
+        self.models[model.id] = model
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the pool is closing and no worker is left."""
+        return self._is_closing and all(
+            model.state in ("stopped", "failed") for model in self.models.values()
+        )
+
+    def deadline(self) -> float | None:
+        """When `TimePassed` is needed next."""
+        times = [when for model in self.models.values() if (when := _unload_at(model)) is not None]
+        return min(times, default=None)
+
+    def handle(self, event: Event, now: float) -> None:
+        """Take one event; `now` never goes back."""
+        match event:
+            case Requested():
+                self._requested(event.ticket, now)
+            case Released():
+                self._released(event.ticket, now)
+            case WorkerReady() | WorkerFailed() | WorkerExited() | Progressed() | Measured():
+                model = self.models[event.model_id]
+                # Word of an earlier worker of this model is late and means nothing.
+                if event.load == model.load:
+                    self._worker(model, event, now)
+            case TimePassed():
+                self._time_passed(now)
+            case Shutdown():
+                self._shutdown(event)
+
+    def _requested(self, ticket: Ticket, now: float) -> None:
+        """Decide about a new waiter.
+
+        1. It has left already: nothing, it can never start a load.
+        2. Nobody serves such a model: refused.
+        3. The server is going down: refused.
+        4. The last load failed and the back-off is not over: refused with that failure.
+        5. The worker is ready, has a free place and nobody waits: granted.
+        6. The queue is full: refused.
+        7. The model is not loaded and does not fit: refused with the numbers.
+        8. It waits; a model that is not loaded is started.
+        """
+        if ticket.is_abandoned:  # 1
+            return
+        model = self.models.get(ticket.model_id)
+        if model is None:  # 2
+            self._effects.refuse(ticket, _unknown(ticket.model_id))
+            return
+        if self._is_closing:  # 3
+            self._effects.refuse(ticket, _closing())
+            return
+        if model.state == "failed" and now < model.retry_at:  # 4
+            self._effects.refuse(ticket, _load_failed(model, model.retry_at - now))
+            return
+        if self._has_place(model) and not model.waiters:  # 5
+            self._grant(model, ticket)
+            return
+        if len(model.waiters) >= self._queue_limit:  # 6
+            self._effects.refuse(ticket, _queue_full(model))
+            return
+        if model.state in ("stopped", "failed"):
+            refusal = self._refusal(model)
+            if refusal is not None:  # 7
+                self._effects.refuse(ticket, refusal)
+                return
+            self._start(model)  # 8
+        model.waiters.append(ticket)
+
+    def _released(self, ticket: Ticket, now: float) -> None:
+        model = self.models.get(ticket.model_id)
+        if model is None:
+            return
+        if ticket in model.waiters:
+            model.waiters.remove(ticket)
+        elif ticket in model.leases:
+            model.leases.discard(ticket)
+            self._serve_waiters(model, now)
+
+    def _worker(self, model: Model, event: Event, now: float) -> None:
+        match event:
+            case Progressed() if model.state == "starting":
+                model.progress = event.progress
+            case Measured():
+                model.memory_bytes = event.memory_bytes
+            case WorkerReady() if model.state == "starting":
+                model.memory_bytes = event.memory_bytes
+                model.progress, model.failures, model.error = 1.0, 0, None
+                self._change(model, "ready")
+                self._serve_waiters(model, now)
+            case WorkerFailed() if model.state == "starting":
+                self._failed(model, event.error, now)
+            case WorkerExited() if model.state not in ("stopped", "failed"):
+                self._exited(model, event, now)
+
+    def _failed(self, model: Model, error: TrueUpError, now: float) -> None:
+        model.failures += 1
+        pause = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (model.failures - 1))
+        model.error, model.retry_at = error, now + pause
+        self._gone(model, "failed", error.cause)
+        while model.waiters:
+            self._effects.refuse(model.waiters.popleft(), _load_failed(model, pause))
+
+    def _exited(self, model: Model, event: WorkerExited, now: float) -> None:
+        """Whoever waits is served by a new worker; who held the lost one sees it break."""
+        if model.state == "starting" and not self._is_closing:
+            self._failed(model, _died(model, event.reason), now)
+            return
+        if model.state == "stopping":
+            self._gone(model, "stopped", None)
+        else:
+            model.error, model.retry_at = _died(model, event.reason), now
+            self._gone(model, "failed", event.reason)
+        if not model.waiters:
+            return
+        refusal = _closing() if self._is_closing else self._refusal(model)
+        if refusal is None:
+            self._start(model)
+            return
+        while model.waiters:
+            self._effects.refuse(model.waiters.popleft(), refusal)
+
+    def _time_passed(self, now: float) -> None:
+        for model in self.models.values():
+            when = _unload_at(model)
+            if when is not None and when <= now:
+                self._stop(model, f"idle for {model.ttl_seconds:g} s")
+
+    def _shutdown(self, event: Shutdown) -> None:
+        self._is_closing = True
+        for model in self.models.values():
+            while model.waiters:
+                self._effects.refuse(model.waiters.popleft(), _closing())
+            if model.state == "starting" or (
+                model.state == "ready" and (event.is_forced or not model.leases)
+            ):
+                self._stop(model, "the server is shutting down")
+
+    def _serve_waiters(self, model: Model, now: float) -> None:
+        while model.waiters and self._has_place(model):
+            self._grant(model, model.waiters.popleft())
+        if model.state != "ready" or model.leases:
+            return
+        model.idle_since = now
+        if self._is_closing:
+            self._stop(model, "the server is shutting down")
+
+    def _has_place(self, model: Model) -> bool:
+        return model.state == "ready" and len(model.leases) < self._concurrency
+
+    def _grant(self, model: Model, ticket: Ticket) -> None:
+        model.idle_since = None
+        model.leases.add(ticket)
+        self._effects.grant(ticket, model.load)
+
+    def _refusal(self, model: Model) -> TrueUpError | None:
+        """Why the model cannot be started now; room is not made by evicting others."""
+        missing = shortage(
+            model.plan,
+            [_reservation(each) for each in self.models.values() if _is_held(each)],
+            budget=self._budget,
+            available_bytes=self._effects.available_bytes(),
+        )
+        if missing is None:
+            return None
+        return CapacityError(
+            f"`{model.id}` {missing}",
+            code="insufficient_memory",
+            retry_after_seconds=CAPACITY_RETRY_SECONDS,
+            where=f"models.{model.id}",
+        )
+
+    def _start(self, model: Model) -> None:
+        model.load += 1
+        model.progress, model.memory_bytes = 0.0, None
+        self._change(model, "starting")
+        self._effects.start(model.id, model.load)
+
+    def _stop(self, model: Model, reason: str) -> None:
+        self._change(model, "stopping", reason)
+        self._effects.stop(model.id, model.load)
+
+    def _gone(self, model: Model, state: State, reason: str | None) -> None:
+        model.leases.clear()
+        model.memory_bytes, model.idle_since, model.progress = None, None, 0.0
+        self._change(model, state, reason)
+
+    def _change(self, model: Model, state: State, reason: str | None = None) -> None:
+        before, model.state = model.state, state
+        self._effects.changed(model.id, before, state, reason)
+
+
+def _is_held(model: Model) -> bool:
+    return model.state in ("starting", "ready", "stopping")
+
+
+def _reservation(model: Model) -> Reservation:
+    return Reservation(
+        model_id=model.id,
+        needed_bytes=needed_bytes(model.plan),
+        resident_bytes=model.memory_bytes or 0,
+        on_gpu=is_on_gpu(model.plan),
+    )
+
+
+def _unload_at(model: Model) -> float | None:
+    if model.state != "ready" or model.is_pinned or model.leases or model.ttl_seconds is None:
+        return None
+    return None if model.idle_since is None else model.idle_since + model.ttl_seconds
+
+
+def _unknown(model_id: str) -> TrueUpError:
+    return BackendError(
+        f"no model `{model_id}` is served here",
+        retryable=False,
+        code="model_not_found",
+        status=404,
+    )
+
+
+def _closing() -> TrueUpError:
+    return CapacityError("the server is shutting down", code="shutting_down")
+
+
+def _queue_full(model: Model) -> TrueUpError:
+    return CapacityError(
+        f"{len(model.waiters)} requests wait for `{model.id}` already",
+        status=429,
+        code="queue_full",
+        retry_after_seconds=QUEUE_RETRY_SECONDS,
+    )
+
+
+def _died(model: Model, reason: str) -> TrueUpError:
+    return BackendError(
+        f"the worker of `{model.id}` {reason}", retryable=True, code="worker_died", status=503
+    )
+
+
+def _load_failed(model: Model, seconds: float) -> TrueUpError:
+    error = model.error
+    return BackendError(
+        error.cause if error else f"`{model.id}` did not load",
+        retryable=False,
+        code=error.code if isinstance(error, BackendError) else "model_load_failed",
+        status=503,
+        retry_after_seconds=seconds,
+        where=error.where if error else None,
+        hint=error.hint if error else None,
+    )
