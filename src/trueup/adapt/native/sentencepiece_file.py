@@ -83,8 +83,8 @@ def _read_model(data: bytes) -> SentencePieceFile:
             normalizer.update(_fields(value))
         elif number == 5 and isinstance(value, bytes):
             denormalizer.update(_fields(value))
-    if not pieces or not trainer:
-        raise ValueError("it has no pieces or no trainer settings")
+    if not (pieces and trainer and normalizer):
+        raise ValueError("its pieces, its trainer's or its normalizer's settings are missing")
     return SentencePieceFile(
         pieces=tuple(pieces),
         model_type=MODEL_TYPES.get(_number(trainer, 3, 1), "unknown"),

@@ -6,6 +6,7 @@ with plain `AutoTokenizer`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,19 @@ def build_tokenizer(
     )
 
 
+def save_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+    """Saves a tokenizer so that every supported release of transformers can load it.
+
+    Release 5 writes a class name that release 4 does not know; the older name works with both.
+    """
+    tokenizer.save_pretrained(directory)
+    path = directory / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    text = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
 class _Shared:
     """A tokenizer that survives the deep copy in transformers' constructor uncopied.
 
@@ -128,7 +142,7 @@ def _add_specials(
     names = SPECIAL_TOKENS[family]
     first = tokenizer.get_vocab_size()
     if family == "glm4":
-        names = _published_specials(tokenizer_config, first) or names
+        names = _published_specials(tokenizer_config, first, path.parent) or names
     inside = () if family == "glm4" else _CONTROL_PIECES
     tokenizer.add_special_tokens(
         [AddedToken(name, normalized=False, special=True) for name in (*inside, *names)]
@@ -153,17 +167,24 @@ def _add_specials(
     )
 
 
-def _published_specials(tokenizer_config: Mapping[str, Any], first: int) -> tuple[str, ...] | None:
-    """The special tokens that `tokenizer_config.json` lists behind the vocabulary, if it does."""
-    listed = tokenizer_config.get("added_tokens_decoder")
-    if not isinstance(listed, Mapping):
-        return None
-    names: dict[int, str] = {}
-    for number, token in listed.items():
-        if str(number).isdecimal() and isinstance(token, Mapping) and "content" in token:
-            names[int(number)] = str(token["content"])
+def _published_specials(
+    tokenizer_config: Mapping[str, Any], first: int, directory: Path
+) -> tuple[str, ...]:
+    """The special tokens that `tokenizer_config.json` lists, in order; `first` is their first id.
+
+    Checkpoints of this layout differ in them. Early ones list none.
+    """
+    listed = tokenizer_config.get("added_tokens_decoder") or {}
+    try:
+        names = {int(number): str(token["content"]) for number, token in listed.items()}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        names = {-1: ""}
     if sorted(names) != list(range(first, first + len(names))):
-        return None
+        raise CheckpointError(
+            f"the special tokens are not numbered from {first} on without a gap",
+            where=f"{directory / 'tokenizer_config.json'}: added_tokens_decoder",
+            hint="use the tokenizer.model and the tokenizer_config.json of one checkpoint",
+        )
     return tuple(names[number] for number in sorted(names))
 
 
