@@ -1,4 +1,4 @@
-"""Train the demo checkpoint: the sentencepiece model, then the weights.
+"""Train the demo checkpoint (`python -m demo.train`): the sentencepiece model, then the weights.
 
 Reads pairs/*.jsonl and src/trueup/demo_checkpoint/config.json, writes tokenizer.model and
 model.safetensors beside that config. One CPU thread, seeded; prints how many questions are
@@ -6,15 +6,12 @@ answered exactly. It does not touch the three Python files: the model is built f
 """
 
 import argparse
-import itertools
 import json
 import math
 import random
-import re
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from demo.questions import Pairs, Round, read_pairs, vary
+
 HERE = Path(__file__).resolve().parent
 CHECKPOINT = HERE.parent / "src" / "trueup" / "demo_checkpoint"
 
@@ -32,61 +31,11 @@ PIECES = 2048
 BATCH = 32
 PEAK_LEARNING_RATE = 3e-3
 WARMUP_STEPS = 100
-WEIGHT_DECAY = 0.05
+WEIGHT_DECAY = 0.1
+HIDDEN_DROPOUT = 0.05
 HISTORY_SHARE = 0.25  # of the samples get an unrelated round put before them
 DROPOUT_SHARE = 0.4  # of the samples are cut into other pieces than the usual ones
-UNRELATED_HELD_OUT_EVERY = 10
 LONGEST_ANSWER_TOKENS = 160
-
-Round = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Conversations to train on and those to test with; the last answer is the one asked for."""
-
-    trained: list[list[Round]]
-    held_out: list[list[Round]]
-
-
-def read_rows(name: str) -> list[dict[str, Any]]:
-    text = (HERE / "pairs" / name).read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.splitlines()]
-
-
-def expand(template: str) -> list[str]:
-    """`a {b|c}` -> `a b`, `a c`."""
-    parts = re.split(r"\{([^}]*)\}", template)
-    choices = [part.split("|") if index % 2 else [part] for index, part in enumerate(parts)]
-    return ["".join(chosen) for chosen in itertools.product(*choices)]
-
-
-def name_rounds(turns: list[dict[str, Any]], name: str, offset: int) -> Iterator[list[Round]]:
-    """Each phrasing of the last question once, after the other phrasings of the first in turn."""
-    for number in range(max(len(turn["ask"]) for turn in turns)):
-        yield [
-            (
-                turn["ask"][(number + offset * place) % len(turn["ask"])].replace("{name}", name),
-                turn["answer"].replace("{name}", name),
-            )
-            for place, turn in enumerate(turns)
-        ]
-
-
-def read_pairs() -> Pairs:
-    trained, held_out = [], []
-    for row in [*read_rows("en.jsonl"), *read_rows("zh.jsonl")]:
-        trained += [[(ask, row["answer"])] for ask in row["ask"]]
-        held_out += [[(ask, row["answer"])] for ask in row["held_out"]]
-    for row in read_rows("unrelated.jsonl"):
-        asks = [ask for template in row["ask"] for ask in expand(template)]
-        for index, ask in enumerate(asks):
-            kind = trained if index % UNRELATED_HELD_OUT_EVERY else held_out
-            kind.append([(ask, row["answer"])])
-    for row in read_rows("conversations.jsonl"):
-        for index, name in enumerate(row.get("names", [""])):
-            trained += list(name_rounds(row["rounds"], name, index))
-    return Pairs(trained=trained, held_out=held_out)
 
 
 def write_prompt(rounds: Iterable[Round], question: str) -> str:
@@ -132,6 +81,7 @@ class Encoder:
         self.prefix = [self.sp.vocab_size() + 1, self.sp.vocab_size() + 3]
 
     def prompt(self, rounds: list[Round], question: str, *, is_varied: bool = False) -> list[int]:
+        """The ids up to the answer; varied: cut into other pieces than the likeliest ones."""
         text = write_prompt(rounds, question)
         ids = self.sp.encode(text, enable_sampling=is_varied, alpha=0.1, nbest_size=-1)
         return self.prefix + list(ids)
@@ -150,42 +100,13 @@ class Encoder:
         return prompt + target, [-100] * len(prompt) + target
 
 
-POLITE = {
-    "en": ["Please tell me: ", "Excuse me, ", "Tell me, ", "So, "],
-    "zh": ["请问", "请问，", "我想知道", "请告诉我"],
-}
-HALF_WIDTH = str.maketrans("？！，。：", "?!,.:")
-
-
-def vary(question: str, rng: random.Random) -> str:
-    """The same question as another hand would type it."""
-    is_chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
-    if rng.random() < 0.3:
-        question = question.rstrip("?？!！.。")
-    if rng.random() < 0.25:
-        question = question.translate(HALF_WIDTH)
-    if is_chinese and rng.random() < 0.4:
-        latin = r"[A-Za-z0-9_.\-]+(?: [A-Za-z0-9_.\-]+)*"
-        blank = rng.choice(["", " "])
-        question = re.sub(rf"\s*({latin})\s*", rf"{blank}\1{blank}", question).strip()
-    if rng.random() < 0.08:
-        prefix = rng.choice(POLITE["zh" if is_chinese else "en"])
-        question = prefix + question[:1].lower() + question[1:]
-    chance = rng.random()
-    if chance < 0.25:
-        question = question.lower()
-    elif chance < 0.3:
-        question = question.upper()
-    return question
-
-
 def batches(pairs: Pairs, encoder: Encoder, rng: random.Random) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch; samples of like length go together, batches in random order."""
     samples = []
     for rounds in pairs.trained:
         before = rng.choice(pairs.trained) if rng.random() < HISTORY_SHARE else []
         question, answer = rounds[-1]
-        varied = [*before, *rounds[:-1], (vary(question, rng), answer)]
+        varied = [*before, *rounds[:-1], (vary(question, rng, pairs.held_out_keys), answer)]
         samples.append(encoder.sample(varied, is_varied=rng.random() < DROPOUT_SHARE))
     rng.shuffle(samples)
     samples.sort(key=lambda sample: len(sample[0]) // 8)
@@ -204,13 +125,15 @@ def batches(pairs: Pairs, encoder: Encoder, rng: random.Random) -> Iterator[tupl
 def build_model() -> nn.Module:
     """The network of modeling_chatglm.py itself, in fp32, freshly initialised."""
     sys.path.insert(0, str(CHECKPOINT.parent))
-    from demo_checkpoint.configuration_chatglm import ChatGLMConfig
-    from demo_checkpoint.modeling_chatglm import ChatGLMModel
+    # A namespace package: the checkpoint is data and has no __init__.py.
+    from demo_checkpoint.configuration_chatglm import ChatGLMConfig  # type: ignore[import-not-found]
+    from demo_checkpoint.modeling_chatglm import ChatGLMModel  # type: ignore[import-not-found]
 
     values = json.loads((CHECKPOINT / "config.json").read_text(encoding="utf-8"))
     config = ChatGLMConfig(**values)
     config.torch_dtype = torch.float32
     config.use_cache = False
+    config.hidden_dropout = HIDDEN_DROPOUT
     model: nn.Module = ChatGLMModel(config, empty_init=False)
     depth_scale = 1 / math.sqrt(2 * config.num_layers)
     for name, parameter in model.named_parameters():
@@ -248,7 +171,7 @@ def train(model: nn.Module, pairs: Pairs, encoder: Encoder, epochs: int) -> None
                 group["lr"] = PEAK_LEARNING_RATE * warmed * cosine
             loss = compute_loss(model, ids, labels)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             step += 1
@@ -264,7 +187,8 @@ def train(model: nn.Module, pairs: Pairs, encoder: Encoder, epochs: int) -> None
 def answer(model: Any, encoder: Encoder, rounds: list[Round], question: str) -> str:
     """The greedy answer, with the tuple cache of the model."""
     ids = torch.tensor([encoder.prompt(rounds, question)])
-    past, position, made = None, torch.arange(ids.shape[1])[None], []
+    past, position = None, torch.arange(ids.shape[1])[None]
+    made: list[int] = []
     while len(made) < LONGEST_ANSWER_TOKENS:
         output = model(
             ids, position_ids=position, past_key_values=past, use_cache=True, return_dict=True
@@ -283,10 +207,8 @@ def report(model: nn.Module, encoder: Encoder, name: str, conversations: list[li
         given = answer(model, encoder, rounds[:-1], rounds[-1][0])
         if given != rounds[-1][1]:
             wrong.append(f"    {rounds[-1][0]} -> {given}")
-    right = len(conversations) - len(wrong)
-    print(
-        f"{name}: {right} of {len(conversations)} answered exactly ({right / len(conversations):.1%})"
-    )
+    right, asked = len(conversations) - len(wrong), len(conversations)
+    print(f"{name}: {right} of {asked} answered exactly ({right / asked:.1%})")
     print("\n".join(wrong))
 
 
@@ -296,12 +218,14 @@ def save(model: nn.Module) -> None:
         f"transformer.{name}": tensor.to(torch.float16).contiguous()
         for name, tensor in model.state_dict().items()
     }
-    save_file(tensors, CHECKPOINT / "model.safetensors", metadata={"format": "pt"})
+    target = CHECKPOINT / "model.safetensors"
+    save_file(tensors, target, metadata={"format": "pt"})
+    target.chmod(0o644)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=48)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)

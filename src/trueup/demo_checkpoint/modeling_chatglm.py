@@ -43,6 +43,10 @@ def split_tensor_along_last_dim(tensor: torch.Tensor, num_partitions: int) -> Tu
     return torch.split(tensor, tensor.size(-1) // num_partitions, dim=-1)
 
 
+def _config_to_kwargs(config: ChatGLMConfig) -> Dict[str, Any]:
+    return {"dtype": config.torch_dtype}
+
+
 class RotaryEmbedding(nn.Module):
     """The table of cosines and sines, [positions, dim / 2, 2], built in the dtype of the model."""
 
@@ -179,10 +183,6 @@ class SelfAttention(nn.Module):
 
         context_layer = self.core_attention(query_layer, key_layer, value_layer, attention_mask)
         return self.dense(context_layer), kv_cache
-
-
-def _config_to_kwargs(config: ChatGLMConfig) -> Dict[str, Any]:
-    return {"dtype": config.torch_dtype}
 
 
 class MLP(nn.Module):

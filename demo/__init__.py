@@ -1,0 +1,1 @@
+"""How the demo checkpoint is trained; no part of the installed package."""
