@@ -51,7 +51,7 @@ class ChatEngine(Protocol):
     def prepare(self, request: ChatRequest | CompletionRequest) -> tuple[Prompt, ...]:
         """Render and tokenize a request: one prompt for chat, one for each of a completion.
 
-        Needs no model: any thread may call it.
+        Belongs to the model thread as well: a fast tokenizer serves one thread at a time.
 
         Raises:
             RequestError: the prompt does not fit the context, or the model has no chat

@@ -1,0 +1,172 @@
+"""Choosing the next token by Gumbel-max: the same seed and position draw the same noise.
+
+The order is fixed: (1) presence and frequency penalties, (2) temperature, (3) top-k,
+(4) top-p, (5) Gumbel noise, argmax. Nothing here keeps a generator: the noise of a token is a
+function of (seed, choice, position, token id), so an answer can be resumed at any token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trueup.errors import BackendError
+from trueup.protocol.sampling import Sampling
+
+_MASK = 0xFFFFFFFF
+# The largest noise that a 32-bit draw can yield: nothing further below the best score can win.
+_MAX_NOISE = -math.log(-math.log1p(-(2.0**-33)))
+_FIRST_NUCLEUS = 256
+
+Key = tuple[int, int]
+
+
+def noise_key(seed: int, choice: int, position: int) -> Key:
+    """The key of all noise at one position of one choice; 64 bits in two halves."""
+    packed = b"".join(part.to_bytes(8, "little", signed=True) for part in (seed, choice, position))
+    digest = hashlib.blake2b(packed, digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+def _mix(x: Tensor) -> Tensor:
+    # A 32-bit bijection with low bias. Both factors are below 2**31, so the products stay
+    # positive in int64 and every device computes the same bits.
+    x = x ^ (x >> 16)
+    x = (x * 0x21F0AAAD) & _MASK
+    x = x ^ (x >> 15)
+    x = (x * 0x735A2D97) & _MASK
+    return x ^ (x >> 15)
+
+
+def gumbel_noise(token_ids: Tensor, key: Key) -> Tensor:
+    """Standard Gumbel noise (float64) of each token id (int64) under a key."""
+    bits = _mix((_mix(token_ids ^ key[0]) + key[1]) & _MASK)
+    uniform = (bits.double() + 0.5) * 2.0**-32
+    return -torch.log(-torch.log(uniform))
+
+
+def penalise(logits: Tensor, counts: Tensor, sampling: Sampling) -> Tensor:
+    """Logits less the penalties; `counts` says how often the answer has each token."""
+    frequency = counts * sampling.frequency_penalty
+    return logits - (frequency + (counts > 0) * sampling.presence_penalty)
+
+
+def _nucleus(scaled: Tensor, token_ids: Tensor | None, top_p: float) -> tuple[Tensor, Tensor]:
+    """The most probable tokens whose probabilities first reach `top_p`, at least one."""
+    probabilities = torch.softmax(scaled, dim=-1)
+    size = min(_FIRST_NUCLEUS, len(scaled))
+    while True:
+        # A full sort of a large vocabulary costs ten times what the top few hundred do.
+        best, order = torch.topk(probabilities, size)
+        total = best.cumsum(dim=-1)
+        if size == len(scaled) or total[-1] >= top_p:
+            break
+        size = min(8 * size, len(scaled))
+    kept = order[total - best < top_p]
+    return scaled[kept], kept if token_ids is None else token_ids[kept]
+
+
+def candidates(logits: Tensor, sampling: Sampling, key: Key) -> tuple[Tensor, Tensor]:
+    """The tokens that may be chosen at a temperature above 0: (ids, noisy scores in float64).
+
+    `logits` [vocabulary] are penalised already. The best score is the choice.
+    """
+    # Less the maximum first: a tiny temperature must not overflow.
+    scaled = (logits - logits.max()) / sampling.temperature
+    token_ids: Tensor | None = None
+    if 0 < sampling.top_k < len(scaled):
+        scaled, token_ids = torch.topk(scaled, sampling.top_k)
+    if sampling.top_p < 1:
+        scaled, token_ids = _nucleus(scaled, token_ids, sampling.top_p)
+    if token_ids is None:
+        best = scaled.argmax(keepdim=True)
+        reachable = gumbel_noise(best, key) - _MAX_NOISE
+        token_ids = torch.nonzero(scaled >= reachable).squeeze(-1)
+        # NaN compares false with everything: keep one token so that the caller can see it.
+        token_ids = token_ids if len(token_ids) else best
+        scaled = scaled[token_ids]
+    return token_ids, scaled.double() + gumbel_noise(token_ids, key)
+
+
+class Sampler:
+    """Chooses the tokens of one answer, position by position."""
+
+    def __init__(self, sampling: Sampling, *, seed: int, choice: int = 0) -> None:
+        self._sampling = sampling
+        self._seed = seed
+        self._choice = choice
+        self._penalises = bool(sampling.presence_penalty or sampling.frequency_penalty)
+        self._counts: Tensor | None = None
+
+    def choose(self, logits: Tensor, answer: Sequence[int]) -> int:
+        """The token after `answer`; `logits` are fp32 [vocabulary].
+
+        Call it once for each position: the penalties count the last token of each call.
+
+        Raises:
+            BackendError: the logits are not finite.
+        """
+        if self._penalises:
+            logits = penalise(logits, self._counted(logits, answer), self._sampling)
+        if self._sampling.temperature == 0:
+            best, index = logits.max(dim=-1)
+            token = int(index)
+        else:
+            key = noise_key(self._seed, self._choice, len(answer))
+            token_ids, scores = candidates(logits, self._sampling, key)
+            best, index = scores.max(dim=-1)
+            token = int(token_ids[index])
+        if not math.isfinite(best):
+            raise BackendError(
+                f"the model computed `{float(best)}` as its best logit at position {len(answer)} "
+                "of the answer, expected a finite number",
+                retryable=True,
+                code="logits_not_finite",
+                hint="plan the model with `--dtype float32`, or by another route",
+            )
+        return token
+
+    def _counted(self, logits: Tensor, answer: Sequence[int]) -> Tensor:
+        if self._counts is None:
+            self._counts = torch.zeros_like(logits)
+            fresh: Sequence[int] = answer
+        else:
+            fresh = answer[-1:]
+        for token in fresh:
+            self._counts[token] += 1
+        return self._counts
+
+
+class GumbelProcessor:
+    """The same choice as a logits processor for `generate(do_sample=False)`.
+
+    `prompt_tokens` is the (padded) length of the prompt; row r of a batch draws as choice r.
+    """
+
+    def __init__(self, sampling: Sampling, *, seed: int, prompt_tokens: int) -> None:
+        self._sampling = sampling
+        self._seed = seed
+        self._prompt_tokens = prompt_tokens
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """Scores [batch, vocabulary] whose argmax is the choice of each row."""
+        rows = [self._row(row, ids, scores[row]) for row, ids in enumerate(input_ids)]
+        return torch.stack(rows)
+
+    def _row(self, row: int, input_ids: Tensor, logits: Tensor) -> Tensor:
+        answer = input_ids[self._prompt_tokens :]
+        logits = logits.float()
+        if self._sampling.presence_penalty or self._sampling.frequency_penalty:
+            counts = torch.bincount(answer, minlength=len(logits)).to(logits.dtype)
+            logits = penalise(logits, counts, self._sampling)
+        if self._sampling.temperature == 0:
+            return logits.double()
+        key = noise_key(self._seed, row, len(answer))
+        token_ids, noisy = candidates(logits, self._sampling, key)
+        return torch.full_like(logits, -math.inf, dtype=torch.float64).index_put_(
+            (token_ids,), noisy
+        )

@@ -1,0 +1,80 @@
+"""One growing sequence inside a model: its KV cache, positions and mask."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+# About half a second of work on a small CPU for one piece of a prompt, so that cancelling is
+# quick; a fixed size for each model, so that a request computes the same on every run.
+_CPU_PARAMETER_TOKENS = 64_000_000_000
+_CPU_PIECE_TOKENS = (32, 512)
+_GPU_PIECE_TOKENS = 2048
+
+
+def piece_tokens(model: Any) -> int:
+    """How many prompt tokens to compute in one forward pass."""
+    if model.device.type != "cpu":
+        return _GPU_PIECE_TOKENS
+    smallest, largest = _CPU_PIECE_TOKENS
+    parameters: int = sum(each.numel() for each in model.parameters())
+    return min(largest, max(smallest, _CPU_PARAMETER_TOKENS // max(1, parameters)))
+
+
+def forward_options(model: Any) -> dict[str, Any]:
+    """Arguments of every forward pass that this model knows."""
+    known = inspect.signature(model.forward).parameters
+    return {"logits_to_keep": 1} if "logits_to_keep" in known else {}
+
+
+class ModelSequence:
+    """Tokens that were fed to the model; at most `capacity` of them.
+
+    Not for several threads. `options` are those of `forward_options`.
+    """
+
+    def __init__(self, model: Any, *, capacity: int, options: dict[str, Any]) -> None:
+        self._model = model
+        self._options = options
+        self._cache = DynamicCache(config=model.config)
+        device = model.device
+        # Views of these are passed on: a step allocates nothing that grows with the context.
+        self._mask = torch.ones(1, capacity, dtype=torch.long, device=device)
+        self._positions = torch.arange(capacity, device=device)[None]
+        self._token = torch.zeros(1, 1, dtype=torch.long, device=device)
+        self._length = 0
+
+    @torch.inference_mode()
+    def feed(self, token_ids: Sequence[int]) -> Tensor:
+        """Append tokens; the logits after the last one, fp32 [vocabulary]."""
+        if len(token_ids) == 1:
+            tokens = self._token.fill_(token_ids[0])
+        else:
+            tokens = torch.tensor([token_ids], device=self._token.device)
+        start, end = self._length, self._length + len(token_ids)
+        output = self._model(
+            input_ids=tokens,
+            attention_mask=self._mask[:, :end],
+            position_ids=self._positions[:, start:end],
+            past_key_values=self._cache,
+            use_cache=True,
+            return_dict=True,
+            **self._options,
+        )
+        self._length = end
+        logits: Tensor = output.logits[0, -1].float()
+        return logits
+
+    @torch.inference_mode()
+    def copy(self) -> ModelSequence:
+        """A sequence that grows on its own from here."""
+        twin = copy.copy(self)
+        # Cropping would do for plain layers only: sliding windows forget what they passed.
+        twin._cache = copy.deepcopy(self._cache)
+        return twin
