@@ -1,0 +1,17 @@
+"""Every rule, in the order in which findings of one stage are shown."""
+
+from __future__ import annotations
+
+from trueup.doctor.rule import Rule
+from trueup.doctor.rules import cache, config, directory, generation, load, safety, tokenizer
+
+RULES: tuple[Rule, ...] = (
+    load.TransformersMissing(),
+    *directory.RULES,
+    *safety.RULES,
+    *load.RULES,
+    *tokenizer.RULES,
+    *config.RULES,
+    *generation.RULES,
+    *cache.RULES,
+)

@@ -1,0 +1,87 @@
+"""What a rule is: a stable code, a gate of versions, and a pure check from facts to findings.
+
+A rule's docstring is its documentation: what is wrong, since when, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+from packaging.version import Version
+
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.code import ModelCode
+from trueup.doctor.finding import Evidence, Finding, Route, Severity, Stage, Where
+from trueup.environment.environment import Environment
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that rules may look at."""
+
+    checkpoint: Checkpoint
+    environment: Environment
+
+    @cached_property
+    def code(self) -> ModelCode:
+        """The model's own code."""
+        return ModelCode(self.checkpoint)
+
+
+class Rule:
+    """One thing that breaks. Rules with `since` or `until` need a known transformers.
+
+    `since` is the first broken version and `until` the first one that works again; `blocks`
+    are the routes that a finding of this rule closes.
+    """
+
+    code: ClassVar[str]
+    stage: ClassVar[Stage]
+    severity: ClassVar[Severity] = "error"
+    since: ClassVar[str | None] = None
+    until: ClassVar[str | None] = None
+    evidence: ClassVar[Evidence] = "observed"
+    blocks: ClassVar[tuple[Route, ...]] = ("fixed",)
+
+    def applies_to(self, transformers: Version | None) -> bool:
+        """Whether the version is within the gate."""
+        if self.since is None and self.until is None:
+            return True
+        if transformers is None:
+            return False
+        # A release candidate has what its release has.
+        release = Version(transformers.base_version)
+        return (self.since is None or release >= Version(self.since)) and (
+            self.until is None or release < Version(self.until)
+        )
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        """What of this rule's kind is wrong; no input or output, no exception."""
+        raise NotImplementedError
+
+    def found(
+        self,
+        cause: str,
+        *,
+        where: Where,
+        hint: str | None = None,
+        stage: Stage | None = None,
+        severity: Severity | None = None,
+        blocks: tuple[Route, ...] | None = None,
+    ) -> Finding:
+        """A finding with what the rule says of itself."""
+        return Finding(
+            code=self.code,
+            severity=severity or self.severity,
+            stage=stage or self.stage,
+            cause=cause,
+            where=where,
+            since=self.since,
+            until=self.until,
+            evidence=self.evidence,
+            hint=hint,
+            blocks=self.blocks if blocks is None else blocks,
+        )

@@ -1,0 +1,255 @@
+"""Incomplete or damaged directories: one finding for each problem that reading the files met."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trueup.checkpoint.checkpoint import Problem, ProblemKind
+from trueup.doctor.finding import Finding, Route, Stage, Where
+from trueup.doctor.rule import Facts, Rule
+
+EVERY_ROUTE: tuple[Route, ...] = ("native", "fixed", "isolated")
+WITH_REMOTE_CODE: tuple[Route, ...] = ("fixed", "isolated")
+OPTIONAL_FILES = ("generation_config.json",)
+DAMAGED_COPY = "copy `{path}` again from where it came from"
+
+
+class ProblemRule(Rule):
+    """Turns problems of one kind into findings."""
+
+    kind: ProblemKind
+    evidence = "index"
+    blocks = EVERY_ROUTE
+    hint: str | None = DAMAGED_COPY
+
+    def concerns(self, problem: Problem) -> bool:
+        """Whether the problem is this rule's."""
+        return problem.kind == self.kind
+
+    def cause(self, problem: Problem) -> str:
+        """The problem in words."""
+        return f"`{_shown(problem.path)}`: {problem.detail}"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for problem in facts.checkpoint.problems:
+            if self.concerns(problem):
+                is_optional = problem.path in OPTIONAL_FILES
+                is_code = problem.path.endswith(".py")
+                yield self.found(
+                    self.cause(problem),
+                    where=Where(path=_shown(problem.path), line=problem.line, key=problem.key),
+                    hint=self.hint.format(path=_shown(problem.path)) if self.hint else None,
+                    stage=_stage(problem.path, self.stage),
+                    severity="warning" if is_optional else None,
+                    blocks=() if is_optional else WITH_REMOTE_CODE if is_code else None,
+                )
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else repr(path)[1:-1]
+
+
+def _stage(path: str, otherwise: Stage) -> Stage:
+    if path.startswith("tokenization") or path.startswith("tokenizer"):
+        return "tokenizer"
+    if path.endswith(".py"):
+        return "import"
+    return "config" if path == "config.json" else otherwise
+
+
+class ConfigMissing(ProblemRule):
+    """The directory has no config.json.
+
+    Nothing says what the weights are. Copy it from where they came from.
+    """
+
+    code = "DIR101"
+    kind = "absent"
+    stage = "config"
+
+    def concerns(self, problem: Problem) -> bool:
+        return problem.kind == "absent" and problem.path == "config.json"
+
+    def cause(self, problem: Problem) -> str:
+        return "there is no config.json, so nothing says what the weights are"
+
+
+class BrokenJson(ProblemRule):
+    """A JSON file of the directory does not parse, or is no object."""
+
+    code = "DIR102"
+    kind = "not_json"
+    stage = "config"
+
+
+class WeightsMissing(Rule):
+    """The directory has no weights.
+
+    Neither model.safetensors nor pytorch_model.bin nor an index of shards is there.
+    """
+
+    code = "DIR103"
+    stage = "load"
+    evidence = "index"
+    blocks = EVERY_ROUTE
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        weights = facts.checkpoint.weights
+        if weights.format == "none":
+            yield self.found(
+                "there are no weights: neither `model.safetensors` nor `pytorch_model.bin` nor "
+                "an index of shards",
+                where=Where(path="model.safetensors"),
+                hint="copy the weight files from where the model came from",
+            )
+        elif weights.format == "gguf":
+            yield self.found(
+                f"the weights are GGUF (`{weights.files[0]}`), which this version does not run",
+                where=Where(path=weights.files[0]),
+                hint="get the model's safetensors files",
+            )
+
+
+class ShardMissing(ProblemRule):
+    """The index names a weight file that is not in the directory."""
+
+    code = "DIR104"
+    kind = "missing_shard"
+    stage = "load"
+
+    def cause(self, problem: Problem) -> str:
+        return f"`{_shown(problem.path)}` is missing: {problem.detail}"
+
+
+class IndexMissing(ProblemRule):
+    """There are several weight files and no index that says which tensor is in which."""
+
+    code = "DIR105"
+    kind = "absent"
+    stage = "load"
+
+    def concerns(self, problem: Problem) -> bool:
+        return problem.kind == "absent" and problem.path.endswith(".index.json")
+
+
+class TensorMissing(ProblemRule):
+    """The index places a tensor in a file whose header does not have it."""
+
+    code = "DIR106"
+    kind = "missing_tensor"
+    stage = "load"
+    hint = "the index and the shards are of different versions: copy all of them again"
+
+
+class Truncated(ProblemRule):
+    """A weight file is shorter than its own header says: a download that ended early."""
+
+    code = "DIR107"
+    kind = "truncated"
+    stage = "load"
+
+    def cause(self, problem: Problem) -> str:
+        return f"`{_shown(problem.path)}` is cut short: {problem.detail}"
+
+
+class LfsPointer(ProblemRule):
+    """A file holds Git LFS's three lines of text instead of its content."""
+
+    code = "DIR108"
+    kind = "lfs_pointer"
+    stage = "load"
+    hint = "fetch the content: `git lfs pull`, or `hf download`"
+
+
+class WebPage(ProblemRule):
+    """A file holds a web page: what a browser or a proxy answered instead of the file."""
+
+    code = "DIR109"
+    kind = "html"
+    stage = "load"
+
+
+class Malformed(ProblemRule):
+    """A file's header or structure cannot be read."""
+
+    code = "DIR110"
+    kind = "malformed"
+    stage = "load"
+
+
+class Unreadable(ProblemRule):
+    """The operating system does not let the file be read."""
+
+    code = "DIR111"
+    kind = "unreadable"
+    stage = "load"
+    hint = "look at the file's permissions, and at where it links to"
+
+
+class CodeMissing(ProblemRule):
+    """config.json's `auto_map`, or an import of the model's code, names an absent Python file.
+
+    transformers says `does not appear to have a file named`. The native route does not need it.
+    """
+
+    code = "DIR112"
+    kind = "absent"
+    stage = "import"
+    blocks = WITH_REMOTE_CODE
+
+    def concerns(self, problem: Problem) -> bool:
+        return problem.kind == "absent" and problem.path.endswith(".py")
+
+    def cause(self, problem: Problem) -> str:
+        return f"`{_shown(problem.path)}` is missing, {problem.detail}"
+
+
+class CodeDoesNotParse(ProblemRule):
+    """A Python file of the model does not parse."""
+
+    code = "DIR113"
+    kind = "python_syntax"
+    stage = "import"
+    blocks = WITH_REMOTE_CODE
+
+
+class OddWeightName(Rule):
+    """The weights have a name that transformers does not look for."""
+
+    code = "DIR114"
+    stage = "load"
+    severity = "warning"
+    evidence = "index"
+    blocks = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        weights = facts.checkpoint.weights
+        expected = {"safetensors": "model.safetensors", "pickle": "pytorch_model.bin"}
+        name = expected.get(weights.format)
+        if name is None or len(weights.files) != 1:
+            return
+        if weights.files[0] != name and f"{name}.index.json" not in facts.checkpoint.files:
+            yield self.found(
+                f"the weights are called `{_shown(weights.files[0])}`; transformers looks for "
+                f"`{name}`",
+                where=Where(path=_shown(weights.files[0])),
+                hint=f"rename the file to `{name}`",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    ConfigMissing(),
+    BrokenJson(),
+    WeightsMissing(),
+    ShardMissing(),
+    IndexMissing(),
+    TensorMissing(),
+    Truncated(),
+    LfsPointer(),
+    WebPage(),
+    Malformed(),
+    Unreadable(),
+    CodeMissing(),
+    CodeDoesNotParse(),
+    OddWeightName(),
+)

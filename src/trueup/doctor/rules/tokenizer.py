@@ -1,0 +1,192 @@
+"""Tokenizers: code of their own that current base classes call in other ways, missing files."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+from trueup.doctor.code import Method, accepts, first, is_self_attribute, is_super_init
+from trueup.doctor.finding import Finding, Where
+from trueup.doctor.rule import Facts, Rule
+
+# What the base class asks for while it adds special tokens, and what answers it here.
+ASKED_WHILE_STARTING = ("get_vocab", "vocab_size", "_convert_token_to_id", "__len__")
+VOCABULARY_ENDINGS = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "tekken.json",
+    ".model",
+    ".tiktoken",
+    ".vocab",
+)
+
+
+class StartsBeforeItsVocabulary(Rule):
+    """The tokenizer calls `super().__init__` before it has set its vocabulary.
+
+    Since 4.34.0 the base class adds special tokens while it starts and asks for `vocab_size` and
+    `get_vocab`, which need an attribute that is set only afterwards: `has no attribute
+    'tokenizer'` or `'sp_tokenizer'`, `has no attribute vocab_size`, on 5.x `'property' object
+    cannot be interpreted as an integer`; where protobuf is missing, `requires the protobuf
+    library` hides it. Set the vocabulary first and call `super().__init__` last.
+    """
+
+    code = "TOK101"
+    stage = "tokenizer"
+    since = "4.34.0"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        code = facts.code
+        start = code.method(code.tokenizer, "__init__")
+        call = first(start.node, is_super_init) if start else None
+        if start is None or call is None:
+            return
+        late = _set_after(start, call)
+        for name in ASKED_WHILE_STARTING:
+            asked = code.method(code.tokenizer, name)
+            needed = _needs(asked, late) if asked else None
+            if needed:
+                yield self.found(
+                    f"`super().__init__` runs before `self.{needed}` is set, and since 4.34 it "
+                    f"asks for `{name}`, which needs it",
+                    where=start.at(call),
+                    hint=f"set `self.{needed}` first and call `super().__init__` last",
+                )
+                return
+
+
+def _set_after(start: Method, call: ast.AST) -> set[str]:
+    """Attributes of self that the constructor sets only below its call of `super().__init__`."""
+    line = getattr(call, "lineno", 0)
+    stores = [
+        node
+        for node in ast.walk(start.node)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and is_self_attribute(node, node.attr)
+    ]
+    before = {node.attr for node in stores if node.lineno < line}
+    return {node.attr for node in stores if node.lineno > line} - before
+
+
+def _needs(method: Method, late: set[str]) -> str | None:
+    for node in ast.walk(method.node):
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in late
+            and is_self_attribute(node, node.attr)
+        ):
+            return node.attr
+    return None
+
+
+class PadTakesNoSide(Rule):
+    """The tokenizer's own `_pad` does not accept `padding_side`.
+
+    Since 4.45.0 the base class passes it: `_pad() got an unexpected keyword argument
+    'padding_side'`, at the first text that is tokenized. Give `_pad` the parameter.
+    """
+
+    code = "TOK104"
+    stage = "tokenizer"
+    since = "4.45.0"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        pad = facts.code.method(facts.code.tokenizer, "_pad")
+        if pad is not None and not accepts(pad.node, "padding_side"):
+            yield self.found(
+                "`_pad` has no parameter `padding_side`, which the base class passes since 4.45",
+                where=pad.at(),
+                hint="add `padding_side=None` to the parameters of `_pad`",
+            )
+
+
+class BatchEncodePlusGone(Rule):
+    """The model's code calls `batch_encode_plus` of its tokenizer.
+
+    5.0.0 removed it: `has no attribute batch_encode_plus`, in `chat` as a rule. Call the
+    tokenizer itself, or `pad` for ids that are there already.
+    """
+
+    code = "TOK105"
+    stage = "chat"
+    since = "5.0.0"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        if facts.code.tokenizer is None or facts.code.assigns(
+            facts.code.tokenizer, "batch_encode_plus"
+        ):
+            return
+        for path, module in facts.code.modules.items():
+            call = first(module.tree, _is_batch_encode_plus) if module.tree else None
+            if call is not None:
+                yield self.found(
+                    "`batch_encode_plus` is called, which transformers 5 does not have",
+                    where=Where(path=path, line=getattr(call, "lineno", None)),
+                    hint="call the tokenizer itself, or its `pad` for ids",
+                )
+
+
+def _is_batch_encode_plus(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "batch_encode_plus"
+    )
+
+
+class VocabularyMissing(Rule):
+    """The directory lacks the file that the tokenizer's vocabulary is in.
+
+    Nothing can be tokenized without it. Copy it from where the weights came from.
+    """
+
+    code = "TOK110"
+    stage = "tokenizer"
+    blocks = ("native", "fixed", "isolated")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        files = facts.checkpoint.files
+        wanted = _own_vocabulary_files(facts)
+        if wanted:
+            for name, line in wanted.items():
+                if name not in files:
+                    yield self.found(
+                        f"the tokenizer reads `{name}`, which is not in the directory",
+                        where=line,
+                        hint=f"copy `{name}` from where the weights came from",
+                    )
+        elif not any(name.endswith(VOCABULARY_ENDINGS) for name in files):
+            yield self.found(
+                "the directory has no vocabulary: neither `tokenizer.json` nor another one",
+                where=Where(path="tokenizer.json"),
+                hint="copy the tokenizer's files from where the weights came from",
+            )
+
+
+def _own_vocabulary_files(facts: Facts) -> dict[str, Where]:
+    """File names in `vocab_files_names` of the tokenizer's own class, with their places."""
+    owner = facts.code.tokenizer
+    if owner is None or owner.module.tree is None:
+        return {}
+    names: dict[str, Where] = {}
+    for node in ast.walk(owner.module.tree):
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
+            continue
+        target = node.targets[0]
+        if not isinstance(target, ast.Name) or target.id.lower() != "vocab_files_names":
+            continue
+        for key, value in zip(node.value.keys, node.value.values, strict=True):
+            is_vocabulary = isinstance(key, ast.Constant) and key.value == "vocab_file"
+            if is_vocabulary and isinstance(value, ast.Constant) and isinstance(value.value, str):
+                names[value.value] = owner.at(value)
+    return names
+
+
+RULES: tuple[Rule, ...] = (
+    VocabularyMissing(),
+    StartsBeforeItsVocabulary(),
+    PadTakesNoSide(),
+    BatchEncodePlusGone(),
+)
