@@ -11,6 +11,7 @@ import sentencepiece
 from hypothesis import given
 
 from tests.adapt.native.vocabularies import FUZZ, texts, train_sentencepiece
+from tests.checkpoints.build import DEMO
 from trueup.adapt.native.sentencepiece_file import (
     PieceKind,
     SentencePieceFile,
@@ -19,7 +20,8 @@ from trueup.adapt.native.sentencepiece_file import (
 from trueup.adapt.native.vocabulary_sentencepiece import sentencepiece_tokenizer
 from trueup.errors import AdaptError
 
-VARIANTS: dict[str, dict[str, Any]] = {
+VARIANTS: dict[str, dict[str, Any] | None] = {
+    "the demo's": None,
     "as ChatGLM": {},
     "no dummy prefix": {"add_dummy_prefix": False},
     "extra whitespace removed": {"remove_extra_whitespaces": True},
@@ -42,8 +44,11 @@ class Pair:
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
+    options = VARIANTS[request.param]
+    if options is None:
+        return Pair(DEMO / "tokenizer.model")
     path = tmp_path_factory.mktemp("sentencepiece") / "tokenizer.model"
-    path.write_bytes(train_sentencepiece(**VARIANTS[request.param]))
+    path.write_bytes(train_sentencepiece(**options))
     return Pair(path)
 
 
