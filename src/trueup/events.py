@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["stopped", "starting", "ready", "stopping", "failed"]
+Outcome = Literal["answered", "failed", "left"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class RequestFinished(Event):
 
     request_id: str
     model: str
-    outcome: Literal["answered", "failed", "left"]
+    outcome: Outcome
     status: int | None
     chunks: int
     seconds: float

@@ -1,0 +1,138 @@
+"""A model in a worker of our own: a lease of the pool, then HTTP on the worker's Unix socket.
+
+Every request has a connection of its own: closing it is how the worker is told to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+
+from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health
+from trueup.errors import BackendError
+from trueup.events import State
+
+CONNECT_SECONDS = 5.0
+READ_BUFFER_BYTES = 2**18
+
+
+class Worker(Protocol):
+    """A leased worker."""
+
+    @property
+    def socket_path(self) -> Path:
+        """Where it listens."""
+
+
+class ModelState(Protocol):
+    """What the pool says about one model."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def memory_bytes(self) -> int | None: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def leases(self) -> int: ...
+    @property
+    def idle_seconds(self) -> float | None: ...
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def last_error(self) -> str | None: ...
+
+
+class Pool(Protocol):
+    """What this backend needs of `trueup.pool.pool.Pool`."""
+
+    def lease(self, model_id: str) -> AbstractAsyncContextManager[Worker]:
+        """A loaded worker for the length of the block."""
+
+    def snapshot(self) -> tuple[ModelState, ...]:
+        """All models, as they are now."""
+
+
+class LocalBackend:
+    """One model of the pool."""
+
+    capabilities = Capabilities(continues=True)
+
+    def __init__(self, model_id: str, pool: Pool) -> None:
+        self.name = model_id
+        self._pool = pool
+
+    @asynccontextmanager
+    async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
+        """Lease the worker, loading the model where it is not loaded, and ask it."""
+        async with (
+            self._pool.lease(self.name) as worker,
+            aiohttp.ClientSession(
+                connector=aiohttp.UnixConnector(str(worker.socket_path), force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+                auto_decompress=False,
+                read_bufsize=READ_BUFFER_BYTES,
+            ) as session,
+        ):
+            try:
+                response = await session.post(
+                    f"http://worker{request.path}",
+                    data=request.body,
+                    headers={
+                        "Content-Type": "application/json",
+                        "X-Request-Id": request.request_id,
+                    },
+                    allow_redirects=False,
+                )
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise self._fault("did not answer", error) from error
+            try:
+                yield BackendResponse(
+                    status=response.status,
+                    headers={name.lower(): value for name, value in response.headers.items()},
+                    body=self._pieces(response),
+                )
+            finally:
+                response.close()
+
+    async def health(self) -> Health:
+        """The pool's word on this model."""
+        for model in self._pool.snapshot():
+            if model.id == self.name:
+                return Health(
+                    state=model.state,
+                    memory_bytes=model.memory_bytes,
+                    queued=model.queued,
+                    leases=model.leases,
+                    idle_seconds=model.idle_seconds,
+                    pid=model.pid,
+                    last_error=model.last_error,
+                )
+        return Health(state="stopped")
+
+    async def close(self) -> None:
+        """Nothing is held between requests; the pool is closed by its owner."""
+
+    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        read = response.content.readany
+        try:
+            while piece := await read():
+                yield piece
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._fault("broke off its answer", error) from error
+
+    def _fault(self, what: str, error: Exception) -> BackendError:
+        return BackendError(
+            f"the worker of `{self.name}` {what}: {error or type(error).__name__}",
+            retryable=True,
+            code="worker_failed",
+            where=self.name,
+            hint="ask again: the model is loaded anew where its worker has ended",
+        )

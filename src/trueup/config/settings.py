@@ -1,0 +1,46 @@
+"""What a server is told to do, wherever it was told: frozen facts with the defaults."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trueup.config.secret import Secret
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8484
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """Where to listen, who may ask, and how long to let answers finish at the end."""
+
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    api_keys: tuple[Secret, ...] = ()
+    drain_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """One model that TrueUp runs itself; `name` None leaves the name to its source."""
+
+    name: str | None
+    source: str
+    revision: str | None = None
+    kind: Literal["chat"] = "chat"
+    route: str = "auto"
+    dtype: str = "auto"
+    device: str = "auto"
+    engine: str = "auto"
+    context_tokens: int | None = None
+    pin: bool = False
+    ttl_seconds: float | None = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """A whole configuration."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    models: tuple[ModelSettings, ...] = ()

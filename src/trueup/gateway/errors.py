@@ -1,0 +1,89 @@
+"""From an exception to the response that tells the client: one place, which cannot fail."""
+
+from __future__ import annotations
+
+import math
+import sys
+import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+import orjson
+
+from trueup.errors import CapacityError, RequestError, TrueUpError
+from trueup.gateway.exchange import Exchange
+from trueup.protocol.errors import error_body, status_of
+
+# A failed load may be tried again by the next request: not at once, it just failed.
+RETRY_AFTER_SECONDS = 5
+FALLBACK_BODY = (
+    b'{"error":{"message":"a bug in TrueUp; the server\'s log tells more","type":"server_error",'
+    b'"code":"internal_error","param":null,"source":"trueup","where":null,"hint":null}}'
+)
+MAX_LISTED = 8
+
+
+async def answer_error(exchange: Exchange, error: Exception) -> None:
+    """Answer with an error; an exception that is not ours is a bug and is told to stderr."""
+    if not isinstance(error, TrueUpError):
+        log_bug(exchange, error)
+        await exchange.answer(500, FALLBACK_BODY)
+        return
+    status = status_of(error)
+    try:
+        body = orjson.dumps(error_body(error, exchange.source))
+    except (TypeError, ValueError):  # a lone surrogate of the client's, for one
+        body = FALLBACK_BODY
+    await exchange.answer(status, body, _headers(error, status))
+
+
+def log_bug(exchange: Exchange, error: Exception) -> None:
+    """Tell stderr about an exception that is not ours."""
+    sys.stderr.write(f"bug in {exchange.method} {exchange.path} {exchange.request_id}:\n")
+    traceback.print_exception(error)
+
+
+def unknown_model(name: str, served: Iterable[str]) -> RequestError:
+    """The error for a model that is not served, with the names that are."""
+    names = sorted(served)
+    near = get_close_matches(name, names, n=3, cutoff=0.4) or (
+        names if len(names) <= MAX_LISTED else []
+    )
+    hint = f"served here: {', '.join(f'`{each}`' for each in near)}" if near else None
+    return RequestError(
+        f"the model `{name}` is not served",
+        param="model",
+        code="model_not_found",
+        status=404,
+        where="/v1/models",
+        hint=hint or "`GET /v1/models` lists what is served",
+    )
+
+
+def unknown_path(path: str, known: Iterable[str]) -> RequestError:
+    """The error for a path that is not served."""
+    near = get_close_matches(path, list(known), n=1)
+    return RequestError(
+        f"there is no `{path}`",
+        code="not_found",
+        status=404,
+        hint=f"the nearest path is `{near[0]}`" if near else None,
+    )
+
+
+def wrong_method(method: str, path: str, allowed: str) -> RequestError:
+    """The error for a method that a path does not answer."""
+    return RequestError(
+        f"`{path}` does not answer `{method}`, expected {allowed}",
+        code="method_not_allowed",
+        status=405,
+    )
+
+
+def _headers(error: TrueUpError, status: int) -> list[tuple[str, str]]:
+    if isinstance(error, CapacityError):
+        return [("retry-after", str(max(1, math.ceil(error.retry_after_seconds))))]
+    if status in (429, 503):
+        return [("retry-after", str(RETRY_AFTER_SECONDS))]
+    # The rest of a body that was not read would be taken for the next request.
+    return [("connection", "close")] if status in (408, 413) else []

@@ -1,0 +1,183 @@
+"""One HTTP request and its response, on raw ASGI: what every route needs and no more."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+import orjson
+
+from trueup.errors import RequestError
+from trueup.events import Outcome
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = Iterable[tuple[str, str]]
+
+MAX_BODY_BYTES = 16 * 2**20
+BODY_SECONDS = 60.0
+SANE_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+
+
+class ClientGone(Exception):
+    """The client closed its connection before its request was whole."""
+
+
+class Exchange:
+    """A request as it came, and what has been answered so far.
+
+    `status` is None until a response was started; `source` is who would be to blame for an
+    error; `model`, `chunks` and `outcome` are notes for the access log.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.receive = receive
+        self._send = send
+        asked = self.header("x-request-id") or ""
+        is_sane = SANE_REQUEST_ID.fullmatch(asked) is not None
+        self.request_id = asked if is_sane else f"req-{secrets.token_hex(12)}"
+        self.status: int | None = None
+        self.source = "trueup"
+        self.model: str | None = None
+        self.chunks = 0
+        self.outcome: Outcome = "answered"
+        self._extra: list[tuple[str, str]] = []
+
+    def header(self, name: str) -> str | None:
+        """The first header of that lower-case name."""
+        wanted = name.encode()
+        for key, value in self._headers:
+            if key == wanted:
+                return value.decode("latin-1")
+        return None
+
+    def add_header(self, name: str, value: str) -> None:
+        """Have a header on the response, whatever the response will be."""
+        self._extra.append((name, value))
+
+    async def read_json(self) -> tuple[bytes, dict[str, Any]]:
+        """The body, as it came and as an object.
+
+        Raises:
+            RequestError: it is too long, no JSON object, or not said to be JSON.
+            ClientGone: the client left while it was read.
+        """
+        self._check_type()
+        body = await self._read_body()
+        return body, _parse(body)
+
+    def _check_type(self) -> None:
+        stated = self.header("content-type")
+        if stated is None:
+            return
+        media = stated.partition(";")[0].strip().lower()
+        if media != "application/json" and not media.endswith("+json"):
+            raise RequestError(
+                f"the body is stated to be `{media}`, expected `application/json`",
+                code="unsupported_media_type",
+                status=415,
+                where="Content-Type",
+                hint="send the header `Content-Type: application/json`",
+            )
+
+    async def _read_body(self) -> bytes:
+        stated = self.header("content-length") or ""
+        if stated.isascii() and stated.isdigit() and int(stated) > MAX_BODY_BYTES:
+            raise _too_long()
+        pieces: list[bytes] = []
+        length = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while True:
+                    message = await self.receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGone
+                    pieces.append(message.get("body", b""))
+                    length += len(pieces[-1])
+                    if length > MAX_BODY_BYTES:
+                        raise _too_long()
+                    if not message.get("more_body", False):
+                        return b"".join(pieces)
+        except TimeoutError:
+            raise RequestError(
+                f"the body was not complete after {BODY_SECONDS:g} s",
+                code="request_timeout",
+                status=408,
+            ) from None
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status line and the headers."""
+        wire = [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in (("x-request-id", self.request_id), *self._extra, *headers)
+        ]
+        await self._send({"type": "http.response.start", "status": status, "headers": wire})
+        self.status = status
+
+    async def write(self, body: bytes, *, more: bool = True) -> None:
+        """Send a piece of the body; waits while the client does not read."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def answer(
+        self,
+        status: int,
+        body: bytes,
+        headers: Headers = (),
+        content_type: str = "application/json",
+    ) -> None:
+        """Send a whole response."""
+        length = (("content-type", content_type), ("content-length", str(len(body))))
+        await self.start(status, (*length, *headers))
+        await self.write(body, more=False)
+
+    async def answer_json(self, shape: Any, *, status: int = 200, headers: Headers = ()) -> None:
+        """Send a whole response in JSON."""
+        await self.answer(status, orjson.dumps(shape), headers)
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        shape = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _no_json(body, error) from error
+    if not isinstance(shape, dict):
+        raise RequestError(
+            f"the body is a JSON {type(shape).__name__}, expected an object",
+            code="invalid_json",
+            hint='send `{"model": …}`',
+        )
+    return shape
+
+
+def _no_json(body: bytes, error: orjson.JSONDecodeError) -> RequestError:
+    try:
+        body.decode()
+    except UnicodeDecodeError as invalid:
+        return RequestError(
+            f"the body is not UTF-8: byte 0x{body[invalid.start]:02x} at offset {invalid.start}",
+            code="invalid_json",
+        )
+    if not body:
+        return RequestError("the body is empty, expected a JSON object", code="invalid_json")
+    return RequestError(
+        f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
+        code="invalid_json",
+        where=f"line {error.lineno}, column {error.colno}",
+    )
+
+
+def _too_long() -> RequestError:
+    return RequestError(
+        f"the body is longer than {MAX_BODY_BYTES} bytes",
+        code="body_too_large",
+        status=413,
+        hint="shorten the messages",
+    )

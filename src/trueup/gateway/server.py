@@ -1,0 +1,161 @@
+"""The listening process: one socket, one uvicorn server, and how it ends.
+
+It binds before anything is planned, so that /health answers at once. SIGTERM and SIGINT let
+running answers finish for a while; a second signal does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import AsyncIterator, Generator
+
+import uvicorn
+
+from trueup.errors import ConfigError
+from trueup.gateway.app import Gateway
+
+BACKLOG = 1024
+# After the answers were told to end: enough for their last event, not for a reader that hangs.
+FAREWELL_SECONDS = 2.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        ConfigError: the address cannot be had; says who has it where that is known.
+    """
+    where = f"{host}:{port}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise ConfigError(
+            f"the host `{host}` cannot be resolved: {error.strerror or error}", where=where
+        ) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise _cannot_bind(error, host, port) from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """The URL that a client on this machine uses."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn with our own way of ending; `ended_by` is the signal that ended it."""
+
+    def __init__(self, gateway: Gateway, *, drain_seconds: float) -> None:
+        super().__init__(
+            uvicorn.Config(
+                gateway,
+                lifespan="off",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+            )
+        )
+        self.ended_by: signal.Signals | None = None
+        self._is_listening = asyncio.Event()
+        self._gateway = gateway
+        self._drain_seconds = drain_seconds
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals alone: `handle_signals` of ours does it on the event loop."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take up the socket."""
+        await super().startup(sockets)
+        self._is_listening.set()
+
+    @contextlib.asynccontextmanager
+    async def running(self, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
+        """Serve for the length of the block, then drain; yields the task that serves."""
+        loop = asyncio.get_running_loop()
+        for each in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(each, self._on_signal, each)
+        task = asyncio.create_task(self.serve(sockets=[listener]))
+        try:
+            await asyncio.wait(
+                (task, asyncio.ensure_future(self._is_listening.wait())),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            yield task
+        finally:
+            self._stop()
+            try:
+                await asyncio.wait((task,))
+            finally:
+                for each in (signal.SIGINT, signal.SIGTERM):
+                    loop.remove_signal_handler(each)
+
+    def _on_signal(self, received: signal.Signals) -> None:
+        if self.ended_by is None:
+            self.ended_by = received
+            self._stop()
+        else:
+            self._hurry()
+
+    def _stop(self) -> None:
+        if self.should_exit:
+            return
+        self.should_exit = True
+        asyncio.get_running_loop().call_later(self._drain_seconds, self._hurry)
+
+    def _hurry(self) -> None:
+        """Tell the clients that still wait that it is over, then leave."""
+        self._gateway.serving.stop_answers()
+        asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        self.force_exit = True
+
+
+def _cannot_bind(error: OSError, host: str, port: int) -> ConfigError:
+    where = f"{host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        owner = _owner(port)
+        return ConfigError(
+            f"port {port} is in use" + (f" by {owner}" if owner else ""),
+            where=where,
+            hint="choose another: --port 0 takes a free one",
+        )
+    if error.errno == errno.EACCES:
+        return ConfigError(
+            f"port {port} needs privileges that this user lacks",
+            where=where,
+            hint="choose a port above 1023",
+        )
+    return ConfigError(f"the address cannot be had: {error.strerror}", where=where)
+
+
+def _owner(port: int) -> str | None:
+    """Who listens on the port, where this user may see that."""
+    import psutil  # type: ignore[import-untyped]  # only when something is wrong already
+
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                if connection.pid is None:
+                    return None
+                return f"`{psutil.Process(connection.pid).name()}` (pid {connection.pid})"
+    return None

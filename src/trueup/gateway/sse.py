@@ -1,0 +1,81 @@
+"""Server-sent events on bytes: pieces of any size in, the data of whole events out."""
+
+from __future__ import annotations
+
+from trueup.errors import BackendError
+
+MAX_EVENT_BYTES = 2**24
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+DONE = b"data: [DONE]\n\n"
+HEARTBEAT = b": heartbeat\n\n"
+
+
+class EventSplitter:
+    """Splits a byte stream into the data of its events.
+
+    Lines end with CR, LF or CRLF and with nothing else (U+2028 is data); comments and fields
+    other than `data` are dropped; an event that is not closed by an empty line is none.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._was_carriage_return = False
+        self._is_first = True
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """The data of the events that `piece` completes, lines of one event joined by LF.
+
+        Raises:
+            BackendError: an event is longer than MAX_EVENT_BYTES.
+        """
+        if self._was_carriage_return or b"\r" in piece:
+            piece = self._with_line_feeds(piece)
+        buffer = self._buffer
+        buffer += piece
+        end = buffer.find(b"\n\n", self._searched)
+        if end < 0:
+            if len(buffer) > MAX_EVENT_BYTES:
+                raise BackendError(
+                    f"an event is longer than {MAX_EVENT_BYTES} bytes",
+                    retryable=False,
+                    code="stream_malformed",
+                )
+            self._searched = max(0, len(buffer) - 1)
+            return []
+        events = []
+        start = 0
+        while end >= 0:
+            data = self._data(bytes(buffer[start:end]))
+            if data is not None:
+                events.append(data)
+            start = end + 2
+            end = buffer.find(b"\n\n", start)
+        del buffer[:start]
+        self._searched = max(0, len(buffer) - 1)
+        return events
+
+    def _with_line_feeds(self, piece: bytes) -> bytes:
+        if not piece:
+            return piece
+        if self._was_carriage_return and piece.startswith(b"\n"):
+            piece = piece[1:]
+            self._was_carriage_return = False
+            if not piece:
+                return piece
+        self._was_carriage_return = piece.endswith(b"\r")
+        return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _data(self, block: bytes) -> bytes | None:
+        if self._is_first:
+            self._is_first = False
+            block = block.removeprefix(BYTE_ORDER_MARK)
+        if block.startswith(b"data: ") and b"\n" not in block:
+            return block[6:]
+        lines = [
+            value.removeprefix(b" ")
+            for field, _, value in (line.partition(b":") for line in block.split(b"\n"))
+            if field == b"data"
+        ]
+        return b"\n".join(lines) if lines else None
