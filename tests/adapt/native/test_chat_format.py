@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.adapt.native.vocabularies import FUZZ, texts
 from tests.checkpoints.build import config_of, write_tokenizer
-from trueup.adapt.native.chat_format import encode_chat, stop_token_ids
-from trueup.adapt.native.tokenizer import build_tokenizer
+from trueup.adapt.native.chat_format import encode_chat
+from trueup.adapt.native.tokenizer import build_tokenizer, stop_token_ids
 from trueup.errors import RequestError
 
 FAMILIES = ("chatglm2", "chatglm3", "glm4")

@@ -25,13 +25,6 @@ ROLES = {
     "observation": "observation",
 }
 _CHOICES = ", ".join(f"`{name}`" for name in ROLES)
-END_OF_TEXT = {"chatglm2": "</s>", "chatglm3": "</s>", "glm4": "<|endoftext|>"}
-# A model with role tokens ends its turn by opening the next one.
-STOP_TOKENS = {
-    "chatglm2": (END_OF_TEXT["chatglm2"],),
-    "chatglm3": (END_OF_TEXT["chatglm3"], "<|user|>", "<|observation|>"),
-    "glm4": (END_OF_TEXT["glm4"], "<|user|>", "<|observation|>"),
-}
 # GLM-4 leaves out messages without text; ChatGLM3 writes their role line.
 SKIPS_EMPTY = ("glm4",)
 
@@ -87,11 +80,6 @@ def chat_template(family: str, *, dummy_prefix: bool) -> str:
     return _ROLE_TEMPLATE.replace("KEEPS_EMPTY", keeps_empty).replace(
         "SPACE", " " if dummy_prefix else ""
     )
-
-
-def stop_token_ids(family: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The ids that end an answer, the end of text first."""
-    return tuple(int(tokenizer.convert_tokens_to_ids(token)) for token in STOP_TOKENS[family])
 
 
 def encode_chat(

@@ -11,11 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.adapt.native.chat_format import (
-    END_OF_TEXT,
-    PREFIX_TOKENS,
-    chat_template,
-)
+from trueup.adapt.native.chat_format import PREFIX_TOKENS, chat_template
 from trueup.adapt.native.sentencepiece_file import read_sentencepiece
 from trueup.adapt.native.vocabulary_sentencepiece import sentencepiece_tokenizer
 from trueup.adapt.native.vocabulary_tiktoken import tiktoken_tokenizer
@@ -26,6 +22,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 VOCABULARY_FILE = "tokenizer.model"
+END_OF_TEXT = {"chatglm2": "</s>", "chatglm3": "</s>", "glm4": "<|endoftext|>"}
+# A model with role tokens ends its turn by opening the next one.
+STOP_TOKENS = {
+    "chatglm2": (END_OF_TEXT["chatglm2"],),
+    "chatglm3": (END_OF_TEXT["chatglm3"], "<|user|>", "<|observation|>"),
+    "glm4": (END_OF_TEXT["glm4"], "<|user|>", "<|observation|>"),
+}
 # The published tokenizers number these behind the vocabulary, in this order. ChatGLM2 and
 # ChatGLM3 call two of them `sop` and `eop`: here they are written as GLM-4 writes them, because
 # a fast tokenizer finds special tokens inside words, `sophisticated` among them.
@@ -90,6 +93,11 @@ def build_tokenizer(
         **_longest_text(config),
         **unknown,
     )
+
+
+def stop_token_ids(family: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The ids that end an answer, the end of text first."""
+    return tuple(int(tokenizer.convert_tokens_to_ids(token)) for token in STOP_TOKENS[family])
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
