@@ -19,11 +19,7 @@ MIB = 1024 * 1024
 
 def read_hardware() -> Hardware:
     """Processors, memory (the least of the machine's and the container's) and GPUs."""
-    total, available = _host_memory()
-    limit, used = _cgroup_memory()
-    if limit is not None and limit < total:
-        total = limit
-        available = min(available, max(0, limit - used))
+    total, available = host_memory()
     return Hardware(
         cpu_count=_cpu_count(),
         host_total_bytes=total,
@@ -31,6 +27,15 @@ def read_hardware() -> Hardware:
         has_native_bf16=_has_native_bf16(),
         gpus=_gpus(),
     )
+
+
+def host_memory() -> tuple[int, int]:
+    """Total and available bytes: the least of the machine's and the container's."""
+    total, available = _machine_memory()
+    limit, used = _cgroup_memory()
+    if limit is not None and limit < total:
+        return limit, min(available, max(0, limit - used))
+    return total, available
 
 
 def _cpu_count() -> int:
@@ -42,7 +47,7 @@ def _cpu_count() -> int:
     return max(1, count)
 
 
-def _host_memory() -> tuple[int, int]:
+def _machine_memory() -> tuple[int, int]:
     sizes: dict[str, int] = {}
     for line in _read(PROC / "meminfo").splitlines():
         name, _, rest = line.partition(":")

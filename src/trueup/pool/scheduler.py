@@ -6,14 +6,11 @@ goes out through `Effects`. One task owns it (pool.py); `budget.py` says what fi
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, field
 from typing import Protocol
 
-from trueup.adapt.plan import Plan
-from trueup.errors import BackendError, CapacityError, TrueUpError
+from trueup.errors import TrueUpError
 from trueup.events import State
-from trueup.pool.budget import Budget, Reservation, is_on_gpu, needed_bytes, shortage
+from trueup.pool.budget import Budget, shortage
 from trueup.pool.event import (
     Event,
     Measured,
@@ -27,25 +24,32 @@ from trueup.pool.event import (
     WorkerFailed,
     WorkerReady,
 )
+from trueup.pool.model import Model
+from trueup.pool.refusal import (
+    closing,
+    does_not_fit,
+    load_failed,
+    queue_full,
+    unknown_model,
+    worker_died,
+)
 
 # A load that failed is tried again after this, doubled with each failure in a row.
 FIRST_BACKOFF_SECONDS = 2.0
 LONGEST_BACKOFF_SECONDS = 60.0
-QUEUE_RETRY_SECONDS = 2.0
-CAPACITY_RETRY_SECONDS = 10.0
 
 
 class Effects(Protocol):
     """What the scheduler has others do. Every method returns at once.
 
-    A start ends in exactly one WorkerReady, WorkerFailed or WorkerExited, a stop (of a start
-    under way, too) in exactly one WorkerExited, each with the load's number.
+    Of every started worker comes exactly one last word with its load's number: WorkerFailed
+    where it never was ready, WorkerExited where it was or was stopped.
     """
 
-    def start(self, model_id: str, load: int) -> None:
+    def start_worker(self, model_id: str, load: int) -> None:
         """Begin to start a worker."""
 
-    def stop(self, model_id: str, load: int) -> None:
+    def stop_worker(self, model_id: str, load: int) -> None:
         """Begin to stop a worker, or give up its start."""
 
     def grant(self, ticket: Ticket, load: int) -> None:
@@ -59,26 +63,6 @@ class Effects(Protocol):
 
     def available_bytes(self) -> int | None:
         """Host memory that the system has left, None where unknown."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Model:
-    """What the scheduler knows of one model."""
-
-    id: str
-    plan: Plan
-    ttl_seconds: float | None
-    is_pinned: bool
-    state: State = "stopped"
-    load: int = 0
-    waiters: deque[Ticket] = field(default_factory=deque)
-    leases: set[Ticket] = field(default_factory=set)
-    progress: float = 0.0
-    memory_bytes: int | None = None
-    idle_since: float | None = None
-    failures: int = 0
-    retry_at: float = 0.0
-    error: TrueUpError | None = None
 
 
 class Scheduler:
@@ -112,7 +96,7 @@ class Scheduler:
 
     def deadline(self) -> float | None:
         """When `TimePassed` is needed next."""
-        times = [when for model in self.models.values() if (when := _unload_at(model)) is not None]
+        times = [when for model in self.models.values() if (when := model.unload_at) is not None]
         return min(times, default=None)
 
     def handle(self, event: Event, now: float) -> None:
@@ -148,19 +132,19 @@ class Scheduler:
             return
         model = self.models.get(ticket.model_id)
         if model is None:  # 2
-            self._effects.refuse(ticket, _unknown(ticket.model_id))
+            self._effects.refuse(ticket, unknown_model(ticket.model_id))
             return
         if self._is_closing:  # 3
-            self._effects.refuse(ticket, _closing())
+            self._effects.refuse(ticket, closing())
             return
         if model.state == "failed" and now < model.retry_at:  # 4
-            self._effects.refuse(ticket, _load_failed(model, model.retry_at - now))
+            self._effects.refuse(ticket, load_failed(model, model.retry_at - now))
             return
         if self._has_place(model) and not model.waiters:  # 5
             self._grant(model, ticket)
             return
         if len(model.waiters) >= self._queue_limit:  # 6
-            self._effects.refuse(ticket, _queue_full(model))
+            self._effects.refuse(ticket, queue_full(model))
             return
         if model.state in ("stopped", "failed"):
             refusal = self._refusal(model)
@@ -193,8 +177,10 @@ class Scheduler:
                 self._serve_waiters(model, now)
             case WorkerFailed() if model.state == "starting":
                 self._failed(model, event.error, now)
-            case WorkerExited() if model.state not in ("stopped", "failed"):
-                self._exited(model, event, now)
+            case WorkerFailed() if model.state == "stopping":
+                self._exited(model, event.error.cause, now)
+            case WorkerExited() if model.is_held:
+                self._exited(model, event.reason, now)
 
     def _failed(self, model: Model, error: TrueUpError, now: float) -> None:
         model.failures += 1
@@ -202,21 +188,18 @@ class Scheduler:
         model.error, model.retry_at = error, now + pause
         self._gone(model, "failed", error.cause)
         while model.waiters:
-            self._effects.refuse(model.waiters.popleft(), _load_failed(model, pause))
+            self._effects.refuse(model.waiters.popleft(), load_failed(model, pause))
 
-    def _exited(self, model: Model, event: WorkerExited, now: float) -> None:
+    def _exited(self, model: Model, reason: str, now: float) -> None:
         """Whoever waits is served by a new worker; who held the lost one sees it break."""
-        if model.state == "starting" and not self._is_closing:
-            self._failed(model, _died(model, event.reason), now)
-            return
         if model.state == "stopping":
             self._gone(model, "stopped", None)
         else:
-            model.error, model.retry_at = _died(model, event.reason), now
-            self._gone(model, "failed", event.reason)
+            model.error, model.retry_at = worker_died(model, reason), now
+            self._gone(model, "failed", reason)
         if not model.waiters:
             return
-        refusal = _closing() if self._is_closing else self._refusal(model)
+        refusal = closing() if self._is_closing else self._refusal(model)
         if refusal is None:
             self._start(model)
             return
@@ -225,7 +208,7 @@ class Scheduler:
 
     def _time_passed(self, now: float) -> None:
         for model in self.models.values():
-            when = _unload_at(model)
+            when = model.unload_at
             if when is not None and when <= now:
                 self._stop(model, f"idle for {model.ttl_seconds:g} s")
 
@@ -233,7 +216,7 @@ class Scheduler:
         self._is_closing = True
         for model in self.models.values():
             while model.waiters:
-                self._effects.refuse(model.waiters.popleft(), _closing())
+                self._effects.refuse(model.waiters.popleft(), closing())
             if model.state == "starting" or (
                 model.state == "ready" and (event.is_forced or not model.leases)
             ):
@@ -260,28 +243,21 @@ class Scheduler:
         """Why the model cannot be started now; room is not made by evicting others."""
         missing = shortage(
             model.plan,
-            [_reservation(each) for each in self.models.values() if _is_held(each)],
+            [each.reservation for each in self.models.values() if each.is_held],
             budget=self._budget,
             available_bytes=self._effects.available_bytes(),
         )
-        if missing is None:
-            return None
-        return CapacityError(
-            f"`{model.id}` {missing}",
-            code="insufficient_memory",
-            retry_after_seconds=CAPACITY_RETRY_SECONDS,
-            where=f"models.{model.id}",
-        )
+        return None if missing is None else does_not_fit(model, missing)
 
     def _start(self, model: Model) -> None:
         model.load += 1
         model.progress, model.memory_bytes = 0.0, None
         self._change(model, "starting")
-        self._effects.start(model.id, model.load)
+        self._effects.start_worker(model.id, model.load)
 
     def _stop(self, model: Model, reason: str) -> None:
         self._change(model, "stopping", reason)
-        self._effects.stop(model.id, model.load)
+        self._effects.stop_worker(model.id, model.load)
 
     def _gone(self, model: Model, state: State, reason: str | None) -> None:
         model.leases.clear()
@@ -291,63 +267,3 @@ class Scheduler:
     def _change(self, model: Model, state: State, reason: str | None = None) -> None:
         before, model.state = model.state, state
         self._effects.changed(model.id, before, state, reason)
-
-
-def _is_held(model: Model) -> bool:
-    return model.state in ("starting", "ready", "stopping")
-
-
-def _reservation(model: Model) -> Reservation:
-    return Reservation(
-        model_id=model.id,
-        needed_bytes=needed_bytes(model.plan),
-        resident_bytes=model.memory_bytes or 0,
-        on_gpu=is_on_gpu(model.plan),
-    )
-
-
-def _unload_at(model: Model) -> float | None:
-    if model.state != "ready" or model.is_pinned or model.leases or model.ttl_seconds is None:
-        return None
-    return None if model.idle_since is None else model.idle_since + model.ttl_seconds
-
-
-def _unknown(model_id: str) -> TrueUpError:
-    return BackendError(
-        f"no model `{model_id}` is served here",
-        retryable=False,
-        code="model_not_found",
-        status=404,
-    )
-
-
-def _closing() -> TrueUpError:
-    return CapacityError("the server is shutting down", code="shutting_down")
-
-
-def _queue_full(model: Model) -> TrueUpError:
-    return CapacityError(
-        f"{len(model.waiters)} requests wait for `{model.id}` already",
-        status=429,
-        code="queue_full",
-        retry_after_seconds=QUEUE_RETRY_SECONDS,
-    )
-
-
-def _died(model: Model, reason: str) -> TrueUpError:
-    return BackendError(
-        f"the worker of `{model.id}` {reason}", retryable=True, code="worker_died", status=503
-    )
-
-
-def _load_failed(model: Model, seconds: float) -> TrueUpError:
-    error = model.error
-    return BackendError(
-        error.cause if error else f"`{model.id}` did not load",
-        retryable=False,
-        code=error.code if isinstance(error, BackendError) else "model_load_failed",
-        status=503,
-        retry_after_seconds=seconds,
-        where=error.where if error else None,
-        hint=error.hint if error else None,
-    )

@@ -1,0 +1,176 @@
+"""Starts worker processes: forked where that is safe, spawned where it is not.
+
+Owns the fork-server and the 0700 directory of the sockets. No decisions about models here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from trueup.adapt.plan import Plan
+from trueup.pool.fork_server import CannotForkError, ForkServer
+from trueup.pool.process import Child, Stderr, WorkerProcess
+from trueup.pool.scrub import worker_environment
+
+# A socket's path may have 107 bytes; the directory's name, a number and `worker.sock` follow.
+LONGEST_PARENT_BYTES = 60
+
+log = logging.getLogger(__name__)
+
+
+class Launcher(Protocol):
+    """What the pool starts workers with."""
+
+    def warm_up(self) -> None:
+        """Begin what makes later starts fast; returns at once."""
+
+    async def start(self, model_id: str, plan: Plan) -> WorkerProcess:
+        """A started worker; being cancelled leaves none behind."""
+
+    async def close(self) -> None:
+        """Give back what is shared by workers; none of them runs any more."""
+
+
+class ProcessLauncher:
+    """Starts `python -m trueup.worker`, or forks the same from a process with the imports done."""
+
+    def __init__(
+        self,
+        *,
+        forks: bool = True,
+        worker_command: Sequence[str] = (sys.executable, "-m", "trueup.worker"),
+        fork_command: Sequence[str] = (sys.executable, "-m", "trueup.worker.forkserver"),
+    ) -> None:
+        self._forks = forks
+        self._worker_command = worker_command
+        self._fork_command = fork_command
+        self._numbers = itertools.count(1)
+        self._root: Path | None = None
+        self._fork_server: asyncio.Task[ForkServer] | None = None
+
+    def warm_up(self) -> None:
+        """Start the fork-server, so that its imports are done before the first request."""
+        if self._forks:
+            self._ask_fork_server()
+
+    async def start(self, model_id: str, plan: Plan) -> WorkerProcess:
+        """Start a worker in a directory of its own.
+
+        Raises:
+            OSError: no process can be started or no directory made.
+        """
+        directory = self._directory() / str(next(self._numbers))
+        directory.mkdir(mode=0o700)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        stderr, stderr_fd = await Stderr.open()
+        try:
+            child = await self._child(directory / "worker.sock", plan, theirs, stderr_fd)
+        except BaseException:
+            # A worker that was started all the same sees the end of its control socket.
+            ours.close()
+            stderr.close()
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        finally:
+            theirs.close()
+            os.close(stderr_fd)
+        return WorkerProcess(model_id, child, ours, stderr, directory)
+
+    async def close(self) -> None:
+        """End the fork-server and remove the directory."""
+        if self._fork_server is not None:
+            self._fork_server.cancel()
+            with contextlib.suppress(asyncio.CancelledError, CannotForkError):
+                await (await self._fork_server).close()
+        if self._root is not None:
+            shutil.rmtree(self._root, ignore_errors=True)
+
+    async def _child(
+        self, socket_path: Path, plan: Plan, control: socket.socket, stderr_fd: int
+    ) -> Child:
+        if self._forks:
+            try:
+                server = await asyncio.shield(self._ask_fork_server())
+            except CannotForkError as error:
+                log.warning("workers are spawned, not forked: %s", error)
+                self._forks = False
+            else:
+                order = {"socket": str(socket_path), "plan": plan.as_dict()}
+                with contextlib.suppress(CannotForkError):
+                    return await server.fork(order, (control.fileno(), stderr_fd))
+        return await self._spawn(socket_path, plan, control, stderr_fd)
+
+    async def _spawn(
+        self, socket_path: Path, plan: Plan, control: socket.socket, stderr_fd: int
+    ) -> Child:
+        process = await asyncio.create_subprocess_exec(
+            *self._worker_command,
+            "--socket",
+            str(socket_path),
+            "--control",
+            str(control.fileno()),
+            pass_fds=(control.fileno(),),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=stderr_fd,
+            stderr=stderr_fd,
+            env=worker_environment(os.environ),
+            cwd=socket_path.parent,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        # A worker that is gone already tells by its end, not by this pipe.
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(json.dumps({"plan": plan.as_dict()}).encode() + b"\n")
+            process.stdin.close()
+            await process.stdin.wait_closed()
+        return SpawnedChild(process)
+
+    def _ask_fork_server(self) -> asyncio.Task[ForkServer]:
+        asked = self._fork_server
+        if asked is None or (asked.done() and not asked.exception() and asked.result().is_gone):
+            environment = worker_environment(os.environ)
+            asked = asyncio.create_task(
+                ForkServer.start(self._fork_command, environment, self._directory())
+            )
+            # Where nobody waits for it yet, its failure is told at the first start.
+            asked.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._fork_server = asked
+        return asked
+
+    def _directory(self) -> Path:
+        if self._root is None:
+            parent = tempfile.gettempdir()
+            if len(os.fsencode(parent)) > LONGEST_PARENT_BYTES:
+                parent = "/tmp"
+            self._root = Path(tempfile.mkdtemp(prefix="trueup-", dir=parent))
+        return self._root
+
+
+class SpawnedChild:
+    """A worker that is this process's own child."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.pid = process.pid
+        self._process = process
+
+    def send_signal(self, number: int) -> None:
+        """Signal it; nothing where it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def wait(self) -> int | None:
+        """Its return code."""
+        return await self._process.wait()

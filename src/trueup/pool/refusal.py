@@ -1,0 +1,66 @@
+"""The errors that callers of a pool get instead of a lease."""
+
+from __future__ import annotations
+
+from trueup.errors import BackendError, CapacityError, TrueUpError
+from trueup.pool.budget import Shortage
+from trueup.pool.model import Model
+
+QUEUE_RETRY_SECONDS = 2.0
+CAPACITY_RETRY_SECONDS = 10.0
+
+
+def unknown_model(model_id: str) -> TrueUpError:
+    """Nobody serves such a model."""
+    return BackendError(
+        f"no model `{model_id}` is served here",
+        retryable=False,
+        code="model_not_found",
+        status=404,
+    )
+
+
+def closing() -> TrueUpError:
+    """The server is going down."""
+    return CapacityError("the server is shutting down", code="shutting_down")
+
+
+def queue_full(model: Model) -> TrueUpError:
+    """Too many wait for the model already."""
+    return CapacityError(
+        f"{len(model.waiters)} requests wait for `{model.id}` already",
+        status=429,
+        code="queue_full",
+        retry_after_seconds=QUEUE_RETRY_SECONDS,
+    )
+
+
+def worker_died(model: Model, reason: str) -> TrueUpError:
+    """The worker of a ready model ended by itself."""
+    return BackendError(
+        f"the worker of `{model.id}` {reason}", retryable=True, code="worker_died", status=503
+    )
+
+
+def load_failed(model: Model, seconds: float) -> TrueUpError:
+    """The last load failed; another is tried after `seconds`."""
+    error = model.error
+    return BackendError(
+        error.cause if error else f"`{model.id}` did not load",
+        retryable=False,
+        code=error.code if isinstance(error, BackendError) else "model_load_failed",
+        status=503,
+        retry_after_seconds=seconds,
+        where=error.where if error else None,
+        hint=error.hint if error else None,
+    )
+
+
+def does_not_fit(model: Model, missing: Shortage) -> TrueUpError:
+    """There is not enough memory for the model now."""
+    return CapacityError(
+        f"`{model.id}` {missing}",
+        code="insufficient_memory",
+        retry_after_seconds=CAPACITY_RETRY_SECONDS,
+        where=f"models.{model.id}",
+    )
