@@ -66,7 +66,9 @@ def _nucleus(scaled: Tensor, token_ids: Tensor | None, top_p: float) -> tuple[Te
         if size == len(scaled) or total[-1] >= top_p:
             break
         size = min(8 * size, len(scaled))
-    kept = order[total - best < top_p]
+    is_kept = total - best < top_p
+    is_kept[0] = True
+    kept = order[is_kept]
     return scaled[kept], kept if token_ids is None else token_ids[kept]
 
 

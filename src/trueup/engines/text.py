@@ -10,55 +10,58 @@ from collections.abc import Sequence
 from typing import Any
 
 _UNFINISHED = "\ufffd"
-# A UTF-8 character has at most four bytes, so at most three tokens wait for its last byte.
-_MAX_PENDING_TOKENS = 3
-# Tokens without text of their own (a lone word-start mark) extend the context up to this.
-_MAX_CONTEXT_TOKENS = 32
+# Tokens that are decoded together at most: tokens without text of their own and bytes that
+# never become a character would make the window grow for ever.
+_MAX_WINDOW_TOKENS = 32
+# A UTF-8 character has at most four bytes; what lies further back is finished or broken.
+_KEPT_TOKENS = 8
 
 
 class Detokenizer:
     """Decodes a growing answer; special tokens have no text.
 
-    A window of tokens is decoded: the context, whose text was given out, and the pending
-    ones. The context is there because a tokenizer treats the start of a text differently.
+    A window of tokens is decoded each time: the context, whose text was given out, and the
+    fresh ones. The context is there because a tokenizer treats the start of a text differently.
     """
 
     def __init__(self, tokenizer: Any, special_ids: frozenset[int]) -> None:
         self._tokenizer = tokenizer
         self._special_ids = special_ids
-        self._context: list[int] = []
-        self._context_characters = 0
-        self._pending: list[int] = []
+        self._window: list[int] = []
+        self._context_tokens = 0
+        self._given_characters = 0
 
     def push(self, token: int) -> str:
         """The characters that are complete now."""
         if token in self._special_ids:
             return ""
-        self._pending.append(token)
-        text = self._decode(self._context + self._pending)
-        if not text.endswith(_UNFINISHED):
-            return self._give(text, len(self._pending))
-        if len(self._pending) <= _MAX_PENDING_TOKENS:
-            return ""
-        # Four bytes and no character: the first one never becomes one.
-        return self._give(self._decode(self._context + self._pending[:1]), 1)
+        self._window.append(token)
+        text = self._decode(self._window)
+        complete = len(text.rstrip(_UNFINISHED))
+        delta = text[self._given_characters : complete]
+        self._given_characters = max(self._given_characters, complete)
+        is_full = len(self._window) >= _MAX_WINDOW_TOKENS
+        if complete < len(text):
+            return delta + self._slide(text) if is_full else delta
+        if delta or is_full:
+            self._window = self._window[self._context_tokens :]
+            self._context_tokens = len(self._window)
+            self._given_characters = len(self._decode(self._window))
+        return delta
 
     def finish(self) -> str:
         """What is left, an unfinished character as U+FFFD."""
-        if not self._pending:
-            return ""
-        text = self._decode(self._context + self._pending)
-        return self._give(text, len(self._pending))
+        return self._decode(self._window)[self._given_characters :] if self._window else ""
 
-    def _give(self, text: str, count: int) -> str:
-        given, self._pending = self._pending[:count], self._pending[count:]
-        delta = text[self._context_characters :]
-        if delta or len(self._context) >= _MAX_CONTEXT_TOKENS:
-            self._context = given
-            self._context_characters = len(self._decode(given))
-        else:
-            self._context = self._context + given
-        return delta
+    def _slide(self, text: str) -> str:
+        """Shorten a window full of broken characters, counting from its end."""
+        waiting = len(text) - self._given_characters
+        self._window = self._window[-_KEPT_TOKENS:]
+        self._context_tokens = 0
+        kept = len(self._decode(self._window))
+        broken = text[self._given_characters :][: max(0, waiting - kept)]
+        self._given_characters = max(0, kept - waiting)
+        return broken
 
     def _decode(self, token_ids: list[int]) -> str:
         text: str = self._tokenizer.decode(
