@@ -190,5 +190,5 @@ def _role_id(tokenizer: PreTrainedTokenizerBase, role: str) -> int:
 
 def _plain(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     """Ids of a text in which nothing is a special token."""
-    encoding = tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+    encoding = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
     return list(encoding["input_ids"])
