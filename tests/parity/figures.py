@@ -31,10 +31,10 @@ def main() -> None:
 def _print_case(name: str, directory: Path) -> None:
     batch, single = golden_cases.batch(name), golden_cases.single(name)
     for dtype in ("float32", "bfloat16"):
-        model, _ = trueup.load(directory, device="cpu", dtype=dtype)
+        model, _ = trueup.load(str(directory), device="cpu", dtype=dtype)
         _print_row(f"{name} {dtype} batch", distance(model, batch))
         _print_row(f"{name} {dtype} single", distance(model, single))
-    model, _ = trueup.load(directory, device="cpu", dtype="float32")
+    model, _ = trueup.load(str(directory), device="cpu", dtype="float32")
     mistakes = dict(MISTAKES)
     if name in ROPE_RATIO_MISREAD:
         mistakes["rope_ratio misread"] = ROPE_RATIO_MISREAD[name]

@@ -26,7 +26,7 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Any]:
     def load(name: str) -> Any:
         if name not in loaded:
             directory = golden_cases.checkpoint(name, tmp_path_factory.mktemp(name))
-            loaded[name], _ = trueup.load(directory, device="cpu", dtype="float32")
+            loaded[name], _ = trueup.load(str(directory), device="cpu", dtype="float32")
         return loaded[name]
 
     return load
@@ -67,7 +67,7 @@ def test_parity_holds_whatever_file_format_the_weights_have(
     weights_format: str, tmp_path: Path
 ) -> None:
     directory = golden_cases.checkpoint("chatglm3", tmp_path, weights_format=weights_format)
-    model, _ = trueup.load(directory, device="cpu", dtype="float32")
+    model, _ = trueup.load(str(directory), device="cpu", dtype="float32")
     assert distance(model, golden_cases.batch("chatglm3")).is_parity
 
 

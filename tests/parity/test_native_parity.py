@@ -83,7 +83,7 @@ def native(checkpoints: dict[str, Path]) -> Callable[[str], Any]:
 
     def load(name: str) -> Any:
         if name not in loaded:
-            loaded[name], _ = trueup.load(checkpoints[name], device="cpu", dtype="float32")
+            loaded[name], _ = trueup.load(str(checkpoints[name]), device="cpu", dtype="float32")
         return loaded[name]
 
     return load
