@@ -1,0 +1,120 @@
+"""Carries out a plan: a model and a tokenizer in this process.
+
+With `load_*.py` the only code that reads weights or calls `from_pretrained`. Imports torch and
+transformers at the first load. A worker calls `load_plan`, a user's own process `load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueup.adapt.native import NATIVE
+from trueup.adapt.plan import Plan
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.files import read_checkpoint
+from trueup.checkpoint.source import Source
+from trueup.errors import AdaptError, CapacityError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """A model in evaluation mode, its tokenizer and what ends an answer.
+
+    `context_tokens` is the longest sequence that the model was made for, None where unknown.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    plan: Plan
+    stop_token_ids: tuple[int, ...]
+    context_tokens: int | None
+
+
+def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Loaded:
+    """Load what `plan` describes; `progress` is told the share of the weights that is in place.
+
+    Blocks until the model is ready.
+
+    Raises: AdaptError where the plan is refused or the files changed since it was made;
+    CheckpointError for files that cannot be read; CapacityError where memory runs out.
+    """
+    import torch
+
+    if plan.route != "native":
+        raise AdaptError(_refusal(plan), where=plan.model.directory, hint=_hint(plan))
+    checkpoint = _read_again(plan)
+    family = next((each for each in NATIVE if each.name == plan.family), None)
+    try:
+        if family is not None:
+            from trueup.adapt.load_native import load_native
+
+            model, tokenizer, stops = load_native(family, checkpoint, plan, progress)
+        else:
+            from trueup.adapt.load_library import load_library
+
+            model, tokenizer, stops = load_library(checkpoint, plan, progress)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise CapacityError(
+            f"the memory of `{plan.device}` ran out while loading: the weights need "
+            f"{plan.memory.weights_bytes} bytes",
+            where=plan.model.directory,
+        ) from error
+    model.eval()
+    model.requires_grad_(False)
+    return Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        plan=plan,
+        stop_token_ids=stops,
+        context_tokens=plan.context_tokens,
+    )
+
+
+def load(
+    model: str, *, device: str = "auto", dtype: str = "auto", route: str = "auto"
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load `model` (a directory, or a hub id in the local cache) in this process.
+
+    What comes back are an ordinary model and tokenizer of transformers, for generate, pipelines
+    and PEFT; no code of the model runs.
+
+    Raises: AdaptError where the plan is refused, with the reasons; CheckpointError where `model`
+    cannot be found or read; ConfigError for an unknown device, dtype or route.
+    """
+    from trueup.adapt.planning import Wishes, plan_model
+
+    loaded = load_plan(plan_model(model, Wishes(device=device, dtype=dtype, route=route)))
+    return loaded.model, loaded.tokenizer
+
+
+def _read_again(plan: Plan) -> Checkpoint:
+    source = Source(
+        directory=Path(plan.model.directory),
+        source=plan.model.source,
+        revision=plan.model.revision,
+        id=plan.model.id,
+    )
+    checkpoint = read_checkpoint(source)
+    if checkpoint.digest != plan.model.digest:
+        raise AdaptError(
+            "the model's files have changed since the plan was made",
+            where=plan.model.directory,
+            hint=f"trueup plan {plan.model.source}",
+        )
+    return checkpoint
+
+
+def _refusal(plan: Plan) -> str:
+    if plan.route == "refused":
+        return "; ".join(plan.why) or "the plan is refused"
+    return f"the route `{plan.route}` is not part of this version of TrueUp"
+
+
+def _hint(plan: Plan) -> str:
+    return f"trueup plan {plan.model.source}"

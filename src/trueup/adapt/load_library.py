@@ -1,0 +1,114 @@
+"""Loads a model that the library implements itself, by its own class and its own tokenizer.
+
+`from_pretrained` does the work: measured, it maps safetensors and zip pickles and stays within
+the bound on anonymous memory. What it would only warn of is an error here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from trueup.adapt.load_native import library_class
+from trueup.adapt.plan import Plan
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.errors import AdaptError, CheckpointError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# What the library itself leaves out on purpose, or computes from the config.
+HARMLESS_UNEXPECTED = ("inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias")
+
+
+def load_library(
+    checkpoint: Checkpoint, plan: Plan, progress: Callable[[float], None] | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[int, ...]]:
+    """The model, its tokenizer and its stop tokens, as `plan` says.
+
+    Raises: AdaptError for a tensor too many, too few or of another shape; CheckpointError for a
+    file that cannot be read.
+    """
+    import torch
+
+    tokenizer = _tokenizer(checkpoint)
+    model_class = library_class(plan.implementation or "")
+    try:
+        model, told = model_class.from_pretrained(
+            checkpoint.directory,
+            dtype=getattr(torch, plan.dtype),
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except Exception as error:  # safetensors, pickle, JSON and the library's own share no base
+        raise CheckpointError(
+            f"transformers could not load it: {type(error).__name__}: {_first_line(error)}",
+            where=str(checkpoint.directory),
+            hint=f"trueup check {checkpoint.directory}",
+        ) from error
+    _check(told, checkpoint)
+    if progress is not None:
+        progress(1.0)
+    model.to(plan.device)
+    stops = _stop_tokens(model, tokenizer)
+    if tokenizer.pad_token_id is None and tokenizer.eos_token is not None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.generation_config.pad_token_id is None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer, stops
+
+
+def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            checkpoint.directory, local_files_only=True, trust_remote_code=False
+        )
+    except Exception as error:  # OSError, ValueError, KeyError, ImportError by version and file
+        raise CheckpointError(
+            f"transformers could not load the tokenizer: {type(error).__name__}: "
+            f"{_first_line(error)}",
+            where=str(checkpoint.directory),
+            hint=f"trueup check {checkpoint.directory}",
+        ) from error
+    return tokenizer
+
+
+def _check(told: dict[str, Any], checkpoint: Checkpoint) -> None:
+    """Refuse what `from_pretrained` fills with random numbers or leaves out."""
+    unexpected = sorted(
+        name for name in told.get("unexpected_keys", ()) if not name.endswith(HARMLESS_UNEXPECTED)
+    )
+    mismatched = sorted(str(each[0]) for each in told.get("mismatched_keys", ()))
+    complaints = (
+        (sorted(told.get("missing_keys", ())), "is in no weight file"),
+        (mismatched, "has another shape than the config describes"),
+        (unexpected, "is not part of the architecture that the config names"),
+    )
+    for names, complaint in complaints:
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise AdaptError(
+                f"the tensor `{names[0]}` {complaint}{more}",
+                where=str(checkpoint.directory),
+                hint=f"trueup check {checkpoint.directory}",
+            )
+
+
+def _stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    for value in (
+        model.generation_config.eos_token_id,
+        model.config.eos_token_id,
+        tokenizer.eos_token_id,
+    ):
+        if isinstance(value, int):
+            return (value,)
+        if value:
+            return tuple(value)
+    return ()
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), "no message")

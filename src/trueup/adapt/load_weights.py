@@ -1,0 +1,178 @@
+"""Puts a checkpoint's tensors into a model built without memory, one after the other.
+
+Safetensors and zip pickles are mapped from the file, so anonymous memory grows by what the model
+keeps and by one tensor at most. Every tensor is accounted for. Runs in whoever loads a model.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueup.adapt.native.family import Part
+from trueup.checkpoint.checkpoint import Weights
+from trueup.errors import AdaptError, CheckpointError
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[float], None]
+MapTensor = Callable[[str], tuple[Part, ...] | None]
+SHOWN_NAMES = 3
+
+
+@dataclass(slots=True)
+class _Filling:
+    """The state of one load: tensors by target name, and how many rows each still lacks."""
+
+    wanted: dict[str, torch.nn.Parameter]
+    dtype: torch.dtype
+    device: torch.device
+    filled: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+def fill_weights(
+    model: torch.nn.Module,
+    weights: Weights,
+    directory: Path,
+    map_tensor: MapTensor,
+    *,
+    dtype: torch.dtype,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> None:
+    """Give every parameter of `model` its values, in `dtype` on `device`.
+
+    On the CPU a tensor that needs no conversion stays mapped from its file.
+
+    Raises: AdaptError for a tensor too many, too few or of another shape; CheckpointError for a
+    file that cannot be read.
+    """
+    filling = _Filling(wanted=dict(model.named_parameters()), dtype=dtype, device=device)
+    done_bytes = 0
+    for name, file, tensor in read_tensors(weights, directory):
+        parts = map_tensor(name)
+        if parts is None:
+            raise AdaptError(
+                f"the tensor `{name}` is not part of the layout that the config describes",
+                where=str(directory / file),
+            )
+        for part in parts:
+            _place(filling, name, tensor, part, directory / file)
+        done_bytes += tensor.nbytes
+        if progress is not None:
+            progress(min(done_bytes / max(weights.size_bytes, 1), 1.0))
+    _attach(model, filling, directory)
+
+
+def read_tensors(weights: Weights, directory: Path) -> Iterator[tuple[str, str, torch.Tensor]]:
+    """Name, file and mapped values of every tensor, file after file.
+
+    Raises: CheckpointError where a file cannot be read as what its name says.
+    """
+    for file in weights.files:
+        path = directory / file
+        read = _read_safetensors if weights.format == "safetensors" else _read_pickle
+        for name, tensor in read(path):
+            yield name, file, tensor
+
+
+def _read_safetensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt", device="cpu") as opened:
+            for name in opened.keys():  # noqa: SIM118 (it is no mapping)
+                yield name, opened.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"the weight file cannot be read: {error}",
+            where=str(path),
+            hint=f"trueup check {path.parent}",
+        ) from error
+
+
+def _read_pickle(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    import torch
+
+    try:
+        loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            "the pickle holds more than tensors, and nothing else is unpickled",
+            where=str(path),
+            hint=f"trueup check {path.parent}",
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        first = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"the weight file cannot be mapped as a zip pickle: {first}",
+            where=str(path),
+            hint=f"trueup check {path.parent}",
+        ) from error
+    for name in list(loaded):
+        tensor = loaded.pop(name)
+        if isinstance(tensor, torch.Tensor):
+            yield name, tensor.detach()
+
+
+def _place(filling: _Filling, name: str, source: torch.Tensor, part: Part, path: Path) -> None:
+    import torch
+
+    wanted = filling.wanted.get(part.target)
+    if wanted is None or part.target in filling.filled:
+        state = "twice in the files" if wanted is not None else "unknown to the config"
+        raise AdaptError(f"the tensor `{name}` is {state}", where=str(path))
+    rows = sum(stop - start for start, stop in part.rows) if part.rows else _rows(source)
+    last = max((stop for _, stop in part.rows), default=0)
+    found = (rows, *source.shape[1:]) if source.dim() else ()
+    if found != tuple(wanted.shape) or last > _rows(source):
+        raise AdaptError(
+            f"the tensor `{name}` has the shape {list(source.shape)}, which does not give "
+            f"`{part.target}` its {list(wanted.shape)}",
+            where=str(path),
+        )
+    pieces = [source[start:stop] for start, stop in part.rows] if part.rows else [source]
+    is_kept = source.dtype == filling.dtype and filling.device.type == "cpu"
+    if is_kept and len(pieces) == 1 and pieces[0].is_contiguous():
+        filling.filled[part.target] = pieces[0]
+        return
+    target = torch.empty(wanted.shape, dtype=filling.dtype, device=filling.device)
+    start = 0
+    for piece in pieces:
+        target[start : start + len(piece)].copy_(piece) if piece.dim() else target.copy_(piece)
+        start += _rows(piece)
+    filling.filled[part.target] = target
+
+
+def _rows(tensor: torch.Tensor) -> int:
+    return tensor.shape[0] if tensor.dim() else 1
+
+
+def _attach(model: torch.nn.Module, filling: _Filling, directory: Path) -> None:
+    import torch
+
+    missing = [name for name in filling.wanted if name not in filling.filled]
+    tied = _tied_names(model)
+    missing = [name for name in missing if name not in tied]
+    if missing:
+        more = f" and {len(missing) - SHOWN_NAMES} more" if len(missing) > SHOWN_NAMES else ""
+        listing = ", ".join(f"`{name}`" for name in missing[:SHOWN_NAMES])
+        raise AdaptError(
+            f"the weight files hold nothing for {listing}{more}",
+            where=str(directory),
+            hint=f"trueup check {directory}",
+        )
+    for name, tensor in filling.filled.items():
+        owner, _, last = name.rpartition(".")
+        parameter = torch.nn.Parameter(tensor, requires_grad=False)
+        setattr(model.get_submodule(owner), last, parameter)
+
+
+def _tied_names(model: torch.nn.Module) -> set[str]:
+    if not getattr(model.config, "tie_word_embeddings", False):
+        return set()
+    return {"lm_head.weight"}

@@ -1,0 +1,137 @@
+"""Where a model will run and in which dtype, and whether it fits there. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trueup.adapt.plan import Caveat, Memory
+from trueup.adapt.sizes import estimate_memory, file_dtype
+from trueup.adapt.wishes import Wishes
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.environment.environment import Gpu, Hardware
+
+GIB = 1024**3
+MIB = 1024**2
+# What is lost where weights are kept in another dtype than they were published in.
+LOSSES = {
+    ("float32", "float16"): "13 of 23 bits of precision, and numbers beyond 65504",
+    ("float32", "bfloat16"): "16 of 23 bits of precision",
+    ("float16", "bfloat16"): "3 of 10 bits of precision",
+    ("bfloat16", "float16"): "numbers beyond 65504 and below 6e-8",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Device, dtype and memory of a plan; `against` says why it cannot be."""
+
+    device: str
+    dtype: str
+    memory: Memory
+    why: tuple[str, ...] = ()
+    caveats: tuple[Caveat, ...] = ()
+    against: tuple[str, ...] = ()
+
+
+def place(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes) -> Placement:
+    """Choose device and dtype.
+
+    A GPU is used where there is one that the model fits into, in the file's dtype; a CPU computes
+    in bfloat16 where it can do that natively, else in float32. A model is refused where it does
+    not fit the whole of the memory, not where others take it for the moment.
+    """
+    if wishes.device != "auto":
+        return _placed(checkpoint, hardware, wishes, wishes.device)
+    if not hardware.gpus:
+        return _placed(checkpoint, hardware, wishes, "cpu")
+    on_gpu = _placed(checkpoint, hardware, wishes, _name(_largest(hardware.gpus)))
+    if not on_gpu.against:
+        return on_gpu
+    on_cpu = _placed(checkpoint, hardware, wishes, "cpu")
+    if on_cpu.against:
+        return on_gpu
+    return Placement(
+        device=on_cpu.device,
+        dtype=on_cpu.dtype,
+        memory=on_cpu.memory,
+        why=(*on_gpu.against, *on_cpu.why),
+        caveats=on_cpu.caveats,
+    )
+
+
+def _placed(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, device: str) -> Placement:
+    dtype, reason = _dtype(checkpoint, hardware, wishes, device)
+    memory = estimate_memory(checkpoint, dtype, device)
+    against = _against_device(hardware, device) or _against_size(memory, hardware, device)
+    return Placement(
+        device=device,
+        dtype=dtype,
+        memory=memory,
+        why=(f"{dtype} on {device}: {reason}",),
+        caveats=_caveats(file_dtype(checkpoint), dtype),
+        against=against,
+    )
+
+
+def _dtype(
+    checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, device: str
+) -> tuple[str, str]:
+    if wishes.dtype != "auto":
+        return wishes.dtype, "as asked for"
+    if device != "cpu":
+        return file_dtype(checkpoint), "the dtype of the weight files"
+    if hardware.has_native_bf16:
+        return "bfloat16", "this processor computes it natively"
+    return "float32", "this processor does not compute bfloat16 natively"
+
+
+def _against_device(hardware: Hardware, device: str) -> tuple[str, ...]:
+    if device == "cpu" or _gpu(hardware, device) is not None:
+        return ()
+    there = ", ".join(_name(gpu) for gpu in hardware.gpus) or "no GPU"
+    return (f"the device `{device}` was asked for, and this machine has {there}",)
+
+
+def _against_size(memory: Memory, hardware: Hardware, device: str) -> tuple[str, ...]:
+    gpu = _gpu(hardware, device)
+    total = hardware.host_total_bytes if gpu is None else gpu.total_bytes
+    needed = memory.weights_bytes + memory.kv_bytes_per_1k_tokens + memory.overhead_bytes
+    if total is None or needed <= total:
+        return ()
+    place_name = "this machine" if gpu is None else f"`{_name(gpu)}` ({gpu.name})"
+    return (
+        f"it needs {size_words(needed)} ({size_words(memory.weights_bytes)} of weights, "
+        f"{size_words(memory.kv_bytes_per_1k_tokens)} for 1000 tokens, "
+        f"{size_words(memory.overhead_bytes)} besides), and {place_name} has {size_words(total)}",
+    )
+
+
+def _caveats(published: str, dtype: str) -> tuple[Caveat, ...]:
+    loss = LOSSES.get((published, dtype))
+    if loss is None:
+        return ()
+    text = (
+        f"the weights were published in {published}: in {dtype} they lose {loss}; "
+        f"`--dtype {'float32' if published == 'float16' else published}` keeps them exactly"
+    )
+    return (Caveat(code="DTYPE", text=text),)
+
+
+def size_words(size_bytes: int) -> str:
+    """A size to be read by people: GiB, and MiB below one."""
+    if size_bytes >= GIB:
+        return f"{size_bytes / GIB:.1f} GiB"
+    return f"{size_bytes / MIB:.1f} MiB"
+
+
+def _gpu(hardware: Hardware, device: str) -> Gpu | None:
+    index = int(device.partition(":")[2] or 0)
+    return next((g for g in hardware.gpus if device != "cpu" and g.index == index), None)
+
+
+def _largest(gpus: tuple[Gpu, ...]) -> Gpu:
+    return max(gpus, key=lambda gpu: gpu.total_bytes or 0)
+
+
+def _name(gpu: Gpu) -> str:
+    return f"cuda:{gpu.index}"

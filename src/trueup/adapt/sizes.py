@@ -1,0 +1,93 @@
+"""How much memory a model will need, from weight headers and config keys. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from trueup.adapt.native.family import whole_number
+from trueup.adapt.plan import Memory
+from trueup.checkpoint.checkpoint import Checkpoint
+
+DTYPE_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
+FILE_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float32"}
+# Measured: an interpreter with torch, transformers and a model class imported; the CUDA context
+# is what PyTorch's users report for current drivers.
+HOST_OVERHEAD_BYTES = 340 * 1024 * 1024
+CUDA_OVERHEAD_BYTES = 500 * 1024 * 1024
+KV_TOKENS = 1000
+# The first key that is there gives the size: each family has names of its own.
+LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
+HEADS = ("num_attention_heads", "n_head", "n_heads")
+KV_HEADS = ("num_key_value_heads", "multi_query_group_num", "num_kv_heads")
+HIDDEN = ("hidden_size", "n_embd", "d_model")
+HEAD_SIZE = ("head_dim", "kv_channels")
+VOCABULARY = ("padded_vocab_size", "vocab_size")
+CONTEXT = ("max_position_embeddings", "seq_length", "n_positions", "n_ctx", "max_seq_len")
+
+
+def file_dtype(checkpoint: Checkpoint) -> str:
+    """The dtype that most bytes of the weights have, else what the config says, else float32."""
+    sizes: Counter[str] = Counter()
+    for tensor in checkpoint.weights.tensors.values():
+        sizes[tensor.dtype] += tensor.size_bytes
+    if sizes:
+        known = FILE_DTYPES.get(sizes.most_common(1)[0][0])
+        if known is not None:
+            return known
+    for key in ("dtype", "torch_dtype"):
+        named = str(checkpoint.config.get(key, "")).removeprefix("torch.")
+        if named in DTYPE_BYTES:
+            return named
+    return "float32"
+
+
+def context_tokens(checkpoint: Checkpoint) -> int | None:
+    """The longest sequence that the config says the model was made for."""
+    return _first(checkpoint.config, CONTEXT)
+
+
+def estimate_memory(checkpoint: Checkpoint, dtype: str, device: str) -> Memory:
+    """Weights and KV cache in `dtype`, and what torch and the head's fp32 copy take besides."""
+    item_bytes = DTYPE_BYTES[dtype]
+    config = checkpoint.config
+    weights_bytes = _weights_bytes(checkpoint, item_bytes)
+    overhead = HOST_OVERHEAD_BYTES if device == "cpu" else CUDA_OVERHEAD_BYTES
+    if dtype != "float32":  # the language-model head computes in fp32
+        overhead += 4 * (_first(config, VOCABULARY) or 0) * (_first(config, HIDDEN) or 0)
+    return Memory(
+        weights_bytes=weights_bytes,
+        kv_bytes_per_1k_tokens=_kv_bytes(config, item_bytes) * KV_TOKENS,
+        overhead_bytes=overhead,
+    )
+
+
+def _weights_bytes(checkpoint: Checkpoint, item_bytes: int) -> int:
+    tensors = checkpoint.weights.tensors.values()
+    if not tensors:
+        return checkpoint.weights.size_bytes * item_bytes // DTYPE_BYTES[file_dtype(checkpoint)]
+    count = 0
+    for tensor in tensors:
+        numbers = 1
+        for length in tensor.shape:
+            numbers *= length
+        count += numbers
+    return count * item_bytes
+
+
+def _kv_bytes(config: Mapping[str, Any], item_bytes: int) -> int:
+    """Bytes of keys and values for one token; 0 where the config does not tell."""
+    layers, heads = _first(config, LAYERS), _first(config, HEADS)
+    hidden = _first(config, HIDDEN)
+    if layers is None or heads is None or hidden is None:
+        return 0
+    kv_heads = _first(config, KV_HEADS) or heads
+    if config.get("multi_query_attention") is False:
+        kv_heads = heads
+    size = _first(config, HEAD_SIZE) or hidden // heads
+    return 2 * layers * kv_heads * size * item_bytes
+
+
+def _first(config: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
+    return next((number for key in keys if (number := whole_number(config, key))), None)

@@ -1,0 +1,53 @@
+"""What a user may ask of a plan, and the words that are understood."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trueup.adapt.sizes import DTYPE_BYTES
+from trueup.errors import ConfigError
+
+ROUTES = ("auto", "native", "fixed", "isolated")
+DTYPES = ("auto", *DTYPE_BYTES)
+ENGINES = ("auto", "torch")
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """How the user wants a model to be run; `auto` and None leave it to the planner."""
+
+    route: str = "auto"
+    dtype: str = "auto"
+    device: str = "auto"
+    context_tokens: int | None = None
+    engine: str = "auto"
+
+
+def check_wishes(wishes: Wishes, longest_context: int | None) -> None:
+    """Raises: ConfigError for a word that is not understood or a context that is too long."""
+    for name, value, choices in (
+        ("route", wishes.route, ROUTES),
+        ("dtype", wishes.dtype, DTYPES),
+        ("engine", wishes.engine, ENGINES),
+    ):
+        if value not in choices:
+            listing = ", ".join(f"`{choice}`" for choice in choices)
+            raise ConfigError(f"`{value}` is no {name}: expected one of {listing}", where=name)
+    if DEVICE.fullmatch(wishes.device) is None:
+        raise ConfigError(
+            f"`{wishes.device}` is no device: expected `auto`, `cpu`, `cuda` or `cuda:0`",
+            where="device",
+        )
+    wanted = wishes.context_tokens
+    if wanted is not None and wanted < 1:
+        raise ConfigError(
+            f"a context of `{wanted}` tokens: expected 1 or more", where="context_tokens"
+        )
+    if wanted is not None and longest_context is not None and wanted > longest_context:
+        raise ConfigError(
+            f"a context of {wanted} tokens is more than the {longest_context} that the model was "
+            "made for",
+            where="context_tokens",
+        )
