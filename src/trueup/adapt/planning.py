@@ -13,15 +13,16 @@ from packaging.version import Version
 from trueup.adapt import library
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.family import NativeFamily, Refusal
-from trueup.adapt.placement import Placement, place
+from trueup.adapt.placement import place
 from trueup.adapt.plan import Caveat, Kind, Plan, PlannedModel
 from trueup.adapt.sizes import context_tokens
-from trueup.adapt.wishes import Wishes, check_wishes
+from trueup.adapt.wishes import NO_WISHES, Wishes, check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import resolve
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
+from trueup.doctor.report import is_avoided
 from trueup.environment.environment import Environment, Hardware
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
@@ -44,7 +45,7 @@ class _Candidate:
 
 def plan_model(
     model: str,
-    wishes: Wishes = Wishes(),
+    wishes: Wishes = NO_WISHES,
     *,
     revision: str | None = None,
 ) -> Plan:
@@ -66,7 +67,7 @@ def make_plan(
     environment: Environment,
     hardware: Hardware,
     findings: tuple[Finding, ...],
-    wishes: Wishes = Wishes(),
+    wishes: Wishes = NO_WISHES,
 ) -> Plan:
     """The plan for one checkpoint; a refusal is a plan too, with its reasons in `why`.
 
@@ -85,9 +86,8 @@ def make_plan(
         *_against_findings(findings),
         *placement.against,
     )
-    avoided = tuple(dict.fromkeys(each.code for each in findings if "native" not in each.blocks))
-    errors = [each for each in findings if each.severity == "error" and "native" not in each.blocks]
-    why = (*candidate.why, *_avoided_words(checkpoint, errors), *placement.why)
+    avoided = tuple(dict.fromkeys(each.code for each in findings if is_avoided(each, "native")))
+    why = (*candidate.why, *_avoided_words(avoided), *placement.why)
     return Plan(  # 3
         model=_planned_model(checkpoint),
         route="refused" if against else "native",
@@ -226,8 +226,7 @@ def _against_findings(findings: tuple[Finding, ...]) -> tuple[str, ...]:
     )
 
 
-def _avoided_words(checkpoint: Checkpoint, errors: list[Finding]) -> tuple[str, ...]:
-    if not errors or not checkpoint.auto_map:
+def _avoided_words(codes: tuple[str, ...]) -> tuple[str, ...]:
+    if not codes:
         return ()
-    codes = ", ".join(dict.fromkeys(each.code for each in errors))
-    return (f"avoided, because they break only the model's own code: {codes}",)
+    return (f"avoided, because only the model's own code meets them: {', '.join(codes)}",)

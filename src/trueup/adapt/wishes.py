@@ -25,6 +25,9 @@ class Wishes:
     engine: str = "auto"
 
 
+NO_WISHES = Wishes()
+
+
 def check_wishes(wishes: Wishes, longest_context: int | None) -> None:
     """Raises: ConfigError for a word that is not understood or a context that is too long."""
     for name, value, choices in (

@@ -64,5 +64,6 @@ def ranges(starts: range, length: int) -> tuple[Rows, ...]:
 def whole_number(config: Mapping[str, Any], key: str) -> int | None:
     """A positive integer of a config, None where it is anything else."""
     value = config.get(key)
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and value > 0 else None
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        return None
+    return value

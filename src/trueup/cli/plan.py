@@ -1,0 +1,113 @@
+"""`trueup plan`: how a model would be run and why, and its export as a standard checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueup.errors import AdaptError, ConfigError
+
+if TYPE_CHECKING:
+    from trueup.adapt.plan import Plan
+
+EXAMPLE = """  trueup plan zai-org/chatglm2-6b
+  trueup plan ./model --dtype float32 --device cpu --format json
+  trueup plan demo --transformers 4.56.0
+  trueup plan ./chatglm3-6b --export-native ./chatglm3-6b-native"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `trueup plan` takes."""
+    parser.add_argument("model", metavar="MODEL", help="a directory, a hub id in the cache, `demo`")
+    parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
+    parser.add_argument(
+        "--route", default="auto", help="auto, native, fixed or isolated (default: auto)"
+    )
+    parser.add_argument(
+        "--dtype", default="auto", help="auto, float32, float16 or bfloat16 (default: auto)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    judged = parser.add_mutually_exclusive_group()
+    judged.add_argument(
+        "--transformers", metavar="VERSION", help="plan for this version, installed or not"
+    )
+    judged.add_argument(
+        "--python", type=Path, metavar="PATH", help="plan for this interpreter's packages"
+    )
+    parser.add_argument(
+        "--export-native",
+        type=Path,
+        metavar="DIR",
+        help="write a checkpoint that plain transformers loads, in the file's dtype or --dtype",
+    )
+    parser.add_argument("--strict", action="store_true", help="exit 1 for any error finding")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the plan and carry out an export; 0 where a route remains, else 1."""
+    if arguments.export_native is not None and (arguments.transformers or arguments.python):
+        raise ConfigError(
+            "an export is written by the running interpreter and its transformers",
+            where="--export-native",
+            hint="leave out --transformers and --python",
+        )
+    report, plan = plan_report(arguments)
+    if arguments.format == "json":
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        from trueup.cli.plan_text import plan_lines
+        from trueup.doctor.render.text import print_lines
+
+        print_lines(plan_lines(report))
+    if arguments.export_native is not None:
+        _export(plan, arguments.export_native, arguments.dtype)
+    has_error = any(finding["severity"] == "error" for finding in report["findings"])
+    return int(plan.route == "refused" or (arguments.strict and has_error))
+
+
+def plan_report(arguments: argparse.Namespace) -> tuple[dict[str, Any], Plan]:
+    """The report of `trueup plan` and the plan in it.
+
+    Raises: CheckpointError, ConfigError.
+    """
+    from trueup.adapt.planning import Wishes, make_plan
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import resolve
+    from trueup.doctor.examine import examine
+    from trueup.doctor.report import build_report
+    from trueup.environment.hardware import read_hardware
+    from trueup.environment.packages import read_environment
+
+    source = resolve(arguments.model, revision=arguments.revision)
+    checkpoint = read_checkpoint(source)
+    environment = read_environment(arguments.python, arguments.transformers)
+    findings = examine(checkpoint, environment)
+    wishes = Wishes(route=arguments.route, dtype=arguments.dtype, device=arguments.device)
+    plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
+    plan = replace(plan, model=replace(plan.model, id=source.id))
+    report = build_report(
+        "plan",
+        source=source,
+        checkpoint=checkpoint,
+        environment=environment,
+        findings=findings,
+        plan=plan.as_dict(),
+    )
+    return report, plan
+
+
+def _export(plan: Plan, directory: Path, dtype: str) -> None:
+    if plan.route != "native":
+        raise AdaptError(
+            f"nothing was exported: the plan's route is `{plan.route}`, expected `native`",
+            where=plan.model.directory,
+        )
+    from trueup.adapt.load_export import export_native
+
+    export_native(plan, directory, dtype=dtype)
+    print(f"exported: {directory}", file=sys.stderr)

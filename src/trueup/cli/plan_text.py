@@ -1,0 +1,56 @@
+"""A plan as text for people, in the look of the doctor's reports."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trueup.adapt.placement import size_words
+from trueup.doctor.render.text import (
+    INDENT,
+    PIPED_WIDTH,
+    Line,
+    header_lines,
+    printable,
+    verdict_lines,
+)
+
+MARGIN = 11
+
+
+def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterator[Line]:
+    """Route and reasons, what is mapped, memory, caveats."""
+    plan = report["plan"]
+    yield from header_lines(report)
+    yield Line("")
+    yield from verdict_lines(report, width=width)
+    if plan["route"] == "refused":
+        return
+    yield Line("")
+    for position, text in enumerate(plan["mapped"]):
+        yield from _labelled("mapped:" if position == 0 else "", text, width)
+    yield from _labelled("memory:", _memory_words(plan["memory"]), width)
+    if plan["context_tokens"] is not None:
+        yield from _labelled("context:", f"{plan['context_tokens']} tokens", width)
+    for caveat in plan["caveats"]:
+        yield Line("")
+        yield Line(f"{caveat['code']} caveat", "warning")
+        for line in textwrap.wrap(caveat["text"], width - len(INDENT)):
+            yield Line(f"{INDENT}{line}")
+
+
+def _memory_words(memory: Mapping[str, int]) -> str:
+    return (
+        f"{size_words(memory['weights_bytes'])} of weights, "
+        f"{size_words(memory['kv_bytes_per_1k_tokens'])} for every 1000 tokens, "
+        f"{size_words(memory['overhead_bytes'])} besides"
+    )
+
+
+def _labelled(label: str, text: str, width: int) -> Iterator[Line]:
+    lines = textwrap.wrap(
+        printable(text), width - MARGIN, break_long_words=False, break_on_hyphens=False
+    )
+    for position, line in enumerate(lines):
+        yield Line(f"{INDENT}{label if position == 0 else '':<{MARGIN - len(INDENT)}}{line}")
