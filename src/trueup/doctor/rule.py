@@ -34,8 +34,9 @@ class Facts:
 class Rule:
     """One thing that breaks. Rules with `since` or `until` need a known transformers.
 
-    `since` is the first broken version and `until` the first one that works again; `blocks`
-    are the routes that a finding of this rule closes.
+    `since` is the first broken version and `until` the first one that works again; from
+    `superseded` on it breaks in another way, which is another rule's. `blocks` are the routes
+    that a finding of this rule closes.
     """
 
     code: ClassVar[str]
@@ -43,20 +44,21 @@ class Rule:
     severity: ClassVar[Severity] = "error"
     since: ClassVar[str | None] = None
     until: ClassVar[str | None] = None
+    superseded: ClassVar[str | None] = None
     evidence: ClassVar[Evidence] = "observed"
     blocks: ClassVar[tuple[Route, ...]] = ("fixed",)
 
     def applies_to(self, transformers: Version | None) -> bool:
         """Whether the version is within the gate."""
-        if self.since is None and self.until is None:
+        ends = [Version(end) for end in (self.until, self.superseded) if end is not None]
+        if self.since is None and not ends:
             return True
         if transformers is None:
             return False
         # A release candidate has what its release has.
         release = Version(transformers.base_version)
-        return (self.since is None or release >= Version(self.since)) and (
-            self.until is None or release < Version(self.until)
-        )
+        has_begun = self.since is None or release >= Version(self.since)
+        return has_begun and all(release < end for end in ends)
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         """What of this rule's kind is wrong; no input or output, no exception."""

@@ -28,7 +28,7 @@ class TupleCacheMeetsEmptyLayers(Rule):
     code = "CACHE101"
     stage = "generate"
     since = "4.56.0"
-    until = "5.0.0"
+    superseded = "5.0.0"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for module, function in _cached_functions(facts):
@@ -64,7 +64,7 @@ class TupleCacheIsJoined(Rule):
     code = "CACHE102"
     stage = "generate"
     since = "4.56.0"
-    until = "5.0.0"
+    superseded = "5.0.0"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for module, function in _cached_functions(facts):

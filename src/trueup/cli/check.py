@@ -1,0 +1,122 @@
+"""`trueup check`: what will break in a model directory, or what a pasted error means."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from trueup.errors import ConfigError
+
+EXAMPLE = """  trueup check zai-org/chatglm2-6b
+  trueup check demo --transformers 4.56.0
+  trueup check ./model --python /envs/old/bin/python --format json
+  trueup check --error "_pad() got an unexpected keyword argument 'padding_side'"
+  python app.py 2>&1 | trueup check --error -"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `trueup check` takes."""
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a directory, a hub id in the cache, or `demo`"
+    )
+    parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
+    judged = parser.add_mutually_exclusive_group()
+    judged.add_argument(
+        "--transformers", metavar="VERSION", help="judge by this version, installed or not"
+    )
+    judged.add_argument(
+        "--python", type=Path, metavar="PATH", help="judge by this interpreter's packages"
+    )
+    parser.add_argument(
+        "--error", metavar="TEXT", help="explain this error or traceback; `-` reads it from stdin"
+    )
+    parser.add_argument(
+        "--strict", action="store_true", help="exit 1 for any error, avoided or not"
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the report; 0 where a route remains or the error is known, else 1."""
+    if arguments.error is not None:
+        return _explain(arguments)
+    if arguments.model is None:
+        raise ConfigError(
+            "no model was named",
+            hint="trueup check MODEL, or `trueup check --error TEXT` for an error message",
+        )
+    report = check_model(
+        arguments.model,
+        revision=arguments.revision,
+        python=arguments.python,
+        transformers=arguments.transformers,
+    )
+    if arguments.format == "json":
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        from trueup.doctor.render.text import print_lines, report_lines
+
+        print_lines(report_lines(report))
+    is_refused = report["plan"]["route"] == "refused"
+    has_error = any(finding["severity"] == "error" for finding in report["findings"])
+    return int(is_refused or (arguments.strict and has_error))
+
+
+def check_model(
+    model: str,
+    *,
+    revision: str | None = None,
+    python: Path | None = None,
+    transformers: str | None = None,
+) -> dict[str, Any]:
+    """The report on `model` for the installed packages, another interpreter's or a version's.
+
+    Raises: CheckpointError, ConfigError.
+    """
+    from trueup.adapt.planning import make_plan
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import resolve
+    from trueup.doctor.examine import examine
+    from trueup.doctor.report import build_report
+    from trueup.environment.hardware import read_hardware
+    from trueup.environment.packages import read_environment
+
+    source = resolve(model, revision=revision)
+    checkpoint = read_checkpoint(source)
+    environment = read_environment(python, transformers)
+    findings = examine(checkpoint, environment)
+    plan = make_plan(checkpoint, environment, read_hardware(), findings)
+    return build_report(
+        "check",
+        source=source,
+        checkpoint=checkpoint,
+        environment=environment,
+        findings=findings,
+        plan=plan.as_dict(),
+    )
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from trueup.doctor.catalogue import report
+
+    if arguments.model is not None:
+        raise ConfigError(
+            f"`--error` explains a text and `{arguments.model}` names a model: give one of them",
+            where="--error",
+        )
+    text = arguments.error
+    if text == "-":
+        text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    if not text.strip():
+        raise ConfigError("there is no error to explain: the text is empty", where="--error")
+    answer = report(text)
+    if arguments.format == "json":
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        from trueup.doctor.render.text import error_lines, print_lines
+
+        print_lines(error_lines(answer))
+    return 0 if answer["matches"] else 1

@@ -1,0 +1,197 @@
+"""From a pasted error to what is known about it. Reads text, runs nothing.
+
+Copes with what people paste: whole logs, colours, several tracebacks, text around them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from trueup.doctor.finding import Where
+from trueup.doctor.known import KNOWN
+from trueup.doctor.known.row import Known
+from trueup.doctor.rules import RULES
+
+# More than this is a log: its end is where the error is.
+LIMIT_CHARACTERS = 400_000
+LONGEST_LINE = 4000
+SHOWN_MATCHES = 4
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*(?:\x07|\x1b\\)|\r")
+BOXES = re.compile(r"^[\s│┃|╭╰─❱]+|[\s│┃]+$")
+PREFIX = re.compile(
+    r"^(?:\[?\d{4}-\d\d-\d\d[ T][\d:.,Z+-]*\]?|\[?\d\d:\d\d:\d\d[\d.,]*\]?|"
+    r"E {2,}|\(?(?:\w+ )?pid=\d+[^)]*\)?|(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b:?|[|:-])\s*"
+)
+FRAME = re.compile(r'File "(?P<path>[^"\n]+)", line (?P<line>\d+)(?:, in (?P<function>\S+))?')
+ERROR_LINE = re.compile(
+    r"^(?P<type>(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Interrupt|Exit|Denied|Timeout|"
+    r"Mode|Enabled|NotFound))(?::\s*(?P<message>.*))?$"
+)
+# How much a match says: in the error that ended it, in an earlier one, anywhere.
+IN_LAST_ERROR, IN_ERROR, ANYWHERE, FOR_A_FRAME = 100, 60, 20, 5
+BROAD = re.compile(r"IMP102|NET101|PROC101|CHATCHAT103")
+BROAD_COSTS = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A known failure that the text shows; `line` is the line that shows it."""
+
+    known: Known
+    cause: str
+    hint: str
+    since: str | None
+    until: str | None
+    line: str
+    score: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The match in the report's JSON shape."""
+        return {
+            "code": self.known.code,
+            "cause": self.cause,
+            "since": self.since,
+            "until": self.until,
+            "hint": self.hint,
+            "command": self.known.command,
+            "line": self.line,
+        }
+
+
+class PastedError:
+    """A pasted text, taken apart: its lines, its errors, its frames."""
+
+    def __init__(self, text: str) -> None:
+        cleaned = COLOURS.sub("", text[-LIMIT_CHARACTERS:])
+        lines = (_bare(line)[:LONGEST_LINE] for line in cleaned.splitlines())
+        self.lines = [line for line in lines if line]
+        self.text = "\n".join(self.lines)
+
+    @cached_property
+    def errors(self) -> list[str]:
+        """The lines that name an exception, in order: the last one ended the program."""
+        return [line for line in self.lines if ERROR_LINE.match(line)]
+
+    @cached_property
+    def frames(self) -> list[tuple[str, int, str]]:
+        """Path, line and function of every frame, in order."""
+        return [
+            (found["path"], int(found["line"]), found["function"] or "")
+            for found in FRAME.finditer(self.text)
+        ]
+
+    @property
+    def last(self) -> str | None:
+        """The error that ended it, else the last line that speaks of one."""
+        if self.errors:
+            return self.errors[-1]
+        telling = [line for line in self.lines if re.search(r"error|错误|失败|异常", line, re.I)]
+        candidates = telling or self.lines
+        return candidates[-1] if candidates else None
+
+    @property
+    def where(self) -> tuple[Where, str] | None:
+        """The deepest frame in a model's own code, else the deepest of all, and its function."""
+        own = [frame for frame in self.frames if _is_models_own(frame[0])]
+        chosen = (own or self.frames)[-1:]
+        if not chosen:
+            return None
+        path, line, function = chosen[0]
+        return Where(path=re.split(r"[/\\]", path)[-1], line=line), function
+
+
+def explain(text: str) -> tuple[PastedError, tuple[Match, ...]]:
+    """What is known about a pasted error, the likeliest first; empty where nothing is.
+
+    The error that ended the traceback counts most, then the ones before it, then the rest;
+    files and functions of the traceback decide between equals.
+    """
+    pasted = PastedError(text)
+    # A terminal breaks long lines wherever it likes.
+    joined = " ".join(pasted.lines)
+    matches = [match for known in KNOWN if (match := _match(known, pasted, joined)) is not None]
+    matches.sort(key=lambda match: -match.score)
+    chosen: dict[str, Match] = {}
+    for match in matches:
+        chosen.setdefault(match.known.code, match)
+    return pasted, tuple(chosen.values())[:SHOWN_MATCHES]
+
+
+def _match(known: Known, pasted: PastedError, joined: str) -> Match | None:
+    for pattern in known.patterns:
+        for score, lines in (
+            (IN_LAST_ERROR, pasted.errors[-1:]),
+            (IN_ERROR, pasted.errors[-2::-1]),
+            (ANYWHERE, pasted.lines[::-1]),
+            (ANYWHERE, [joined]),
+        ):
+            for line in lines:
+                found = re.search(pattern, line)
+                if found is not None:
+                    return _describe(known, found, line, score, pasted)
+    return None
+
+
+def _describe(
+    known: Known, found: re.Match[str], line: str, score: int, pasted: PastedError
+) -> Match:
+    score += FOR_A_FRAME * sum(
+        re.search(pattern, pasted.text) is not None for pattern in known.seen_with
+    )
+    if BROAD.fullmatch(known.code):
+        score -= BROAD_COSTS
+    words = {key: (value or "").strip(" .") for key, value in found.groupdict().items()}
+    since, until = _gate(known)
+    return Match(
+        known=known,
+        cause=known.cause.format(**words),
+        hint=known.hint.format(**words),
+        since=since,
+        until=until,
+        line=line if len(line) <= 300 else found.group(0)[:300],
+        score=score,
+    )
+
+
+def _gate(known: Known) -> tuple[str | None, str | None]:
+    if known.since or known.until:
+        return known.since, known.until
+    rule = next((rule for rule in RULES if rule.code == known.code), None)
+    return (rule.since, rule.until) if rule is not None else (None, None)
+
+
+def _bare(line: str) -> str:
+    """A line without the frame of a rich traceback and without a log's prefixes."""
+    line = BOXES.sub("", line)
+    while (shorter := PREFIX.sub("", line, count=1)) != line:
+        line = shorter
+    return line.strip()
+
+
+def _is_models_own(path: str) -> bool:
+    name = re.split(r"[/\\]", path)[-1]
+    return "transformers_modules" in path or (
+        re.match(r"(?:modeling|tokenization|configuration)_\w+\.py$", name) is not None
+        and "site-packages" not in path
+    )
+
+
+def report(text: str) -> Mapping[str, Any]:
+    """The answer to `trueup check --error` in its JSON shape."""
+    pasted, matches = explain(text)
+    place = pasted.where
+    return {
+        "schema_version": 1,
+        "kind": "error",
+        "error": {
+            "message": pasted.last,
+            "path": place[0].path if place else None,
+            "line": place[0].line if place else None,
+            "function": place[1] if place else None,
+        },
+        "matches": [match.as_dict() for match in matches],
+    }

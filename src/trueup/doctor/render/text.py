@@ -1,0 +1,223 @@
+"""Reports as text for people: every line complete without colour, rich only on a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+PIPED_WIDTH, NARROWEST, WIDEST = 100, 50, 110
+LABEL_WIDTH = 7
+INDENT = "  "
+STYLES = {
+    "title": "bold",
+    "error": "bold red",
+    "warning": "bold yellow",
+    "info": "bold cyan",
+    "avoided": "green",
+    "dim": "dim",
+    "plain": "",
+    "good": "bold green",
+    "bad": "bold red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line and what it is, from which its colour follows."""
+
+    text: str
+    kind: str = "plain"
+
+
+def print_lines(lines: Iterable[Line], stream: TextIO | None = None) -> None:
+    """Write the lines, in colour where the stream is a terminal that has it."""
+    stream = sys.stdout if stream is None else stream
+    if not stream.isatty():
+        for line in lines:
+            stream.write(f"{line.text}\n")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
+    for line in lines:
+        console.print(Text(line.text, style=STYLES[line.kind]))
+
+
+def report_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iterator[Line]:
+    """The whole report of a check: what it is, what breaks, and what to do."""
+    width = _width() if width is None else width
+    yield from header_lines(report)
+    findings = report["findings"]
+    route = (report["plan"] or {}).get("route", "refused")
+    version = report["environment"]["transformers"]
+    in_the_way = [each for each in findings if not each["avoided"]]
+    avoided = [each for each in findings if each["avoided"]]
+    yield Line("")
+    if not findings:
+        yield Line(f"Nothing known breaks on transformers {version}.", "good")
+    if in_the_way:
+        yield Line(_title(in_the_way, route, version), "title")
+        for finding in in_the_way:
+            yield Line("")
+            yield from _finding_lines(finding, width)
+        yield Line("")
+    if avoided:
+        count = _count(len(avoided), "finding")
+        yield Line(f"{count} avoided by the {route} route. The model's own code would meet:")
+        for finding in avoided:
+            yield Line("")
+            yield from _finding_lines(finding, width)
+        yield Line("")
+    yield from verdict_lines(report, width=width)
+
+
+def header_lines(report: Mapping[str, Any]) -> Iterator[Line]:
+    """Which model, what it is, and which libraries it is judged against."""
+    model, environment = report["model"], report["environment"]
+    kinds = [model["model_type"], *model["architectures"]]
+    what = ", ".join(printable(kind) for kind in kinds if kind) or "unknown architecture"
+    yield Line(f"{printable(model['id'])}: {what}", "title")
+    yield Line(f"{INDENT}{printable(model['directory'])}", "dim")
+    version = environment["transformers"]
+    libraries = f"transformers {version}" if version else "no transformers"
+    if environment["is_assumed"]:
+        libraries += " (as given, not looked at)"
+    elif "torch" in environment["packages"]:
+        libraries += f", torch {environment['packages']['torch']}"
+    python = f"Python {environment['python_version']}"
+    yield Line(f"{INDENT}{libraries}, {python}", "dim")
+
+
+def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
+    """The route and the next command."""
+    plan, source = report["plan"], printable(report["model"]["source"])
+    if plan is None or plan["route"] == "refused":
+        yield Line("No route runs this model here.", "bad")
+        for reason in (plan or {}).get("why", ()):
+            yield from _wrapped("why:", reason, width, "plain")
+        hints = [
+            each["hint"]
+            for each in report["findings"]
+            if each["hint"] and {"native", "fixed"} <= set(each["blocks"])
+        ]
+        if hints:
+            yield from _wrapped("next:", hints[0], width, "plain")
+        return
+    implementation = f" as {plan['implementation']}" if plan["implementation"] else ""
+    yield Line(
+        f"Route: {plan['route']}{implementation}, {plan['dtype']} on {plan['device']}", "good"
+    )
+    for reason in plan["why"]:
+        yield from _wrapped("why:", reason, width, "plain")
+    yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup chat {source}")
+
+
+def _title(findings: list[Mapping[str, Any]], route: str, version: str | None) -> str:
+    errors = sum(1 for each in findings if each["severity"] == "error")
+    if not errors:
+        return f"{_count(len(findings), 'thing')} to know:"
+    subject = "thing breaks" if errors == 1 else "things break"
+    with_version = f" with transformers {version}" if version else ""
+    order = ", in this order" if errors > 1 else ""
+    in_spite = f" on the {route} route" if route != "refused" else ""
+    return f"{errors} {subject}{in_spite}{with_version}{order}:"
+
+
+def _finding_lines(finding: Mapping[str, Any], width: int) -> Iterator[Line]:
+    kind = "avoided" if finding["avoided"] else finding["severity"]
+    state = f"{finding['severity']}, avoided" if finding["avoided"] else finding["severity"]
+    yield Line(f"{finding['code']} {state} ({finding['stage']})", kind)
+    yield from _paragraph(printable(finding["cause"]), width)
+    place, gate = _place(finding["where"]), _gate(finding)
+    if place:
+        gate = f"   (since transformers {gate})" if gate else ""
+        yield Line(f"{INDENT}{'where:':<{LABEL_WIDTH}}{place}{gate}", "dim")
+    if finding["hint"]:
+        yield from _wrapped("hint:", finding["hint"], width, "plain")
+
+
+def error_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iterator[Line]:
+    """The answer to a pasted error."""
+    width = _width() if width is None else width
+    error = report["error"]
+    yield Line(f"error: {printable(error['message'])[:300]}", "title")
+    if error["path"]:
+        inside = f", in {error['function']}" if error["function"] else ""
+        place = f"{error['path']}:{error['line']}{inside}"
+        yield Line(f"{INDENT}{'where:':<{LABEL_WIDTH}}{place}", "dim")
+    yield Line("")
+    if not report["matches"]:
+        yield Line("This error is not in the catalogue.", "warning")
+        yield from _wrapped("next:", "paste the whole traceback, not its last line", width, "plain")
+        yield from _wrapped(
+            "or:", "trueup check MODEL, which reads the model's files", width, "plain"
+        )
+        return
+    for position, match in enumerate(report["matches"]):
+        if position == 1:
+            yield Line("Less likely:")
+            yield Line("")
+        gate = _gate(match)
+        since = f" (transformers since {gate})" if gate else ""
+        yield Line(f"{match['code']}{since}", "error" if position == 0 else "plain")
+        yield from _wrapped("cause:", match["cause"], width, "plain")
+        yield from _wrapped("hint:", match["hint"], width, "plain")
+        if match["command"]:
+            yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}{match['command']}")
+        yield Line("")
+
+
+def printable(text: Any) -> str:
+    """Somebody else's text, without what would move the cursor or start a line."""
+    text = str(text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    )
+
+
+def _place(where: Mapping[str, Any]) -> str:
+    place = where["path"] or ""
+    if where["line"] is not None:
+        place += f":{where['line']}"
+    if where["key"] is not None:
+        place += f": {where['key']}" if place else where["key"]
+    return printable(place)
+
+
+def _gate(finding: Mapping[str, Any]) -> str:
+    since, until = finding["since"], finding["until"]
+    if since and until:
+        return f"{since}, works again in {until}"
+    return since or (f"before {until}" if until else "")
+
+
+def _paragraph(text: str, width: int) -> Iterator[Line]:
+    for line in textwrap.wrap(text, width - len(INDENT), break_long_words=False):
+        yield Line(f"{INDENT}{line}")
+
+
+def _wrapped(label: str, text: str, width: int, kind: str) -> Iterator[Line]:
+    margin = len(INDENT) + LABEL_WIDTH
+    lines = textwrap.wrap(
+        printable(text), width - margin, break_long_words=False, break_on_hyphens=False
+    )
+    for position, line in enumerate(lines or [""]):
+        name = label if position == 0 else ""
+        yield Line(f"{INDENT}{name:<{LABEL_WIDTH}}{line}", kind)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _width() -> int:
+    if not sys.stdout.isatty():
+        return PIPED_WIDTH
+    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))

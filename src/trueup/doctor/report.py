@@ -1,0 +1,63 @@
+"""The report of a check or a plan, as the mapping that is printed as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.source import Source
+from trueup.doctor.finding import Finding
+from trueup.environment.environment import Environment
+
+SCHEMA_VERSION = 1
+# The packages whose versions decide what runs.
+TOLD_PACKAGES = ("torch", "tokenizers", "huggingface-hub", "safetensors", "sentencepiece")
+REFUSED = "refused"
+
+
+def build_report(
+    kind: Literal["check", "plan"],
+    *,
+    source: Source,
+    checkpoint: Checkpoint,
+    environment: Environment,
+    findings: Sequence[Finding],
+    plan: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Put the parts together; `plan` is a plan's JSON shape, None where none could be made."""
+    route = plan["route"] if plan is not None else REFUSED
+    transformers = environment.transformers
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": kind,
+        "model": {
+            "id": source.id,
+            "source": source.source,
+            "revision": source.revision,
+            "digest": checkpoint.digest,
+            "directory": str(source.directory),
+            "model_type": checkpoint.model_type,
+            "architectures": list(checkpoint.architectures),
+        },
+        "environment": {
+            "python": environment.python,
+            "python_version": environment.python_version,
+            "transformers": str(transformers) if transformers is not None else None,
+            "is_assumed": environment.is_assumed,
+            "packages": {
+                name: environment.packages[name]
+                for name in TOLD_PACKAGES
+                if name in environment.packages
+            },
+        },
+        "findings": [
+            {**finding.as_dict(), "avoided": is_avoided(finding, route)} for finding in findings
+        ],
+        "plan": dict(plan) if plan is not None else None,
+    }
+
+
+def is_avoided(finding: Finding, route: str) -> bool:
+    """Whether `route` goes around the finding; one that blocks nothing is not avoided but known."""
+    return route != REFUSED and bool(finding.blocks) and route not in finding.blocks
