@@ -54,6 +54,7 @@ class Health:
     """How a backend is; what it does not know is None."""
 
     state: State
+    progress: float | None = None
     memory_bytes: int | None = None
     queued: int = 0
     leases: int = 0

@@ -6,57 +6,16 @@ Every request has a connection of its own: closing it is how the worker is told 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
-from typing import Protocol
+from contextlib import asynccontextmanager
 
 import aiohttp
 
 from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health
 from trueup.errors import BackendError
-from trueup.events import State
+from trueup.pool.pool import Pool
 
 CONNECT_SECONDS = 5.0
 READ_BUFFER_BYTES = 2**18
-
-
-class Worker(Protocol):
-    """A leased worker."""
-
-    @property
-    def socket_path(self) -> Path:
-        """Where it listens."""
-
-
-class ModelState(Protocol):
-    """What the pool says about one model."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def state(self) -> State: ...
-    @property
-    def memory_bytes(self) -> int | None: ...
-    @property
-    def queued(self) -> int: ...
-    @property
-    def leases(self) -> int: ...
-    @property
-    def idle_seconds(self) -> float | None: ...
-    @property
-    def pid(self) -> int | None: ...
-    @property
-    def last_error(self) -> str | None: ...
-
-
-class Pool(Protocol):
-    """What this backend needs of `trueup.pool.pool.Pool`."""
-
-    def lease(self, model_id: str) -> AbstractAsyncContextManager[Worker]:
-        """A loaded worker for the length of the block."""
-
-    def snapshot(self) -> tuple[ModelState, ...]:
-        """All models, as they are now."""
 
 
 class LocalBackend:
@@ -108,12 +67,13 @@ class LocalBackend:
             if model.id == self.name:
                 return Health(
                     state=model.state,
+                    progress=model.progress,
                     memory_bytes=model.memory_bytes,
                     queued=model.queued,
                     leases=model.leases,
                     idle_seconds=model.idle_seconds,
                     pid=model.pid,
-                    last_error=model.last_error,
+                    last_error=model.last_error.cause if model.last_error else None,
                 )
         return Health(state="stopped")
 

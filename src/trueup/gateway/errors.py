@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import orjson
 
-from trueup.errors import CapacityError, RequestError, TrueUpError
+from trueup.errors import BackendError, CapacityError, RequestError, TrueUpError
 from trueup.gateway.exchange import Exchange
 from trueup.protocol.errors import error_body, status_of
 
@@ -81,9 +81,9 @@ def wrong_method(method: str, path: str, allowed: str) -> RequestError:
 
 
 def _headers(error: TrueUpError, status: int) -> list[tuple[str, str]]:
-    if isinstance(error, CapacityError):
-        return [("retry-after", str(max(1, math.ceil(error.retry_after_seconds))))]
-    if status in (429, 503):
-        return [("retry-after", str(RETRY_AFTER_SECONDS))]
+    wait = error.retry_after_seconds if isinstance(error, CapacityError | BackendError) else None
+    if wait is not None or status in (429, 503):
+        seconds = RETRY_AFTER_SECONDS if wait is None else max(1, math.ceil(wait))
+        return [("retry-after", str(seconds))]
     # The rest of a body that was not read would be taken for the next request.
     return [("connection", "close")] if status in (408, 413) else []

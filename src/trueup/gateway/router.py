@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trueup.backends.base import Backend
+from trueup.errors import TrueUpError
 from trueup.gateway.errors import unknown_model
 from trueup.protocol.model import ModelRow
 
@@ -32,6 +33,7 @@ class Router:
 
     def __init__(self) -> None:
         self._served: dict[str, Served] = {}
+        self._error: TrueUpError | None = None
         self._is_open = asyncio.Event()
 
     @property
@@ -44,9 +46,14 @@ class Router:
         self._served.update((each.id, each) for each in served)
         self._is_open.set()
 
+    def fail(self, error: TrueUpError) -> None:
+        """Tell those who wait that nothing will be served."""
+        self._error = error
+        self._is_open.set()
+
     async def all(self) -> tuple[Served, ...]:
         """Everything that is served, in the order of the configuration."""
-        await self._is_open.wait()
+        await self._opened()
         return tuple(self._served.values())
 
     async def find(self, name: str) -> Served:
@@ -55,8 +62,13 @@ class Router:
         Raises:
             RequestError: nothing does; the nearest names are told.
         """
-        await self._is_open.wait()
+        await self._opened()
         served = self._served.get(name)
         if served is None:
             raise unknown_model(name, self._served)
         return served
+
+    async def _opened(self) -> None:
+        await self._is_open.wait()
+        if self._error is not None:
+            raise self._error

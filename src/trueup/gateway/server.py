@@ -101,7 +101,7 @@ class Server(uvicorn.Server):
             )
             yield task
         finally:
-            self._stop()
+            self.stop()
             try:
                 await asyncio.wait((task,))
             finally:
@@ -111,11 +111,12 @@ class Server(uvicorn.Server):
     def _on_signal(self, received: signal.Signals) -> None:
         if self.ended_by is None:
             self.ended_by = received
-            self._stop()
+            self.stop()
         else:
             self._hurry()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Take no more requests, drain, and let `running` end; a second call changes nothing."""
         if self.should_exit:
             return
         self.should_exit = True
@@ -128,6 +129,9 @@ class Server(uvicorn.Server):
 
     def _leave(self) -> None:
         self.force_exit = True
+        # Python >= 3.12 waits for the connections of a closed server: a hung reader's too.
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
 
 
 def _cannot_bind(error: OSError, host: str, port: int) -> ConfigError:

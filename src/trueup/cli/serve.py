@@ -1,0 +1,241 @@
+"""`trueup serve`: listen first, plan meanwhile, load when somebody asks."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueup.config.secret import Secret
+from trueup.config.servers import RunningServer, registered
+from trueup.config.settings import DEFAULT_PORT, ModelSettings, Settings
+from trueup.errors import AdaptError, ConfigError, TrueUpError
+from trueup.gateway.app import Gateway
+from trueup.gateway.auth import Access
+from trueup.gateway.router import Served
+from trueup.gateway.server import Server, listen, url_of
+from trueup.gateway.serving import Serving
+
+if TYPE_CHECKING:
+    from trueup.adapt.plan import Plan
+    from trueup.pool.pool import Pool
+
+EXAMPLE = """  trueup serve
+  trueup serve ./chatglm2-6b org/other-model --port 8000
+  trueup serve --config trueup.yaml --preload"""
+EXIT_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what `trueup serve` takes."""
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help="directories or hub ids (default: demo)"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="server and models, as YAML")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help=f"0 takes a free one (default: {DEFAULT_PORT})")
+    parser.add_argument("--preload", action="store_true", help="load now, not at the first request")
+    parser.add_argument("--drain-seconds", type=float, metavar="S", help="to finish answers at end")
+    for name, text in (
+        ("route", "auto, native, fixed or isolated"),
+        ("dtype", "auto, float32, bfloat16 or float16"),
+        ("device", "auto, cpu, cuda or cuda:N"),
+    ):
+        parser.add_argument(f"--{name}", help=f"of the MODELs: {text}")
+    parser.add_argument("--context-tokens", type=int, metavar="N", help="limit of the MODELs")
+    parser.add_argument("--ttl-seconds", type=float, metavar="S", help="idle MODELs are unloaded")
+    parser.add_argument("--quiet", action="store_true", help="no access log, no greeting")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until a signal ends it; 130 after an interrupt."""
+    settings = settings_of(arguments, os.environ)
+    server = settings.server
+    access = Access(server.api_keys)
+    access.check_host(server.host)
+    with contextlib.closing(listen(server.host, server.port)) as listener:
+        return asyncio.run(_Serve(arguments, settings, access, listener).run())
+
+
+def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
+    """What the flags, the configuration file and the environment say together.
+
+    Flags win over the file. TRUEUP_API_KEY is one more key.
+
+    Raises:
+        ConfigError: one of them cannot be used.
+    """
+    settings = Settings()
+    if arguments.config is not None:
+        # pydantic and ruamel.yaml cost a tenth of a second that a plain start does not need.
+        from trueup.config.load import load_config
+
+        settings = load_config(arguments.config, environ)
+    server, models = settings.server, settings.models
+    if key := environ.get("TRUEUP_API_KEY", "").strip():
+        if not key.isascii() or not key.isprintable():
+            raise ConfigError("the key is not printable ASCII", where="TRUEUP_API_KEY")
+        server = replace(server, api_keys=(*server.api_keys, Secret(key)))
+    for name in ("host", "port", "drain_seconds"):
+        if (value := getattr(arguments, name)) is not None:
+            server = replace(server, **{name: value})
+    if not 0 <= server.port <= 65535:
+        raise ConfigError(f"the port is `{server.port}`, expected 0 to 65535", where="--port")
+    if not server.drain_seconds >= 0:
+        raise ConfigError("the seconds are below 0", where="--drain-seconds")
+    wishes = {
+        name: value
+        for name in ("route", "dtype", "device", "context_tokens", "ttl_seconds")
+        if (value := getattr(arguments, name)) is not None
+    }
+    named = arguments.models or ([] if models else ["demo"])
+    added = tuple(ModelSettings(name=None, source=source, **wishes) for source in named)
+    return replace(settings, server=server, models=(*models, *added))
+
+
+class _Serve:
+    """One run of the server."""
+
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        settings: Settings,
+        access: Access,
+        listener: socket.socket,
+    ) -> None:
+        self._arguments = arguments
+        self._settings = settings
+        self._listener = listener
+        self._serving = Serving()
+        log = None if arguments.quiet else sys.stderr
+        gateway = Gateway(self._serving, access, log=log)
+        self._server = Server(gateway, drain_seconds=settings.server.drain_seconds)
+
+    async def run(self) -> int:
+        async with contextlib.AsyncExitStack() as stack:
+            ended = await stack.enter_async_context(self._server.running(self._listener))
+            plans = await self._plan()
+            pool = self._open(plans)
+            pool.start()
+            stack.push_async_callback(self._stop_serving, ended, pool)
+            names = tuple(plans)
+            url = url_of(self._listener)
+            stack.enter_context(registered(RunningServer(url=url, pid=os.getpid(), models=names)))
+            self._greet(url, names)
+            preload = asyncio.create_task(self._get_ready(pool, names))
+            await asyncio.wait((ended,))
+            preload.cancel()
+            await asyncio.wait((preload,))
+        is_interrupt = self._server.ended_by is signal.SIGINT
+        return EXIT_INTERRUPTED if is_interrupt else 0
+
+    async def _plan(self) -> dict[str, Plan]:
+        try:
+            return await asyncio.to_thread(plan_models, self._settings.models)
+        except TrueUpError as error:
+            self._serving.router.fail(error)
+            raise
+
+    async def _stop_serving(self, ended: asyncio.Task[None], pool: Pool) -> None:
+        # Answers first: a worker that ended under them would break them off.
+        self._server.stop()
+        await asyncio.wait((ended,))
+        await pool.close()
+
+    def _open(self, plans: Mapping[str, Plan]) -> Pool:
+        # aiohttp takes a quarter of a second to import: after /health can answer.
+        from trueup.backends.local import LocalBackend
+        from trueup.pool.pool import Pool
+
+        pool = Pool()
+        served = []
+        for model, (name, plan) in zip(self._settings.models, plans.items(), strict=True):
+            pool.add(name, plan, ttl_seconds=model.ttl_seconds, pin=model.pin)
+            backend = LocalBackend(name, pool)
+            served.append(Served(id=name, kind=plan.kind, backend=backend, plan=plan.as_dict()))
+        self._serving.router.open(*served)
+        return pool
+
+    async def _get_ready(self, pool: Pool, names: Sequence[str]) -> None:
+        if not self._arguments.preload:
+            self._serving.is_ready = True
+            pool.warm_up()
+            return
+        for name in names:
+            try:
+                async with pool.lease(name):
+                    pass
+            except TrueUpError as error:
+                _say(f"`{name}` was not loaded: {error.cause}")
+        self._serving.is_ready = True
+
+    def _greet(self, url: str, names: Sequence[str]) -> None:
+        if self._arguments.format == "json":
+            print(json.dumps({"url": url, "pid": os.getpid(), "models": names}), flush=True)
+        if self._arguments.quiet:
+            return
+        _say(f"TrueUp serves {', '.join(f'`{name}`' for name in names)} at {url}/v1")
+        if not self._arguments.models and self._arguments.config is None:
+            _say("no MODEL was named: this is the small demo model that comes with TrueUp")
+        if not self._settings.server.api_keys:
+            _say("no key is set: only programs of this machine are answered")
+
+
+def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
+    """The plans by served name, in order; nothing is loaded.
+
+    Raises:
+        TrueUpError: a checkpoint cannot be read, or two models have one name.
+        AdaptError: no route remains for one or more of them.
+    """
+    from trueup.adapt.planning import Wishes, plan_model
+
+    plans: dict[str, Plan] = {}
+    for model in models:
+        wishes = Wishes(
+            route=model.route,
+            dtype=model.dtype,
+            device=model.device,
+            context_tokens=model.context_tokens,
+            engine=model.engine,
+        )
+        plan = plan_model(model.source, revision=model.revision, wishes=wishes)
+        name = model.name or plan.model.id
+        if name in plans:
+            raise ConfigError(
+                f"two models are called `{name}`",
+                where=model.source,
+                hint="give them names in a configuration file: trueup serve --config FILE",
+            )
+        plans[name] = replace(plan, model=replace(plan.model, id=name))
+    refused = [plan for plan in plans.values() if plan.route == "refused"]
+    if refused:
+        raise _refused(refused)
+    return plans
+
+
+def _refused(plans: Sequence[Plan]) -> AdaptError:
+    reasons = "; ".join(
+        f"`{plan.model.id}` cannot be run here: "
+        + (", ".join((*plan.why, *plan.findings)) or "no route remains")
+        for plan in plans
+    )
+    return AdaptError(
+        reasons,
+        where=", ".join(plan.model.directory for plan in plans),
+        hint=f"trueup check {plans[0].model.source}",
+    )
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

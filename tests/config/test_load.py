@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import trueup.config
+from trueup.config.load import load_config
+from trueup.config.secret import Secret
+from trueup.config.settings import ModelSettings, ServerSettings
+from trueup.errors import ConfigError
+
+EXAMPLE = Path(trueup.config.__file__).parent / "example.yaml"
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "trueup.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_the_example_is_valid_and_shows_the_defaults() -> None:
+    settings = load_config(EXAMPLE, {"TRUEUP_API_KEY": "secret"})
+    assert settings.server == ServerSettings(api_keys=(Secret("secret"),))
+    assert settings.models == (ModelSettings(name="glm", source="demo"),)
+
+
+def test_the_example_shows_every_key() -> None:
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for section in (ServerSettings, ModelSettings):
+        for key in section.__dataclass_fields__.keys() - {"name"}:
+            assert f"\n  {key}:" in text.replace("\n    ", "\n  "), key
+
+
+def test_secrets_do_not_show() -> None:
+    settings = load_config(EXAMPLE, {"TRUEUP_API_KEY": "hush-hush"})
+    assert "hush" not in f"{settings} {settings!r} {settings.server.api_keys[0]}"
+    assert settings.server.api_keys[0].reveal() == "hush-hush"
+
+
+V = "config_version: 1\n"
+# text, what the cause says, what the place says, what the hint says
+ERRORS: dict[str, tuple[str | bytes, str, str, str | None]] = {
+    "empty": ("", "nothing", "trueup.yaml", "config_version: 1"),
+    "a list": ("- 1", "CommentedSeq", "trueup.yaml", "config_version: 1"),
+    "no YAML": (V + "server: {a: [}", "not YAML", "trueup.yaml:2", None),
+    "a tab": (V + "server:\n\tport: 1", "not YAML", "trueup.yaml:3", None),
+    "a key twice": (V + "server: {}\nserver: {}", "duplicate key", "trueup.yaml:3", None),
+    "not UTF-8": (b"\xff\xfe\x00", "byte 0xff at offset 0", "trueup.yaml", None),
+    "no version": ("server: {}", "`config_version` is missing", "trueup.yaml", "config_version: 1"),
+    "another version": ("config_version: 2", "`2`, expected 1", "yaml:1: config_version", None),
+    "an unknown key": (
+        V + "server:\n  prot: 1",
+        "`prot` is not a key",
+        "trueup.yaml:3: server.prot",
+        "did you mean `port`",
+    ),
+    "an unknown section": (V + "x: 1", "`x` is not", "yaml:2: x", "known here: `config_version`"),
+    "a wrong type": (
+        V + "server: {port: '80'}",
+        "`port` is `80`, expected a valid integer",
+        ":2:",
+        None,
+    ),
+    "a number for a switch": (
+        V + "models: {a: {source: b, pin: 1}}",
+        "a valid boolean",
+        ".pin",
+        None,
+    ),
+    "out of range": (
+        V + "server:\n  port: 70000",
+        "less than or equal to 65535",
+        "yaml:3: server.port",
+        None,
+    ),
+    "a wrong choice": (
+        V + "models:\n  a:\n    source: b\n    dtype: float23",
+        "`dtype` is `float23`, expected `auto`, `float32`",
+        "yaml:5: models.a.dtype",
+        "did you mean `float32`",
+    ),
+    "a wrong device": (
+        V + "models: {a: {source: b, device: gpu}}",
+        "`device` is `gpu`",
+        ".device",
+        None,
+    ),
+    "no source": (
+        V + "models:\n  a: {pin: true}",
+        "`source` is missing",
+        "yaml:3: models.a.source",
+        None,
+    ),
+    "a name with spaces": (
+        V + "models: {'a b': {source: x}}",
+        "`a b` is no name",
+        "models.a b",
+        None,
+    ),
+    "an unset variable": (
+        V + "server:\n  api_keys:\n    - ${env.NOT_SET}",
+        "`NOT_SET` is not set",
+        "yaml:4: server.api_keys[0]",
+        "export NOT_SET=",
+    ),
+    "a wrong reference": (
+        V + "server: {host: '${HOME}'}",
+        "`${HOME}` is no reference",
+        "server.host",
+        None,
+    ),
+    "an empty key": (V + "server: {api_keys: ['']}", "not empty", "api_keys[0]", None),
+    "infinite": (V + "server: {drain_seconds: .inf}", "finite", "drain_seconds", None),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_errors_name_the_value_the_place_and_the_next_step(case: str, tmp_path: Path) -> None:
+    text, cause, where, hint = ERRORS[case]
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, text), {})
+    assert cause in caught.value.cause
+    assert where in str(caught.value.where)
+    assert hint is None or hint in str(caught.value.hint)
+
+
+def test_a_wrong_key_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(tmp_path, V + "server: {api_keys: ['hüsh']}"), {})
+    assert "hüsh" not in f"{caught.value.cause} {caught.value.hint}"
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "."])
+def test_a_file_that_cannot_be_read_is_an_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path / name)
+
+
+def test_variables_are_replaced_within_texts_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    path = write(tmp_path, V + "models: {a: {source: '${env.ROOT}/glm', ttl_seconds: 5}}")
+    (model,) = load_config(path, {"ROOT": "/models"}).models
+    assert model == ModelSettings(name="a", source="/models/glm", ttl_seconds=5)
