@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trueup.adapt.chat import EncodeChat, chat_encoder
 from trueup.adapt.native import NATIVE
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -34,6 +35,7 @@ class Loaded:
     plan: Plan
     stop_token_ids: tuple[int, ...]
     context_tokens: int | None
+    encode_chat: EncodeChat
 
 
 def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Loaded:
@@ -73,6 +75,7 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
         plan=plan,
         stop_token_ids=stops,
         context_tokens=plan.context_tokens,
+        encode_chat=chat_encoder(tokenizer, family.name if family is not None else None),
     )
 
 
