@@ -103,11 +103,14 @@ def stop_token_ids(family: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int
 def save_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
     """Saves a tokenizer so that every supported release of transformers can load it.
 
-    Release 5 writes a class name that release 4 does not know; the older name works with both.
+    For fast tokenizers without a class of their own release 5 writes a name that release 4
+    does not know; the older name works with both.
     """
     tokenizer.save_pretrained(directory)
     path = directory / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8"))
+    if settings.get("tokenizer_class") != "TokenizersBackend":
+        return
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"
     text = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")
