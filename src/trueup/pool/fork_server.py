@@ -86,6 +86,7 @@ class ForkServer:
             if not greeting["ready"]:
                 raise CannotForkError(greeting["reason"])
         except BaseException:
+            ours.close()
             await server.close()
             raise
         server._reader = asyncio.create_task(server._read())
@@ -131,7 +132,6 @@ class ForkServer:
         await self._process.wait()
         if self._reader is not None:
             await self._reader
-        self._control.close()
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
@@ -139,6 +139,7 @@ class ForkServer:
             while data := await loop.sock_recv(self._control, MAX_MESSAGE_BYTES):
                 self._take(json.loads(data))
         self._is_gone = True
+        self._control.close()
         for forked in self._forks.values():
             if not forked.done():
                 forked.set_exception(CannotForkError("the fork-server ended"))

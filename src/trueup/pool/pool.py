@@ -176,11 +176,19 @@ class Pool:
 
     async def _own(self) -> None:
         while True:
-            self._scheduler.handle(await self._queue.get(), self._clock())
+            event = await self._queue.get()
+            if isinstance(event, Requested):
+                # Cancelled in this very turn of the loop: its task has not run to say so.
+                event.ticket.is_abandoned |= self._has_left(event.ticket)
+            self._scheduler.handle(event, self._clock())
             if self._queue.empty():
                 self._set_timer()
             if self._scheduler.is_finished and not self._workers.is_any:
                 self._finished.set()
+
+    def _has_left(self, ticket: Ticket) -> bool:
+        promise = self._promises.get(ticket)
+        return promise is None or promise.cancelled()
 
     def _set_timer(self) -> None:
         if self._timer is not None:
