@@ -12,6 +12,7 @@ from trueup.errors import (
     ConfigError,
     RequestError,
     TrueUpError,
+    UsageError,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "ConfigError",
     "RequestError",
     "TrueUpError",
+    "UsageError",
     "__version__",
     "load",
 ]

@@ -1,7 +1,8 @@
 """Every exception that TrueUp raises on purpose.
 
 TrueUpError
-├── ConfigError          the operator edits a configuration file or a flag
+├── ConfigError          the operator edits a configuration file or an environment variable
+│   └── UsageError       … or the command line (exit status 2)
 ├── CheckpointError      the operator mends or replaces a model directory
 ├── AdaptError           the operator chooses another route, device, dtype or environment
 ├── RequestError         the client edits its request
@@ -27,7 +28,11 @@ class TrueUpError(Exception):
 
 
 class ConfigError(TrueUpError):
-    """A configuration file, an environment variable or a flag cannot be used."""
+    """A configuration file or an environment variable cannot be used."""
+
+
+class UsageError(ConfigError):
+    """A command line that cannot be meant, beyond what the parser of its arguments sees."""
 
 
 class CheckpointError(TrueUpError):

@@ -15,7 +15,7 @@ import orjson
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import private_server
 from trueup.config.servers import running_servers
-from trueup.errors import ConfigError, TrueUpError
+from trueup.errors import UsageError, TrueUpError
 
 EXAMPLE = """  trueup chat demo
   trueup chat demo --message 你好
@@ -48,13 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
     if message is None and not sys.stdin.isatty():
         message = sys.stdin.read().strip("\n")
     if message is None and arguments.format == "json":
-        raise ConfigError(
+        raise UsageError(
             "`--format json` answers one message and none was given",
             where="--format",
             hint="add --message TEXT, or pipe the message in",
         )
     if message is not None and not message.strip():
-        raise ConfigError(
+        raise UsageError(
             "the message is empty", where="--message" if arguments.message else "stdin"
         )
     return asyncio.run(_run(arguments, message))

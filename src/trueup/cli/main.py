@@ -15,7 +15,7 @@ from typing import Protocol
 
 import trueup
 from trueup.cli.crash import save_report
-from trueup.errors import TrueUpError
+from trueup.errors import TrueUpError, UsageError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILURE
     except TrueUpError as error:
         print_error(error)
-        return EXIT_FAILURE
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     except Exception as error:
         print(f"error: a bug in TrueUp: {type(error).__name__}: {error}", file=sys.stderr)
         print(f"  where: {save_report(words, error)}", file=sys.stderr)

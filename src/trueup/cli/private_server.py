@@ -29,21 +29,35 @@ class PrivateServer:
     """Where it listens; `url` ends in `/v1`."""
 
     url: str
-    api_key: str = field(repr=False)
+    api_key: str | None = field(repr=False)
     models: tuple[str, ...]
-    pid: int
+    process: asyncio.subprocess.Process = field(repr=False)
+
+    async def ended(self) -> None:
+        """Wait until the server ends by itself or is ended by somebody else."""
+        await self.process.wait()
 
 
 @contextlib.asynccontextmanager
-async def private_server(arguments: Sequence[str]) -> AsyncIterator[PrivateServer]:
-    """Run `trueup serve ARGUMENTS` for the length of the block; models load at first use."""
-    api_key = secrets.token_urlsafe(24)
+async def private_server(
+    arguments: Sequence[str], *, port: int = 0, is_keyless: bool = False
+) -> AsyncIterator[PrivateServer]:
+    """Run `trueup serve ARGUMENTS` for the length of the block; models load at first use.
+
+    Port 0 is a free one; a keyless server is for others on this machine too.
+
+    Raises: BackendError when it does not start; what it said about that is on stderr.
+    """
+    api_key = None if is_keyless else secrets.token_urlsafe(24)
+    environment = {name: value for name, value in os.environ.items() if name != "TRUEUP_API_KEY"}
+    if api_key:
+        environment["TRUEUP_API_KEY"] = api_key
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "trueup", "serve", *arguments),
-        *("--port", "0", "--format", "json", "--quiet"),
+        *("--port", str(port), "--format", "json", "--quiet"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "TRUEUP_API_KEY": api_key},
+        env=environment,
         # Ctrl-C in the terminal is for the conversation: it stops the answer, not the server.
         start_new_session=True,
         preexec_fn=_end_with_parent,
@@ -63,7 +77,7 @@ async def private_server(arguments: Sequence[str]) -> AsyncIterator[PrivateServe
             url=f"{said['url']}/v1",
             api_key=api_key,
             models=tuple(said["models"]),
-            pid=process.pid,
+            process=process,
         )
     finally:
         await _end(process)
