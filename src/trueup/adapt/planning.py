@@ -27,6 +27,9 @@ from trueup.environment.environment import Environment, Hardware
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
 
+# What the loader is written for and tested on.
+OLDEST_TRANSFORMERS = Version("4.56.0")
+
 __all__ = ["Wishes", "make_plan", "plan_model"]
 
 
@@ -122,6 +125,12 @@ def _candidate(checkpoint: Checkpoint, environment: Environment, dtype: str) -> 
         return _Candidate(
             against=(f"transformers is not installed for `{environment.python}`",),
         )
+    if version < OLDEST_TRANSFORMERS:
+        reason = (
+            f"transformers {version} is older than {OLDEST_TRANSFORMERS}, the oldest release that "
+            "models are run natively on"
+        )
+        return _Candidate(against=(reason,))
     family = next((each for each in NATIVE if each.recognise(checkpoint)), None)
     if family is not None:
         return _mapped(family, checkpoint, environment, version, dtype)
@@ -143,13 +152,8 @@ def _mapped(
     if against or family.implementation is None:
         return _Candidate(family=family.name, kind=family.kind, against=against)
     has_class = library.is_implemented(family.model_type, environment)
-    if environment.is_assumed:
-        has_class = version >= Version(family.since)
-    if not has_class:
-        reason = (
-            f"transformers {version} has no `{family.implementation}`: expected "
-            f"{family.since} or later"
-        )
+    if not has_class and not environment.is_assumed:
+        reason = f"transformers {version} has no `{family.implementation}`"
         return _Candidate(family=family.name, kind=family.kind, against=(reason,))
     why = (
         f"{family.title}'s architecture is one that transformers {version} implements itself, as "

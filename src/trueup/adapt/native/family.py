@@ -37,8 +37,8 @@ class NativeFamily:
 
     `map_config(checkpoint, major)` gives the keywords of `config_class` for transformers
     `major`; `map_tensor(checkpoint)` gives a function from a tensor's name to its parts: none
-    where it is dropped, None where the name is not of this layout. `since` is the first
-    transformers release with the class. A family without `implementation` is refused always.
+    where it is dropped, None where the name is not of this layout. A family without
+    `implementation` is refused always.
     """
 
     name: str
@@ -46,7 +46,6 @@ class NativeFamily:
     implementation: str | None
     config_class: str
     model_type: str
-    since: str
     kind: Kind
     recognise: Callable[[Checkpoint], bool]
     refusals: Callable[[Checkpoint], tuple[Refusal, ...]]
