@@ -15,7 +15,7 @@ import orjson
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import private_server
 from trueup.config.servers import running_servers
-from trueup.errors import UsageError, TrueUpError
+from trueup.errors import TrueUpError, UsageError
 
 EXAMPLE = """  trueup chat demo
   trueup chat demo --message 你好
