@@ -116,6 +116,7 @@ class _Serve:
         self._arguments = arguments
         self._settings = settings
         self._listener = listener
+        self._url = url_of(listener)  # now: the server closes the socket when it ends
         self._serving = Serving()
         log = None if arguments.quiet else sys.stderr
         gateway = Gateway(self._serving, access, log=log)
@@ -129,15 +130,19 @@ class _Serve:
             pool.start()
             stack.push_async_callback(self._stop_serving, ended, pool)
             names = tuple(plans)
-            url = url_of(self._listener)
-            stack.enter_context(registered(RunningServer(url=url, pid=os.getpid(), models=names)))
-            self._greet(url, names)
+            if ended.done():
+                return self._status()
+            found = RunningServer(url=self._url, pid=os.getpid(), models=names)
+            stack.enter_context(registered(found))
+            self._greet(names)
             preload = asyncio.create_task(self._get_ready(pool, names))
             await asyncio.wait((ended,))
             preload.cancel()
             await asyncio.wait((preload,))
-        is_interrupt = self._server.ended_by is signal.SIGINT
-        return EXIT_INTERRUPTED if is_interrupt else 0
+        return self._status()
+
+    def _status(self) -> int:
+        return EXIT_INTERRUPTED if self._server.ended_by is signal.SIGINT else 0
 
     async def _plan(self) -> dict[str, Plan]:
         try:
@@ -179,12 +184,12 @@ class _Serve:
                 _say(f"`{name}` was not loaded: {error.cause}")
         self._serving.is_ready = True
 
-    def _greet(self, url: str, names: Sequence[str]) -> None:
+    def _greet(self, names: Sequence[str]) -> None:
         if self._arguments.format == "json":
-            print(json.dumps({"url": url, "pid": os.getpid(), "models": names}), flush=True)
+            print(json.dumps({"url": self._url, "pid": os.getpid(), "models": names}), flush=True)
         if self._arguments.quiet:
             return
-        _say(f"TrueUp serves {', '.join(f'`{name}`' for name in names)} at {url}/v1")
+        _say(f"TrueUp serves {', '.join(f'`{name}`' for name in names)} at {self._url}/v1")
         if not self._arguments.models and self._arguments.config is None:
             _say("no MODEL was named: this is the small demo model that comes with TrueUp")
         if not self._settings.server.api_keys:
