@@ -14,6 +14,7 @@ import orjson
 
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import private_server
+from trueup.cli.waiting import WaitingNote
 from trueup.config.servers import running_servers
 from trueup.errors import TrueUpError, UsageError
 
@@ -91,9 +92,11 @@ async def _answer_once(
     form: str,
 ) -> None:
     answer = Answer()
-    async for text in client.stream(model, messages, answer, options):
-        if form == "text":
-            print(text, end="", flush=True)
+    with WaitingNote() as note:
+        async for text in client.stream(model, messages, answer, options):
+            note.end()
+            if form == "text":
+                print(text, end="", flush=True)
     if form == "json":
         print(orjson.dumps({"role": "assistant", "content": answer.content}).decode())
         return

@@ -17,6 +17,7 @@ from prompt_toolkit.shortcuts import print_formatted_text
 
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.main import print_error
+from trueup.cli.waiting import WaitingNote
 from trueup.config.home import trueup_home
 from trueup.errors import TrueUpError
 
@@ -107,8 +108,10 @@ class Conversation:
             self.rounds += [question, {"role": "assistant", "content": answer.content}]
 
     async def _show(self, messages: list[dict[str, str]], answer: Answer) -> None:
-        async for piece in self.client.stream(self.model, messages, answer, self.options):
-            print(piece, end="", flush=True)
+        with WaitingNote() as note:
+            async for piece in self.client.stream(self.model, messages, answer, self.options):
+                note.end()
+                print(piece, end="", flush=True)
         print("\n(cut at the token limit)" if answer.finish_reason == "length" else "")
 
 
@@ -130,7 +133,6 @@ def _keys() -> KeyBindings:
         event.current_buffer.validate_and_handle()
 
     @bindings.add("escape", "enter")
-    @bindings.add("c-j")
     def new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 

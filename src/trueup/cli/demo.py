@@ -14,6 +14,7 @@ import orjson
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import PrivateServer, private_server
 from trueup.cli.report import model_report
+from trueup.cli.waiting import WaitingNote
 
 EXAMPLE = """  trueup demo
   trueup demo --keep        (the server stays up until Ctrl-C)
@@ -73,7 +74,6 @@ async def _serve_and_ask(arguments: argparse.Namespace, shape: dict[str, Any]) -
     ):
         if is_text:
             print(f"$ trueup serve {MODEL}\nserving on {server.url}\n")
-            print("(the first answer waits for the model to be loaded)", file=sys.stderr)
         answers = [await _ask(client, question, is_shown=is_text) for question in QUESTIONS]
         if is_text:
             print(f"Both answers came from {server.url}/chat/completions, as streams.")
@@ -88,9 +88,11 @@ async def _ask(client: ChatClient, question: str, *, is_shown: bool) -> dict[str
     messages = [{"role": "user", "content": question}]
     if is_shown:
         print(f"> {question}")
-    async for piece in client.stream(MODEL, messages, answer, {"temperature": 0}):
-        if is_shown:
-            print(piece, end="", flush=True)
+    with WaitingNote() as note:
+        async for piece in client.stream(MODEL, messages, answer, {"temperature": 0}):
+            note.end()
+            if is_shown:
+                print(piece, end="", flush=True)
     if is_shown:
         print("\n")
     return {
