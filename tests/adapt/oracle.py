@@ -6,11 +6,11 @@ Reads a published config and the seeded weights; imports neither torch nor trueu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+Array = Any  # of numpy, float64
 
 
 def logits(
@@ -18,12 +18,12 @@ def logits(
     weights: Mapping[str, Array],
     token_ids: list[int],
     *,
-    ratio: Literal["multiplies base", "divides positions"] = "multiplies base",
+    divides_positions: bool = False,
 ) -> Array:
-    """[tokens, vocabulary] for one undisturbed sequence."""
+    """[tokens, vocabulary] for one sequence; `rope_ratio` divides positions or scales the base."""
     tensors = {name: np.asarray(value, dtype=np.float64) for name, value in weights.items()}
     hidden = tensors["transformer.embedding.word_embeddings.weight"][token_ids]
-    rope = _rope(config, len(token_ids), ratio)
+    rope = _rope(config, len(token_ids), divides_positions)
     for number in range(config["num_layers"]):
         layer = {
             name.removeprefix(f"transformer.encoder.layers.{number}."): value
@@ -45,11 +45,11 @@ def _rms_norm(values: Array, weight: Array, config: Mapping[str, Any]) -> Array:
     return weight * values / np.sqrt(mean_square + config["layernorm_epsilon"])
 
 
-def _rope(config: Mapping[str, Any], length: int, ratio: str) -> tuple[Array, Array]:
+def _rope(config: Mapping[str, Any], length: int, divides_positions: bool) -> tuple[Array, Array]:
     size = config["kv_channels"] // 2
     factor = config.get("rope_ratio", 1)
-    base = 10000.0 * (factor if ratio == "multiplies base" else 1)
-    positions = np.arange(length) / (factor if ratio == "divides positions" else 1)
+    base = 10000.0 * (1 if divides_positions else factor)
+    positions = np.arange(length) / (factor if divides_positions else 1)
     angles = np.outer(positions, base ** (-np.arange(0, size, 2) / size))
     return np.cos(angles), np.sin(angles)
 

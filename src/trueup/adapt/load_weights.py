@@ -60,6 +60,7 @@ def fill_weights(
                 f"the tensor `{name}` is not part of the layout that the config describes",
                 where=str(directory / file),
             )
+        _check_rows(name, tensor, parts, directory / file)
         for part in parts:
             _place(filling, name, tensor, part, directory / file)
         done_bytes += tensor.nbytes
@@ -119,6 +120,17 @@ def _read_pickle(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
             yield name, tensor.detach()
 
 
+def _check_rows(name: str, tensor: torch.Tensor, parts: tuple[Part, ...], path: Path) -> None:
+    """Every row of a split tensor goes somewhere, and none is asked for that is not there."""
+    taken = sum(stop - start for part in parts for start, stop in part.rows)
+    if taken and taken != _rows(tensor):
+        targets = ", ".join(f"`{part.target}`" for part in parts)
+        raise AdaptError(
+            f"the tensor `{name}` has {_rows(tensor)} rows, expected {taken} for {targets}",
+            where=str(path),
+        )
+
+
 def _place(filling: _Filling, name: str, source: torch.Tensor, part: Part, path: Path) -> None:
     import torch
 
@@ -127,9 +139,8 @@ def _place(filling: _Filling, name: str, source: torch.Tensor, part: Part, path:
         state = "twice in the files" if wanted is not None else "unknown to the config"
         raise AdaptError(f"the tensor `{name}` is {state}", where=str(path))
     rows = sum(stop - start for start, stop in part.rows) if part.rows else _rows(source)
-    last = max((stop for _, stop in part.rows), default=0)
     found = (rows, *source.shape[1:]) if source.dim() else ()
-    if found != tuple(wanted.shape) or last > _rows(source):
+    if found != tuple(wanted.shape):
         raise AdaptError(
             f"the tensor `{name}` has the shape {list(source.shape)}, which does not give "
             f"`{part.target}` its {list(wanted.shape)}",

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.adapt.oracle import logits as oracle_logits
+from tests.checkpoints.build import Family, build_checkpoint
+from tests.checkpoints.weights import seeded
+from trueup.adapt.load import Loaded, load, load_plan
+from trueup.adapt.planning import Wishes, plan_model
+from trueup.errors import AdaptError, CheckpointError, TrueUpError
+
+TOKEN_IDS = [31, 7, 500, 12, 12, 640, 3, 99, 250, 18, 77, 401]
+FP32 = Wishes(dtype="float32", device="cpu")
+
+
+def loaded(directory: Path, wishes: Wishes = FP32) -> Loaded:
+    plan = plan_model(str(directory), wishes)
+    assert plan.route == "native", plan.why
+    return load_plan(plan)
+
+
+def config_in(directory: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+@pytest.mark.parametrize(
+    ("family", "overrides"),
+    [
+        ("chatglm2", {}),
+        ("chatglm2-32k", {}),
+        ("chatglm3", {}),
+        ("glm4", {}),
+        ("chatglm2", {"multi_query_attention": False}),
+        ("chatglm3", {"kv_channels": 32}),
+        ("chatglm3", {"add_qkv_bias": False}),
+        ("glm4", {"rope_ratio": 1}),
+    ],
+)
+def test_logits_equal_those_of_the_published_equations(
+    family: Family, overrides: dict[str, Any], tmp_path: Path
+) -> None:
+    directory = build_checkpoint(family, tmp_path / family, seed=3, **overrides)
+    config = config_in(directory)
+    divides = family == "chatglm2-32k"
+    expected = oracle_logits(config, seeded(config, 3), TOKEN_IDS, divides_positions=divides)
+    with torch.no_grad():
+        got = loaded(directory).model(torch.tensor([TOKEN_IDS])).logits[0].numpy()
+    assert np.abs(got - expected).max() <= 1e-4
+
+
+def test_the_oracle_tells_the_meanings_of_rope_ratio_apart(tmp_path: Path) -> None:
+    config = config_in(build_checkpoint("glm4", tmp_path / "glm4", seed=3))
+    weights = seeded(config, 3)
+    first = oracle_logits(config, weights, TOKEN_IDS, divides_positions=False)
+    second = oracle_logits(config, weights, TOKEN_IDS, divides_positions=True)
+    assert np.abs(first - second).max() > 1e-2
+
+
+@pytest.mark.parametrize("weights_format", ["safetensors", "sharded", "pickle", "sharded-pickle"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_every_weight_format_gives_the_same_model(
+    weights_format: Any, dtype: str, tmp_path: Path
+) -> None:
+    directory = build_checkpoint(
+        "chatglm3", tmp_path / "model", weights_format=weights_format, dtype=dtype
+    )
+    config = config_in(directory)
+    model = loaded(directory).model
+    source = torch.from_numpy(seeded(config, 0)["transformer.output_layer.weight"].copy())
+    expected = source.to(getattr(torch, dtype)).float()
+    assert torch.equal(model.lm_head.weight, expected)
+    assert not model.training
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert not any(each.is_meta for each in (*model.parameters(), *model.buffers()))
+
+
+def test_plain_generate_stops_and_pads_as_the_family_does(tmp_path: Path) -> None:
+    result = loaded(build_checkpoint("chatglm3", tmp_path / "model"))
+    tokenizer, settings = result.tokenizer, result.model.generation_config
+    assert settings.eos_token_id == list(result.stop_token_ids)
+    assert settings.pad_token_id == tokenizer.pad_token_id
+    assert not settings.do_sample
+    assert result.context_tokens == 512
+    batch = tokenizer(["hello", "你好 world, how are you"], return_tensors="pt", padding=True)
+    together = result.model.generate(**batch, max_new_tokens=6)[0]
+    alone = result.model.generate(**tokenizer("hello", return_tensors="pt"), max_new_tokens=6)[0]
+    assert together[-6:].tolist() == alone[-6:].tolist()
+
+
+def rewrite(directory: Path, change: Any) -> None:
+    path = directory / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    change(tensors)
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+QKV = "transformer.encoder.layers.1.self_attention.query_key_value.weight"
+
+
+def drop(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors[QKV]
+
+
+def add(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["transformer.encoder.layers.1.extra.weight"] = torch.zeros(2)
+
+
+def add_layer(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["transformer.encoder.layers.9.mlp.dense_4h_to_h.weight"] = torch.zeros(2)
+
+
+def cut(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[QKV] = tensors[QKV][:-1].clone()
+
+
+def grow(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[QKV] = torch.cat([tensors[QKV], tensors[QKV]])
+
+
+def flatten(tensors: dict[str, torch.Tensor]) -> None:
+    tensors["transformer.output_layer.weight"] = torch.tensor(1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (drop, "model.layers.1.self_attn.q_proj.weight"),
+        (add, "transformer.encoder.layers.1.extra.weight"),
+        (add_layer, "transformer.encoder.layers.9.mlp.dense_4h_to_h.weight"),
+        (cut, QKV),
+        (grow, QKV),
+        (flatten, "transformer.output_layer.weight"),
+    ],
+)
+def test_a_tensor_too_few_too_many_or_misshapen_is_named(
+    change: Any, word: str, tmp_path: Path
+) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model")
+    rewrite(directory, change)
+    with pytest.raises(AdaptError) as caught:
+        loaded(directory)
+    assert f"`{word}`" in caught.value.cause
+    assert str(directory) in (caught.value.where or "")
+
+
+@pytest.mark.parametrize("weights_format", ["safetensors", "pickle"])
+def test_a_file_cut_short_is_an_error_with_its_name(weights_format: Any, tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model", weights_format=weights_format)
+    plan = plan_model(str(directory), FP32)
+    path = next(each for each in directory.iterdir() if each.suffix in (".safetensors", ".bin"))
+    path.write_bytes(path.read_bytes()[:-5000])
+    again = plan_model(str(directory), FP32)
+    assert again.route == "refused"
+    # Even a plan that believes in the files is not carried out.
+    with pytest.raises(TrueUpError):
+        load_plan(plan)
+    digest = replace(plan, model=replace(plan.model, digest=again.model.digest))
+    with pytest.raises(CheckpointError) as caught:
+        load_plan(digest)
+    assert caught.value.where == str(path)
+
+
+def test_a_pickle_that_runs_code_is_not_unpickled(tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model", weights_format="pickle")
+    plan = plan_model(str(directory), FP32)
+    marker = tmp_path / "executed"
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, tuple[str, ...]]:
+            return Path.touch, (marker,)  # type: ignore[return-value]
+
+    torch.save({"transformer.output_layer.weight": Trap()}, directory / "pytorch_model.bin")
+    digest = plan_model(str(directory), FP32).model.digest
+    with pytest.raises(CheckpointError, match="more than tensors"):
+        load_plan(replace(plan, model=replace(plan.model, digest=digest)))
+    assert not marker.exists()
+
+
+def test_a_plan_of_files_that_changed_is_not_carried_out(tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model")
+    plan = plan_model(str(directory), FP32)
+    build_checkpoint("chatglm2", directory, layers=2)
+    with pytest.raises(AdaptError, match="changed since"):
+        load_plan(plan)
+
+
+def test_a_refused_plan_is_not_loaded_and_says_why(tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model", quantization_bit=4)
+    with pytest.raises(AdaptError, match="quantization_bit"):
+        load(str(directory))
+
+
+def test_progress_rises_to_one(tmp_path: Path) -> None:
+    directory = build_checkpoint("glm4", tmp_path / "model")
+    seen: list[float] = []
+    load_plan(plan_model(str(directory), FP32), seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(1.0)
+
+
+def test_no_code_of_the_model_runs(tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model")
+    for path in directory.glob("*.py"):
+        path.write_text(path.read_text(encoding="utf-8") + "\nraise SystemExit('it ran')\n")
+    load(str(directory))
+
+
+MEMORY_PROGRAM = """
+import json, sys, torch
+from trueup.adapt.load import load_plan
+from trueup.adapt.planning import Wishes, plan_model
+import trueup.adapt.load_native, trueup.adapt.load_library
+import transformers, threading
+from transformers import GlmForCausalLM, Qwen2ForCausalLM, AutoTokenizer
+def anonymous():
+    for line in open("/proc/self/status"):
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+plan = plan_model(sys.argv[1], Wishes(dtype=sys.argv[2], device="cpu"))
+small = plan_model(sys.argv[3], Wishes(dtype=sys.argv[2], device="cpu"))
+load_plan(small)
+before, peak, done = anonymous(), 0, threading.Event()
+def watch():
+    global peak
+    while not done.wait(0.001):
+        peak = max(peak, anonymous())
+thread = threading.Thread(target=watch)
+thread.start()
+loaded = load_plan(plan)
+done.set()
+thread.join()
+sizes = [p.nbytes for p in loaded.model.parameters()]
+print(json.dumps({"before": before, "peak": max(peak, anonymous()), "after": anonymous(),
+    "weights": sum(sizes), "largest": max(sizes)}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights_format", ["safetensors", "sharded-pickle"])
+@pytest.mark.parametrize(
+    ("stored", "planned"),
+    [("float16", "float16"), ("float16", "float32"), ("float16", "bfloat16")],
+)
+def test_anonymous_memory_stays_within_the_final_weights(
+    weights_format: Any, stored: str, planned: str, tmp_path: Path
+) -> None:
+    sizes = {"layers": 6, "hidden": 1024, "heads": 8, "padded_vocab_size": 32000}
+    large = build_checkpoint(
+        "chatglm3",
+        tmp_path / "large",
+        dtype=stored,
+        weights_format=weights_format,
+        ffn_hidden_size=4096,
+        **sizes,
+    )
+    small = build_checkpoint("chatglm3", tmp_path / "small", dtype=stored)
+    command = [sys.executable, "-c", MEMORY_PROGRAM, str(large), planned, str(small)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
+    measured = json.loads(told.stdout.splitlines()[-1])
+    assert measured["weights"] > 200e6
+    bound = measured["weights"] + max(measured["weights"] // 10, measured["largest"])
+    assert measured["peak"] - measured["before"] <= bound
