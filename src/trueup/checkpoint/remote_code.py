@@ -84,7 +84,7 @@ def _read_module(
 ) -> tuple[RemoteModule | None, Problem | None]:
     file = directory / path
     try:
-        if not file.exists():
+        if not file.is_file():  # nor is a pipe one, which reading would wait for
             return None, Problem(
                 kind="absent",
                 path=path,

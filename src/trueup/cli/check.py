@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,7 @@ def check_model(
         checkpoint=checkpoint,
         environment=environment,
         findings=findings,
-        plan=plan.as_dict(),
+        plan=replace(plan, model=replace(plan.model, id=source.id)).as_dict(),
     )
 
 

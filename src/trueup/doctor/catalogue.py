@@ -33,19 +33,22 @@ ERROR_LINE = re.compile(
 )
 # How much a match says: in the error that ended it, in an earlier one, anywhere.
 IN_LAST_ERROR, IN_ERROR, ANYWHERE, FOR_A_FRAME = 100, 60, 20, 5
-BROAD = re.compile(r"IMP102|NET101|PROC101|CHATCHAT103")
-BROAD_COSTS = 15
+GUESS_COSTS = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A known failure that the text shows; `line` is the line that shows it."""
+    """A known failure that the text shows; `line` is the line that shows it.
+
+    `is_guess` where many other things read the same and no frame speaks for this one.
+    """
 
     known: Known
     cause: str
     hint: str
     since: str | None
     until: str | None
+    is_guess: bool
     line: str
     score: int
 
@@ -58,6 +61,7 @@ class Match:
             "until": self.until,
             "hint": self.hint,
             "command": self.known.command,
+            "is_guess": self.is_guess,
             "line": self.line,
         }
 
@@ -139,11 +143,9 @@ def _match(known: Known, pasted: PastedError, joined: str) -> Match | None:
 def _describe(
     known: Known, found: re.Match[str], line: str, score: int, pasted: PastedError
 ) -> Match:
-    score += FOR_A_FRAME * sum(
-        re.search(pattern, pasted.text) is not None for pattern in known.seen_with
-    )
-    if BROAD.fullmatch(known.code):
-        score -= BROAD_COSTS
+    frames = sum(re.search(pattern, pasted.text) is not None for pattern in known.seen_with)
+    is_guess = known.is_broad and not frames
+    score += FOR_A_FRAME * frames - GUESS_COSTS * is_guess
     words = {key: (value or "").strip(" .") for key, value in found.groupdict().items()}
     since, until = _gate(known)
     return Match(
@@ -152,6 +154,7 @@ def _describe(
         hint=known.hint.format(**words),
         since=since,
         until=until,
+        is_guess=is_guess,
         line=line if len(line) <= 300 else found.group(0)[:300],
         score=score,
     )

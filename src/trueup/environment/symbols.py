@@ -68,8 +68,10 @@ def _table(path: Path, name: str) -> dict[str, str]:
         if not _is_about(statement, name):
             continue
         for node in ast.walk(statement):
-            if isinstance(node, ast.Tuple) and len(node.elts) == 2:
-                _add(node.elts[0], node.elts[1], pairs)
+            if isinstance(node, ast.List):
+                for pair in node.elts:
+                    if isinstance(pair, ast.Tuple) and len(pair.elts) == 2:
+                        _add(pair.elts[0], pair.elts[1], pairs)
             elif isinstance(node, ast.Dict):
                 for key, value in zip(node.keys, node.values, strict=True):
                     _add(key, value, pairs)

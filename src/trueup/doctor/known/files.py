@@ -71,6 +71,7 @@ ROWS = (
     ),
     Known(
         code="DIR102",
+        is_broad=True,
         patterns=(
             r"It looks like the config file at '?(?P<file>[^']+)'? is not a valid JSON",
             r"JSONDecodeError: (?:Expecting|Extra data|Invalid)",
@@ -100,6 +101,7 @@ ROWS = (
     ),
     Known(
         code="DIR115",
+        is_broad=True,
         patterns=(r"size mismatch for (?P<name>[\w.]+)",),
         cause="the weights are of another size than config.json says, `{name}` first",
         hint="config.json and the weights are of different models or versions: copy both again",

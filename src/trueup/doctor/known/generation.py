@@ -10,6 +10,7 @@ NATIVE_HINT = "TrueUp's native route runs the GLM family without that code"
 ROWS = (
     Known(
         code="CACHE101",
+        is_broad=True,
         patterns=(r"'NoneType' object has no attribute '?(?:shape|size)\b",),
         seen_with=(r"get_masks", r"past_key_values?\[0\]", r"modeling_\w+\.py", r"_prefill"),
         cause="the model's code takes its cache for a tuple of tensors; `generate` passes a cache "
@@ -82,6 +83,7 @@ ROWS = (
     ),
     Known(
         code="GEN101",
+        is_broad=True,
         patterns=(
             r"too many values to unpack \(expected 2\)",
             r"'str' object has no attribute '?shape",

@@ -7,6 +7,7 @@ from trueup.doctor.known.row import Known
 ROWS = (
     Known(
         code="KRONOS101",
+        is_broad=True,
         patterns=(r"missing 16 required positional arguments",),
         seen_with=(r"[Kk]ronos", r"hub_mixin"),
         cause="Kronos's config.json was not found, on the hub or locally: the mixin logs that and "
@@ -16,6 +17,7 @@ ROWS = (
     ),
     Known(
         code="KRONOS102",
+        is_broad=True,
         patterns=(r"missing 1 required positional argument: '(?P<key>group_size|\w+)'",),
         seen_with=(r"[Kk]ronos", r"hub_mixin"),
         cause="config.json lacks the key `{key}`, or has it under another name",
@@ -23,6 +25,7 @@ ROWS = (
     ),
     Known(
         code="KRONOS103",
+        is_broad=True,
         patterns=(r"missing (?:3|8) required positional arguments",),
         seen_with=(r"[Kk]ronos", r"hub_mixin"),
         cause="the tokenizer's directory was given to the model, or the model's to the tokenizer",
@@ -36,6 +39,7 @@ ROWS = (
     ),
     Known(
         code="KRONOS105",
+        is_broad=True,
         patterns=(r"No such file or directory.*model\.safetensors",),
         seen_with=(r"[Kk]ronos", r"hub_mixin"),
         cause="the directory has a config.json and no weights",
@@ -43,6 +47,7 @@ ROWS = (
     ),
     Known(
         code="KRONOS106",
+        is_broad=True,
         patterns=(r"Price columns .* not found in", r"KeyError: 'open'"),
         seen_with=(r"[Kk]ronos", r"predict"),
         cause="the frame lacks the columns open, high, low and close; capitalised names are not "

@@ -101,6 +101,7 @@ ROWS = (
     ),
     Known(
         code="CFG106",
+        is_broad=True,
         patterns=(r"KeyError: 'type'",),
         seen_with=(r"rope", r"configuration_\w+\.py", r"_init_rope"),
         since="5.0.0",
@@ -129,6 +130,7 @@ ROWS = (
     ),
     Known(
         code="LOAD105",
+        is_broad=True,
         patterns=(r"'list' object has no attribute '?keys",),
         seen_with=(r"tied", r"modeling_utils\.py", r"save_pretrained"),
         since="5.0.0",
@@ -178,6 +180,7 @@ ROWS = (
     ),
     Known(
         code="LOAD103",
+        is_broad=True,
         patterns=(
             r"probability tensor contains either `?inf`?, `?nan`?",
             r"logits (?:are|contain)\w* nan",
@@ -234,6 +237,7 @@ ROWS = (
     ),
     Known(
         code="IMP102",
+        is_broad=True,
         patterns=(r"cannot import name '?(?P<name>\w+)'? from '?(?P<source>transformers[\w.]*)",),
         cause="the installed transformers has no `{name}` in `{source}`",
         hint="check the model against your version: it names the places and a way around",

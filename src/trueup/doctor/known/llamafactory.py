@@ -62,12 +62,14 @@ ROWS = (
     ),
     Known(
         code="NET101",
+        is_broad=True,
         patterns=(r"Connection refused", r"ConnectionRefusedError", r"ECONNREFUSED"),
         cause="nothing listens on that host and port",
         hint="start the server, or correct the address",
     ),
     Known(
         code="PROC101",
+        is_broad=True,
         patterns=(r"(?m)^\s*Killed\s*$", r"exit(?:ed with)? (?:code|status) (?:-9|137)\b"),
         cause="the process was killed, most often by the system for want of memory",
         hint="the plan says what the model needs; choose a smaller dtype, model or context",

@@ -18,8 +18,9 @@ class Known:
 
     `patterns` are regular expressions, any of which recognises it; their named groups may stand
     in `cause` and `hint` in braces. `seen_with` are expressions for files or functions of the
-    traceback that make it likelier. A `code` of a rule takes `since` and `until` from that rule.
-    `command` is the TrueUp command that helps, None where none does.
+    traceback that make it likelier; a row that `is_broad` is a guess without one of them. A
+    `code` of a rule takes `since` and `until` from that rule. `command` is the TrueUp command
+    that helps, None where none does.
     """
 
     code: str
@@ -30,3 +31,4 @@ class Known:
     since: str | None = None
     until: str | None = None
     seen_with: tuple[str, ...] = ()
+    is_broad: bool = False

@@ -36,6 +36,7 @@ ROWS = (
     ),
     Known(
         code="CHATCHAT102",
+        is_broad=True,
         patterns=(r"'NoneType' object has no attribute '?dict\b",),
         cause="Langchain-Chatchat's agent shows any failed answer of the model server like this",
         hint="ask the model server without `stream` and read its answer",
@@ -43,6 +44,7 @@ ROWS = (
     ),
     Known(
         code="CHATCHAT103",
+        is_broad=True,
         patterns=(r"tool_choice", r"Tool choice"),
         cause="`tool_choice` reached a server that does not take it: Langchain-Chatchat answers "
         'its own `tool_choice: "auto"` with a 500, many model servers with a 400',
@@ -81,6 +83,7 @@ ROWS = (
     ),
     Known(
         code="XIN105",
+        is_broad=True,
         patterns=(r"'str' object has no attribute '?get\b",),
         seen_with=(r"xinference", r"completions"),
         cause="/v1/completions was asked of a chat model of Xinference",
@@ -89,6 +92,7 @@ ROWS = (
     ),
     Known(
         code="XIN106",
+        is_broad=True,
         patterns=(r"Connect call failed", r"in stopping state"),
         seen_with=(r"xinference",),
         cause="the model process of Xinference has died; it comes back by itself after some 10 s",

@@ -59,7 +59,9 @@ def report_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iter
     avoided = [each for each in findings if each["avoided"]]
     yield Line("")
     if not findings:
-        yield Line(f"Nothing known breaks on transformers {version}.", "good")
+        subject = f"transformers {version}" if version else "this interpreter"
+        yield Line(f"Nothing known breaks on {subject}.", "good")
+        yield Line("")
     if in_the_way:
         yield Line(_title(in_the_way, route, version), "title")
         for finding in in_the_way:
@@ -164,7 +166,8 @@ def error_lines(report: Mapping[str, Any], *, width: int | None = None) -> Itera
             yield Line("")
         gate = _gate(match)
         since = f" (transformers since {gate})" if gate else ""
-        yield Line(f"{match['code']}{since}", "error" if position == 0 else "plain")
+        guess = ", a guess from little text" if match["is_guess"] else ""
+        yield Line(f"{match['code']}{guess}{since}", "error" if position == 0 else "plain")
         yield from _wrapped("cause:", match["cause"], width, "plain")
         yield from _wrapped("hint:", match["hint"], width, "plain")
         if match["command"]:

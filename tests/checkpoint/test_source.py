@@ -1,0 +1,136 @@
+from pathlib import Path
+
+import pytest
+
+from trueup.checkpoint.source import cached_ids, hub_cache, resolve
+from trueup.errors import CheckpointError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    repository = tmp_path / "hub" / "models--zai-org--chatglm3-6b"
+    (repository / "snapshots" / COMMIT).mkdir(parents=True)
+    (repository / "refs" / "refs" / "pr").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "refs" / "refs" / "pr" / "1").write_text(COMMIT)
+    return tmp_path / "hub"
+
+
+def test_a_directory_is_itself_and_named_after_itself(tmp_path: Path) -> None:
+    source = resolve(str(tmp_path))
+    assert (source.directory, source.id, source.revision) == (tmp_path, tmp_path.name, None)
+
+
+def test_a_directory_wins_over_a_hub_id(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zai-org" / "chatglm3-6b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert resolve("zai-org/chatglm3-6b").directory == tmp_path / "zai-org" / "chatglm3-6b"
+
+
+@pytest.mark.parametrize("revision", [None, "main", "refs/pr/1", COMMIT, COMMIT[:9]])
+def test_a_hub_id_is_found_in_the_cache_at_every_spelling_of_its_revision(
+    cache: Path, revision: str | None
+) -> None:
+    source = resolve("zai-org/chatglm3-6b", revision=revision)
+    assert source.directory.name == COMMIT
+    assert source.id == "zai-org/chatglm3-6b"
+
+
+@pytest.mark.parametrize("revision", ["v2", "../../x", "fedcba9876"])
+def test_a_revision_that_is_not_cached_is_an_error_that_offers_one_that_is(
+    cache: Path, revision: str
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resolve("zai-org/chatglm3-6b", revision=revision)
+    assert revision in caught.value.cause
+    assert caught.value.hint is not None
+    assert COMMIT in caught.value.hint
+
+
+def test_an_unknown_hub_id_offers_the_nearest_cached_one(cache: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resolve("zai-org/chatglm-6b")
+    assert "zai-org/chatglm3-6b" in str(caught.value.hint)
+    assert cached_ids() == ["zai-org/chatglm3-6b"]
+
+
+def test_a_hub_id_of_another_owner_offers_the_same_name(cache: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resolve("THUDM/chatglm3-6b")
+    assert "zai-org/chatglm3-6b" in str(caught.value.hint)
+
+
+def test_a_path_that_does_not_exist_is_called_a_path_and_offers_its_neighbours(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "chatglm2-6b").mkdir()
+    with pytest.raises(CheckpointError) as caught:
+        resolve(str(tmp_path / "chatglm2_6b"))
+    assert "does not exist" in caught.value.cause
+    assert "`chatglm2-6b`" in str(caught.value.hint)
+
+
+def test_a_file_is_refused_with_its_directory_as_the_hint(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError) as caught:
+        resolve(str(tmp_path / "config.json"))
+    assert caught.value.hint == f"trueup check {tmp_path}"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\0b", "a b/c", "x" * 5000, "a/b/c", "../nowhere"])
+def test_every_odd_name_is_an_expected_error(name: str, cache: Path) -> None:
+    with pytest.raises(CheckpointError):
+        resolve(name)
+
+
+def test_a_loop_of_links_is_an_expected_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(CheckpointError):
+        resolve(str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"HF_HUB_CACHE": "/a"}, "/a"),
+        ({"HF_HOME": "/b"}, "/b/hub"),
+        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
+    ],
+)
+def test_the_cache_is_where_hugging_face_has_it(
+    variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert hub_cache() == Path(expected)
+
+
+def test_a_download_that_fails_is_an_expected_error(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def fail(*_: object, **__: object) -> str:
+        raise OSError("no route to host\nand more")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(CheckpointError, match="no route to host"):
+        resolve("org/name", download=True)
+
+
+def test_a_download_gives_its_directory(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda *_, **__: str(cache / "x" / COMMIT)
+    )
+    source = resolve("org/name", download=True)
+    assert (source.directory.name, source.revision) == (COMMIT, COMMIT)

@@ -1,0 +1,211 @@
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkpoint.directories import CONFIG, safetensors, write
+from trueup.cli.main import main
+
+FIVE_ERRORS = ["TOK104", "CFG101", "GEN101", "CACHE101", "CACHE102"]
+
+
+def check(
+    capsys: pytest.CaptureFixture[str], *words: str, status: int = 0
+) -> tuple[dict[str, Any], str]:
+    assert main(["check", *words, "--format", "json"]) == status
+    shown = capsys.readouterr()
+    return json.loads(shown.out), shown.err
+
+
+def codes(report: dict[str, Any]) -> list[str]:
+    return [finding["code"] for finding in report["findings"]]
+
+
+def test_the_demo_on_4_56_shows_the_five_errors_in_their_order(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report, _ = check(capsys, "demo", "--transformers", "4.56.0")
+    assert codes(report)[:5] == FIVE_ERRORS
+    assert codes(report)[5:] == ["GEN102"]
+    places = [finding["where"]["path"] for finding in report["findings"]]
+    assert places[:2] == ["tokenization_chatglm.py", "configuration_chatglm.py"]
+    assert all(finding["where"]["line"] for finding in report["findings"])
+
+
+def test_the_demo_on_5_23_shows_what_happens_there(capsys: pytest.CaptureFixture[str]) -> None:
+    report, _ = check(capsys, "demo", "--transformers", "5.23.0")
+    assert codes(report) == [
+        "TOK104", "CFG102", "LOAD102", "CFG102", "CFG101", "GEN101", "GEN103", "CACHE103",
+        "TOK105", "GEN102",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["4.30.2", "4.41.2"])
+def test_the_demo_has_no_findings_where_it_was_at_home(
+    capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    main(["check", "demo", "--transformers", version, "--format", "json"])
+    assert json.loads(capsys.readouterr().out)["findings"] == []
+
+
+def test_the_report_has_its_documented_shape(capsys: pytest.CaptureFixture[str]) -> None:
+    report, err = check(capsys, "demo")
+    assert err == ""
+    assert list(report) == [
+        "schema_version", "kind", "model", "environment", "findings", "plan",
+    ]  # fmt: skip
+    assert (report["schema_version"], report["kind"]) == (1, "check")
+    assert {
+        "id",
+        "source",
+        "revision",
+        "digest",
+        "directory",
+        "model_type",
+        "architectures",
+    } <= set(report["model"])
+    assert {"python", "transformers"} <= set(report["environment"])
+    assert report["plan"]["route"] == "native"
+    assert report["plan"]["model"]["id"] == report["model"]["id"] == "demo"
+    assert all(finding["avoided"] for finding in report["findings"])
+    keys = {
+        "code", "severity", "stage", "cause", "where", "since", "until", "evidence", "hint",
+        "blocks", "avoided",
+    }  # fmt: skip
+    assert all(set(finding) == keys for finding in report["findings"])
+
+
+def test_the_text_ends_with_the_route_and_the_next_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "demo", "--transformers", "4.56.0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("demo: chatglm")
+    assert any(line.startswith("Route: native") for line in lines)
+    assert lines[-1].split() == ["next:", "trueup", "chat", "demo"]
+    assert not any("\x1b" in line for line in lines)
+    assert max(map(len, lines)) <= 110
+
+
+def test_strict_fails_for_errors_that_the_route_avoids(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "demo", "--transformers", "4.56.0", "--strict"]) == 1
+
+
+def test_a_model_that_no_route_runs_is_exit_1_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, {"config.json": CONFIG, "model.safetensors": safetensors("a", missing_bytes=3)})
+    report, _ = check(capsys, str(tmp_path), status=1)
+    assert "DIR107" in codes(report)
+    assert report["plan"]["route"] == "refused"
+    assert main(["check", str(tmp_path)]) == 1
+    assert "No route runs this model here." in capsys.readouterr().out
+
+
+def test_another_environment_is_judged_by_its_own_packages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packages = tmp_path / "env" / "lib" / "python3.11" / "site-packages"
+    (packages / "transformers-4.56.0.dist-info").mkdir(parents=True)
+    (packages / "sentencepiece-0.2.0.dist-info").mkdir()
+    (tmp_path / "env" / "pyvenv.cfg").write_text("version = 3.11.4\n")
+    (tmp_path / "env" / "bin").mkdir()
+    (tmp_path / "env" / "bin" / "python").touch()
+    main(["check", "demo", "--python", str(tmp_path / "env/bin/python"), "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["environment"]["transformers"] == "4.56.0"
+    assert report["environment"]["python_version"] == "3.11.4"
+    assert codes(report)[:5] == FIVE_ERRORS
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "no model was named"),
+        (["/nowhere/at/all"], "does not exist"),
+        (["org/name"], "neither a directory nor a hub id"),
+        (["demo", "--transformers", "newest"], "is not a version"),
+        (["demo", "--python", "/nowhere/python"], "is not an interpreter"),
+        (["demo", "--error", "x"], "give one of them"),
+        (["--error", ""], "the text is empty"),
+    ],
+)
+def test_bad_words_are_expected_errors_with_a_cause(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *words]) == 1
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert shown.out == ""
+
+
+@pytest.mark.parametrize("words", [["demo", "--frobnicate"], ["demo", "--format", "xml"],
+                                   ["demo", "--python", "a", "--transformers", "5"]])  # fmt: skip
+def test_unknown_words_are_usage_errors(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *words]) == 2
+
+
+@pytest.mark.parametrize(
+    "config",
+    [b"", b"{", b"[]", b"null", b'{"a":' * 5000, b"\xff", b'{"model_type": 3}',
+     b'{"model_type": "chatglm", "auto_map": {"AutoModel": 3}, "architectures": "x"}',
+     b'{"model_type": "chatglm", "num_layers": "many", "hidden_size": null}',
+     b'{"model_type": "llama", "torch_dtype": {"a": 1}, "num_hidden_layers": -1}'],
+)  # fmt: skip
+def test_no_config_ends_in_a_traceback(
+    tmp_path: Path, config: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, {"config.json": config, "model.safetensors": safetensors("a\nb")})
+    assert main(["check", str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.out + shown.err
+    assert "bug" not in shown.err
+
+
+def test_a_pasted_error_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "TypeError: X._pad() got an unexpected keyword argument 'padding_side'"
+    assert main(["check", "--error", text]) == 0
+    shown = capsys.readouterr().out
+    assert "TOK104 (transformers since 4.45.0)" in shown
+    assert "next:  trueup chat MODEL" in shown
+
+
+def test_a_traceback_is_read_from_stdin(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "日志\nAttributeError: 'ChatGLMConfig' object has no attribute 'max_length'\n\xff"
+    stdin = io.TextIOWrapper(io.BytesIO(text.encode() + b"\xff\xfe"))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    answer, _ = check(capsys, "--error", "-")
+    assert answer["kind"] == "error"
+    assert answer["matches"][0]["code"] == "CFG102"
+
+
+def test_an_unknown_error_is_exit_1_and_says_what_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "--error", "ValueError: never seen"]) == 1
+    shown = capsys.readouterr().out
+    assert "not in the catalogue" in shown
+    assert "next:" in shown
+
+
+@pytest.mark.parametrize("words", [["demo"], ["--error", "KeyError: 'type'"]])
+def test_check_needs_no_heavy_module_and_rich_only_on_a_terminal(words: list[str]) -> None:
+    code = (
+        "import sys; from trueup.cli.main import main; main(sys.argv[1:]); heavy = "
+        "('torch', 'transformers', 'numpy', 'pydantic', 'rich', 'huggingface_hub', 'aiohttp'); "
+        "print([name for name in heavy if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "check", *words], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "[]"

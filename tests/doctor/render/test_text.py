@@ -1,0 +1,104 @@
+import io
+from typing import Any
+
+import pytest
+
+from trueup.doctor.finding import Finding, Where
+from trueup.doctor.render.text import Line, print_lines, printable, report_lines
+
+
+def report(
+    *findings: Finding, route: str = "native", avoided: bool = False, why: tuple[str, ...] = ("w",)
+) -> dict[str, Any]:
+    return {
+        "model": {
+            "id": "m",
+            "source": "./m",
+            "directory": "/models/m",
+            "model_type": "glm",
+            "architectures": ["G"],
+        },
+        "environment": {
+            "transformers": "4.56.0",
+            "python_version": "3.11.7",
+            "is_assumed": False,
+            "packages": {"torch": "2.13.0"},
+        },
+        "findings": [{**finding.as_dict(), "avoided": avoided} for finding in findings],
+        "plan": {
+            "route": route,
+            "implementation": "transformers.GlmForCausalLM",
+            "dtype": "float32",
+            "device": "cpu",
+            "why": list(why),
+        },
+    }
+
+
+def finding(**more: Any) -> Finding:
+    facts: dict[str, Any] = {
+        "code": "DIR104",
+        "severity": "error",
+        "stage": "load",
+        "cause": "a shard is missing",
+        "where": Where(path="m-2.safetensors"),
+        "hint": "copy it",
+        "blocks": ("native", "fixed", "isolated"),
+    }
+    return Finding(**(facts | more))
+
+
+def text(shape: dict[str, Any], width: int = 80) -> str:
+    return "\n".join(line.text for line in report_lines(shape, width=width))
+
+
+def test_a_whole_model_gets_its_route_and_the_next_command() -> None:
+    shown = text(report())
+    assert "Nothing known breaks on transformers 4.56.0." in shown
+    assert "Route: native as transformers.GlmForCausalLM, float32 on cpu" in shown
+    assert shown.endswith("next:  trueup chat ./m")
+
+
+def test_a_refused_model_gets_the_reason_and_the_first_thing_to_do() -> None:
+    shown = text(report(finding(), route="refused", why=("a shard is missing",)))
+    assert "1 thing breaks with transformers 4.56.0:" in shown
+    assert "No route runs this model here." in shown
+    assert shown.endswith("next:  copy it")
+
+
+def test_what_the_route_avoids_is_marked_and_comes_after_what_it_does_not() -> None:
+    shape = report(finding(code="A1"), finding(code="B1"))
+    shape["findings"][0]["avoided"] = True
+    shown = text(shape)
+    assert shown.index("B1 error (load)") < shown.index("1 finding avoided by the native route")
+    assert "A1 error, avoided (load)" in shown
+
+
+def test_place_and_version_stand_with_the_finding() -> None:
+    shown = text(report(finding(where=Where(path="a.py", line=3), since="4.45.0", until="5.0.0")))
+    assert "where: a.py:3   (since transformers 4.45.0, works again in 5.0.0)" in shown
+
+
+def test_lines_keep_to_the_width() -> None:
+    shown = text(report(finding(cause="word " * 60, hint="word " * 60)), width=60)
+    assert max(map(len, shown.splitlines())) <= 60
+
+
+def test_foreign_text_cannot_move_the_cursor_or_start_a_line() -> None:
+    assert printable("a\x1b[31mb\nc") == "a\\x1b[31mb\\nc"
+    shown = text(report(finding(cause="evil\x1b]0;x\x07", where=Where(path="a\nb"))))
+    assert "\x1b" not in shown
+    assert "where: a\\nb" in shown
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_colour_is_for_terminals_and_carries_no_meaning(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = io.StringIO()
+    monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    print_lines([Line("DIR104 error (load)", "error")], stream)
+    assert ("\x1b[" in stream.getvalue()) is is_terminal
+    assert "DIR104 error (load)" in stream.getvalue()

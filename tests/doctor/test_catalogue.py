@@ -1,0 +1,292 @@
+"""What people paste, and what it is taken for."""
+
+import re
+
+import pytest
+
+from trueup.cli.main import VERBS
+from trueup.doctor.catalogue import LIMIT_CHARACTERS, PastedError, explain, report
+from trueup.doctor.known import KNOWN
+from trueup.doctor.rules import RULES
+
+MESSAGES = [
+    # The breakages of remote code
+    ("AttributeError: 'ChatGLMTokenizer' object has no attribute 'tokenizer'", "TOK101"),
+    ("AttributeError: 'ChatGLMTokenizer' object has no attribute 'sp_tokenizer'", "TOK101"),
+    ("AttributeError: 'InternLMTokenizer' object has no attribute 'sp_model'", "TOK101"),
+    ("AttributeError: ChatGLMTokenizer has no attribute vocab_size", "TOK101"),
+    ("ImportError: \n requires the protobuf library but it was not found in your environment",
+     "TOK101"),
+    ("TypeError: 'property' object cannot be interpreted as an integer", "TOK101"),
+    ("TypeError: 'property' object is not iterable", "TOK101"),
+    ("TypeError: ChatGLMTokenizer._pad() got an unexpected keyword argument 'padding_side'",
+     "TOK104"),
+    ("AttributeError: ChatGLM4Tokenizer has no attribute batch_encode_plus", "TOK105"),
+    ("AttributeError: 'InternLM2ForCausalLM' object has no attribute 'generate'", "GEN105"),
+    ("AttributeError: 'NoneType' object has no attribute 'shape'", "CACHE101"),
+    ("AttributeError: 'NoneType' object has no attribute 'size'", "CACHE101"),
+    ("TypeError: expected Tensor as element 0 in argument 0, but got NoneType", "CACHE102"),
+    ("TypeError: 'DynamicCache' object is not subscriptable", "CACHE103"),
+    ("AttributeError: 'DynamicCache' object has no attribute 'seen_tokens'", "CACHE104"),
+    ("AttributeError: 'DynamicCache' object has no attribute 'get_max_length'", "CACHE105"),
+    ("AttributeError: 'DynamicCache' object has no attribute 'get_usable_length'", "CACHE106"),
+    ("AttributeError: 'DynamicCache' object has no attribute 'to_legacy_cache'", "CACHE107"),
+    ("AttributeError: type object 'DynamicCache' has no attribute 'from_legacy_cache'",
+     "CACHE107"),
+    ("AttributeError: 'ChatGLMConfig' object has no attribute 'num_hidden_layers'", "CFG101"),
+    ("AttributeError: 'ChatGLMConfig' object has no attribute 'max_length'", "CFG102"),
+    ("AttributeError: 'ChatGLMConfig' object has no attribute 'use_cache'", "CFG102"),
+    ("AttributeError: 'FlorenceConfig' object has no attribute 'forced_bos_token_id'", "CFG102"),
+    ("AttributeError: 'Phi3Config' object has no attribute 'pad_token_id'", "CFG104"),
+    ("AttributeError: 'XConfig' object has no attribute 'get_text_config'", "CFG105"),
+    ("KeyError: 'type'", "CFG106"),
+    ("ValueError: The checkpoint you are trying to load has model type `q9` but Transformers "
+     "does not recognize this architecture.", "CFG103"),
+    ("AttributeError: 'ChatGLMForConditionalGeneration' object has no attribute "
+     "'all_tied_weights_keys'", "LOAD102"),
+    ("AttributeError: 'list' object has no attribute 'keys'", "LOAD105"),
+    ("TypeError: empty(): argument 'dtype' must be torch.dtype, not str", "LOAD101"),
+    ("RuntimeError: Tensor.item() cannot be called on meta tensors", "LOAD106"),
+    ("AttributeError: 'X' object has no attribute '_supports_sdpa'", "LOAD107"),
+    ("AttributeError: 'XModel' object has no attribute 'get_head_mask'", "LOAD108"),
+    ("AttributeError: 'XModel' object has no attribute 'get_extended_attention_mask'", "LOAD108"),
+    ("RuntimeError: probability tensor contains either `inf`, `nan` or element < 0", "LOAD103"),
+    ("ImportError: cannot import name 'BeamSearchScorer' from 'transformers' (/x/__init__.py)",
+     "IMP101"),
+    ("ImportError: cannot import name 'DisjunctiveConstraint' from 'transformers'", "IMP101"),
+    ("ImportError: cannot import name 'is_torch_fx_available' from 'transformers.utils'",
+     "IMP101"),
+    ("ImportError: cannot import name 'is_torch_greater_or_equal_than_1_13' from "
+     "'transformers.pytorch_utils'", "IMP101"),
+    ("ImportError: cannot import name 'LlamaFlashAttention2' from 'transformers.models.llama'",
+     "IMP101"),
+    ("ImportError: cannot import name '_expand_mask' from 'transformers.models.bloom'", "IMP101"),
+    ("ImportError: cannot import name 'Something' from 'transformers.utils'", "IMP102"),
+    ("ImportError: This modeling file requires the following packages that were not found in "
+     "your environment: einops. Run `pip install einops`", "ENV102"),
+    ("ModuleNotFoundError: No module named 'transformers'", "ENV101"),
+    ("AttributeError: 'X' object has no attribute '_extract_past_from_model_output'", "GEN101"),
+    ("TypeError: GenerationMixin._extract_past_from_model_output() got an unexpected keyword "
+     "argument 'standardize_cache_format'", "GEN101"),
+    ("AttributeError: 'GenerationConfig' object has no attribute '_eos_token_tensor'", "GEN102"),
+    ("AttributeError: 'X' object has no attribute '_get_logits_warper'", "GEN102"),
+    ("AttributeError: 'NoneType' object has no attribute 'new_ones'", "GEN103"),
+    ("ValueError: `attention_mask` passed to `generate` must be 2D.", "GEN104"),
+    ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20 MiB", "MEM101"),
+    ("RuntimeError: operator torchvision::nms does not exist", "ENV103"),
+    ("AssertionError: Torch not compiled with CUDA enabled", "ENV104"),
+    # Files
+    ("safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, "
+     "file not fully covered", "DIR107"),
+    ("safetensors_rust.SafetensorError: Error while deserializing header: header too large",
+     "DIR108"),
+    ("_pickle.UnpicklingError: invalid load key, 'v'.", "DIR108"),
+    ("OSError: /m does not appear to have a file named modeling_x.py.", "DIR112"),
+    ("OSError: /m does not appear to have a file named config.json.", "DIR101"),
+    ("OSError: Error no file named pytorch_model.bin, model.safetensors found in directory",
+     "DIR103"),
+    ("json.decoder.JSONDecodeError: Expecting value: line 1 column 1 (char 0)", "DIR102"),
+    ("_pickle.UnpicklingError: Weights only load failed. ... Unsupported global", "SAFE101"),
+    ("RuntimeError: size mismatch for lm_head.weight: copying a param with shape", "DIR115"),
+    ("huggingface_hub.errors.LocalEntryNotFoundError: An error happened", "HUB101"),
+    ("huggingface_hub.errors.HFValidationError: Repo id must be in the form", "HUB102"),
+    # Servers
+    ("httpx.RemoteProtocolError: peer closed connection without sending complete message body "
+     "(incomplete chunked read)", "STREAM101"),
+    ("An error occurred during streaming", "STREAM102"),
+    ("requests.exceptions.ConnectTimeout: HTTPSConnectionPool(host='api.hub.langchain.com')",
+     "CHATCHAT101"),
+    ("AttributeError: 'NoneType' object has no attribute 'dict'", "CHATCHAT102"),
+    ("openai.BadRequestError: Error code: 400 - tool_choice is not supported", "CHATCHAT103"),
+    ('{"detail":"Could not validate credentials"}', "XIN101"),
+    ('{"detail":"The chat completion request failed. Check the server logs for details."}',
+     "XIN102"),
+    ("ValueError: Model chatglm2 cannot be run on engine transformers.", "XIN103"),
+    ("Internal Server Error: 1 validation error for ChatCompletion", "XIN104"),
+    ("500 xinference: 'str' object has no attribute 'get'", "XIN105"),
+    # Kronos
+    ("TypeError: Kronos.__init__() missing 16 required positional arguments: 'd_in'",
+     "KRONOS101"),
+    ("TypeError: KronosTokenizer.__init__() missing 1 required positional argument: 'group_size'",
+     "KRONOS102"),
+    ("TypeError: Kronos.__init__() missing 3 required positional arguments: 'a'", "KRONOS103"),
+    ("RuntimeError: size mismatch for tokenizer.bsq.group_basis: copying", "KRONOS104"),
+    ("AttributeError: 'DatetimeIndex' object has no attribute 'dt'", "KRONOS107"),
+    # LlamaFactory
+    ("bash: llamafactory-cli: command not found", "LLAMAFACTORY101"),
+    ("ValueError: Template qwen2 does not exist.", "LLAMAFACTORY102"),
+    ("ValueError: Can't find 'adapter_config.json' at '/a'", "LLAMAFACTORY103"),
+    ("OSError: Failed to load tokenizer.", "LLAMAFACTORY104"),
+    ("ValueError: Some specified arguments are not used by the HfArgumentParser: ['--x']",
+     "LLAMAFACTORY105"),
+    ("asyncssh.misc.HostKeyNotVerifiable: Host key is not trusted for host h", "SSH101"),
+    ("user@host: Permission denied (publickey,password).", "SSH102"),
+    ("ConnectionRefusedError: [Errno 111] Connection refused", "NET101"),
+    ("Killed", "PROC101"),
+]  # fmt: skip
+
+TRACEBACK = """\
+2026-11-21 10:00:01,123 - INFO - 正在加载模型 /data/chatglm2-6b
+Traceback (most recent call last):
+  File "/app/cli_demo.py", line 12, in main
+    response, history = model.chat(tokenizer, "你好", history=[])
+  File "/hf/transformers_modules/m/modeling_chatglm.py", line 683, in get_masks
+    past_length = past_key_values[0][0].shape[0]
+AttributeError: 'NoneType' object has no attribute 'shape'
+请问这是什么原因？谢谢
+"""
+
+CHAIN = """\
+Traceback (most recent call last):
+  File "a.py", line 1, in f
+TypeError: ChatGLMTokenizer._pad() got an unexpected keyword argument 'padding_side'
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "b.py", line 2, in g
+AttributeError: 'ChatGLMConfig' object has no attribute 'num_hidden_layers'
+"""
+
+CHATCHAT = """\
+  + Exception Group Traceback (most recent call last):
+  |   File "/env/site-packages/uvicorn/httptools_impl.py", line 1, in run
+  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "/env/site-packages/chatchat/openai_routes.py", line 87, in generator
+    |     async for chunk in await method(**params):
+    |   File "/env/site-packages/openai/_streaming.py", line 147, in __aiter__
+    | httpx.RemoteProtocolError: peer closed connection without sending complete message body
+    +------------------------------------
+"""
+
+
+@pytest.mark.parametrize(("text", "code"), MESSAGES, ids=[code for _, code in MESSAGES])
+def test_a_message_alone_is_recognised(text: str, code: str) -> None:
+    _, matches = explain(text)
+    assert matches, "not in the catalogue"
+    assert matches[0].known.code == code
+
+
+def test_every_code_of_the_catalogue_is_shown_by_a_message() -> None:
+    shown = {code for _, code in MESSAGES}
+    assert {known.code for known in KNOWN} - shown <= {
+        "DIR104", "DIR110", "LOAD104", "KRONOS105", "KRONOS106", "XIN106",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda text: text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: f"\x1b[31m{text}\x1b[0m",
+        lambda text: "\n".join(f"\x1b[1;33m{line}\x1b[0m" for line in text.splitlines()),
+        lambda text: "\n".join(f"2026-11-21T10:00:00.1Z ERROR {x}" for x in text.splitlines()),
+        lambda text: "\n".join(f"(worker pid=77) {line}" for line in text.splitlines()),
+        lambda text: "\n".join(f"│ {line:<120} │" for line in text.splitlines()),
+        lambda text: "\n".join(f"E   {line}" for line in text.splitlines()),
+        lambda text: "我的程序报错了，如下：\n```\n" + text + "```\n怎么办？",
+    ],
+    ids=["bare", "CRLF", "colour", "colours", "log", "ray", "box", "pytest", "chinese"],
+)
+def test_noise_around_a_traceback_hides_nothing(wrap: object) -> None:
+    assert callable(wrap)
+    pasted, matches = explain(wrap(TRACEBACK))
+    assert matches[0].known.code == "CACHE101"
+    assert pasted.where is not None
+    where, function = pasted.where
+    assert (str(where), function) == ("modeling_chatglm.py:683", "get_masks")
+
+
+def test_the_error_that_ended_it_comes_first_and_the_one_before_it_second() -> None:
+    _, matches = explain(CHAIN)
+    assert [match.known.code for match in matches] == ["CFG101", "TOK104"]
+
+
+def test_the_deepest_frame_of_the_models_own_code_is_the_place() -> None:
+    text = TRACEBACK.replace(
+        "AttributeError",
+        '  File "/env/site-packages/transformers/x.py", line 9, in lib\nAttributeError',
+    )
+    where = PastedError(text).where
+    assert where is not None
+    assert str(where[0]) == "modeling_chatglm.py:683"
+
+
+def test_files_and_functions_decide_between_equals() -> None:
+    error = "AttributeError: 'list' object has no attribute 'keys'"
+    _, plain = explain(error)
+    _, with_frame = explain(f'  File "modeling_utils.py", line 3, in save_pretrained\n{error}')
+    assert with_frame[0].score > plain[0].score
+
+
+def test_what_many_errors_read_like_is_called_a_guess_until_a_frame_speaks_for_it() -> None:
+    assert explain("AttributeError: 'NoneType' object has no attribute 'shape'")[1][0].is_guess
+    assert not explain(TRACEBACK)[1][0].is_guess
+    assert not explain(MESSAGES[7][0])[1][0].is_guess
+
+
+def test_an_exception_group_is_seen_through() -> None:
+    pasted, matches = explain(CHATCHAT)
+    assert matches[0].known.code == "STREAM101"
+    assert pasted.where is not None
+    assert pasted.where[0].path == "_streaming.py"
+
+
+def test_a_message_that_a_terminal_broke_into_lines_is_found() -> None:
+    text = "AttributeError: 'ChatGLMConfig' object has no\nattribute 'num_hidden_layers'"
+    assert explain(text)[1][0].known.code == "CFG101"
+
+
+def test_names_in_the_error_stand_in_the_explanation() -> None:
+    _, (match, *_rest) = explain("AttributeError: 'MyConfig' object has no attribute 'use_cache'")
+    assert "`use_cache`" in match.cause
+    assert match.since == "5.0.0"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello",
+        "ValueError: something nobody has seen",
+        "\x00\x01\x02",
+        "a" * 100_000,
+        "{}{name}{0}",
+        "\n\n\n",
+        "Traceback (most recent call last):",
+        "((((" * 10_000,
+    ],
+)
+def test_what_is_unknown_is_said_to_be(text: str) -> None:
+    answer = report(text)
+    assert answer["matches"] == []
+
+
+def test_of_a_huge_log_the_end_counts() -> None:
+    text = "INFO nothing happened here\n" * 60_000 + TRACEBACK
+    assert len(text) > LIMIT_CHARACTERS
+    assert report(text)["matches"][0]["code"] == "CACHE101"
+
+
+def test_all_patterns_are_valid_and_name_what_their_texts_use() -> None:
+    for known in KNOWN:
+        for pattern in known.patterns:
+            groups = re.compile(pattern).groupindex
+            used = set(re.findall(r"(?<!\{)\{(\w+)\}(?!\})", known.cause + known.hint))
+            assert used <= set(groups), (known.code, pattern)
+
+
+def test_commands_of_the_catalogue_exist() -> None:
+    texts = [text for known in KNOWN for text in (known.command, known.hint) if text]
+    for text in texts:
+        for verb in re.findall(r"trueup ([a-z]+)", text):
+            assert verb in VERBS
+
+
+def test_a_code_means_the_same_in_rules_and_catalogue() -> None:
+    stages = {rule.code: rule for rule in RULES}
+    for known in KNOWN:
+        if known.code in stages and known.code not in ("IMP101",):
+            assert known.since in (None, stages[known.code].since), known.code
