@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from trueup.adapt.plan import Memory, Plan, PlannedModel
 from trueup.engines.base import Prompt, Step
@@ -61,6 +62,7 @@ class FakeEngine:
 
     def __init__(self, say: str = "") -> None:
         self.say = say
+        self.started: list[str] = []
         self.finished: list[str] = []
 
     def prepare(self, request: ChatRequest | CompletionRequest) -> tuple[Prompt, ...]:
@@ -75,6 +77,7 @@ class FakeEngine:
         is_cancelled: Callable[[], bool],
     ) -> Iterator[Step]:
         order = order_of(request)
+        self.started.append(order)
         try:
             for position, text in enumerate(self.texts(order, is_cancelled)):
                 if is_cancelled():
@@ -109,8 +112,10 @@ class FakeEngine:
             case ["break-first"]:
                 raise ValueError("nothing at all")
             case ["spin"]:
-                yield "round "
+                # The worker's own directory, where its server looks for it.
+                Path("spins").touch()
                 spin()
+                yield ""
             case ["die"]:
                 yield "last "
                 os._exit(9)
