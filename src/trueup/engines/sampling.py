@@ -18,9 +18,8 @@ from trueup.errors import BackendError
 from trueup.protocol.sampling import Sampling
 
 _MASK = 0xFFFFFFFF
-# The largest noise that a 32-bit draw can yield: nothing further below the best score can win.
-_MAX_NOISE = -math.log(-math.log1p(-(2.0**-33)))
 _FIRST_NUCLEUS = 256
+_LEADERS = 64
 
 Key = tuple[int, int]
 
@@ -42,17 +41,19 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ (x >> 15)
 
 
+def _noise_bits(token_ids: Tensor, key: Key) -> Tensor:
+    return _mix((_mix(token_ids ^ key[0]) + key[1]) & _MASK)
+
+
 def gumbel_noise(token_ids: Tensor, key: Key) -> Tensor:
     """Standard Gumbel noise (float64) of each token id (int64) under a key."""
-    bits = _mix((_mix(token_ids ^ key[0]) + key[1]) & _MASK)
-    uniform = (bits.double() + 0.5) * 2.0**-32
+    uniform = (_noise_bits(token_ids, key).double() + 0.5) * 2.0**-32
     return -torch.log(-torch.log(uniform))
 
 
-def penalise(logits: Tensor, counts: Tensor, sampling: Sampling) -> Tensor:
-    """Logits less the penalties; `counts` says how often the answer has each token."""
-    frequency = counts * sampling.frequency_penalty
-    return logits - (frequency + (counts > 0) * sampling.presence_penalty)
+def penalties(counts: Tensor, sampling: Sampling) -> Tensor:
+    """What to take from the logits of tokens that the answer has `counts` times (float)."""
+    return counts * sampling.frequency_penalty + (counts > 0) * sampling.presence_penalty
 
 
 def _nucleus(scaled: Tensor, token_ids: Tensor | None, top_p: float) -> tuple[Tensor, Tensor]:
@@ -72,6 +73,22 @@ def _nucleus(scaled: Tensor, token_ids: Tensor | None, top_p: float) -> tuple[Te
     return scaled[kept], kept if token_ids is None else token_ids[kept]
 
 
+def _possible_winners(scaled: Tensor, key: Key) -> Tensor:
+    """The ids among which the best noisy score of the whole vocabulary is, for less work.
+
+    Whoever is not among the leaders needs more noise than the best leader is ahead of the
+    last one: that is a limit on the bits, and few tokens have to be looked at further.
+    """
+    lead, leaders = torch.topk(scaled, min(_LEADERS, len(scaled)))
+    best = float((lead.double() + gumbel_noise(leaders, key)).max())
+    if len(leaders) == len(scaled) or not math.isfinite(best):
+        return leaders
+    needed = best - float(lead[-1])
+    limit = int(2**32 * math.exp(-math.exp(-needed))) - 2
+    bits = _noise_bits(torch.arange(len(scaled), device=scaled.device), key)
+    return torch.cat([leaders, torch.nonzero(bits >= limit).squeeze(-1)])
+
+
 def candidates(logits: Tensor, sampling: Sampling, key: Key) -> tuple[Tensor, Tensor]:
     """The tokens that may be chosen at a temperature above 0: (ids, noisy scores in float64).
 
@@ -85,11 +102,7 @@ def candidates(logits: Tensor, sampling: Sampling, key: Key) -> tuple[Tensor, Te
     if sampling.top_p < 1:
         scaled, token_ids = _nucleus(scaled, token_ids, sampling.top_p)
     if token_ids is None:
-        best = scaled.argmax(keepdim=True)
-        reachable = gumbel_noise(best, key) - _MAX_NOISE
-        token_ids = torch.nonzero(scaled >= reachable).squeeze(-1)
-        # NaN compares false with everything: keep one token so that the caller can see it.
-        token_ids = token_ids if len(token_ids) else best
+        token_ids = _possible_winners(scaled, key)
         scaled = scaled[token_ids]
     return token_ids, scaled.double() + gumbel_noise(token_ids, key)
 
@@ -102,7 +115,8 @@ class Sampler:
         self._seed = seed
         self._choice = choice
         self._penalises = bool(sampling.presence_penalty or sampling.frequency_penalty)
-        self._counts: Tensor | None = None
+        self._counts = torch.zeros(0)
+        self._penalty = torch.zeros(0)
 
     def choose(self, logits: Tensor, answer: Sequence[int]) -> int:
         """The token after `answer`; `logits` are fp32 [vocabulary].
@@ -113,7 +127,7 @@ class Sampler:
             BackendError: the logits are not finite.
         """
         if self._penalises:
-            logits = penalise(logits, self._counted(logits, answer), self._sampling)
+            logits = logits - self._updated_penalty(logits, answer)
         if self._sampling.temperature == 0:
             best, index = logits.max(dim=-1)
             token = int(index)
@@ -132,15 +146,15 @@ class Sampler:
             )
         return token
 
-    def _counted(self, logits: Tensor, answer: Sequence[int]) -> Tensor:
-        if self._counts is None:
-            self._counts = torch.zeros_like(logits)
-            fresh: Sequence[int] = answer
-        else:
-            fresh = answer[-1:]
+    def _updated_penalty(self, logits: Tensor, answer: Sequence[int]) -> Tensor:
+        fresh = answer[-1:]
+        if not len(self._counts):
+            self._counts, self._penalty = torch.zeros_like(logits), torch.zeros_like(logits)
+            fresh = answer
         for token in fresh:
             self._counts[token] += 1
-        return self._counts
+            self._penalty[token] = penalties(self._counts[token], self._sampling)
+        return self._penalty
 
 
 class GumbelProcessor:
@@ -164,7 +178,7 @@ class GumbelProcessor:
         logits = logits.float()
         if self._sampling.presence_penalty or self._sampling.frequency_penalty:
             counts = torch.bincount(answer, minlength=len(logits)).to(logits.dtype)
-            logits = penalise(logits, counts, self._sampling)
+            logits = logits - penalties(counts, self._sampling)
         if self._sampling.temperature == 0:
             return logits.double()
         key = noise_key(self._seed, row, len(answer))
