@@ -51,9 +51,7 @@ def main(modules: tuple[str, ...] = MODULES, load_engine: LoadEngine = load_torc
     control = socket.socket(fileno=parser.parse_args().control)
     die_with_parent(signal.SIGKILL)
     set_process_name("trueup forks")
-    for module in modules:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(module)
+    _import(modules)
     obstacle = _obstacle()
     _send(control, {"ready": obstacle is None, "reason": obstacle})
     if obstacle is None:
@@ -61,6 +59,25 @@ def main(modules: tuple[str, ...] = MODULES, load_engine: LoadEngine = load_torc
         gc.collect()
         gc.freeze()
         ForkServer(control, load_engine).run()
+
+
+def _import(modules: tuple[str, ...]) -> None:
+    """Import what is there, without starting a thread."""
+    wanted = os.environ.get("OPENBLAS_NUM_THREADS")
+    # numpy's OpenBLAS starts its threads while it is loaded; torch computes with another.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    _import_one("numpy")
+    if wanted is None:
+        del os.environ["OPENBLAS_NUM_THREADS"]
+    else:
+        os.environ["OPENBLAS_NUM_THREADS"] = wanted
+    for module in modules:
+        _import_one(module)
+
+
+def _import_one(module: str) -> None:
+    with contextlib.suppress(ImportError):
+        importlib.import_module(module)
 
 
 def _obstacle() -> str | None:
