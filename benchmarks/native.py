@@ -113,7 +113,10 @@ def start(python: Path | str, side: str, options: list[str], home: str) -> subpr
 def take_turn(child: subprocess.Popen[str]) -> Any:
     _pipe(child.stdin).write("go\n")
     _pipe(child.stdin).flush()
-    return json.loads(_pipe(child.stdout).readline())
+    line = _pipe(child.stdout).readline()
+    if not line:
+        raise SystemExit("one side ended without an answer: its error stands above")
+    return json.loads(line)
 
 
 def _pipe(stream: IO[str] | None) -> IO[str]:
