@@ -31,7 +31,7 @@ ROWS = (
     Known(
         code="CACHE103",
         patterns=(rf"'{CACHE}' object is not subscriptable",),
-        cause="transformers 5 passes a cache object that cannot be indexed, and the model's code "
+        cause="`generate` passes a cache object that cannot be indexed, and the model's code "
         "takes it for a tuple",
         hint=f"convert the cache where `generate` hands it over; {NATIVE_HINT}",
         command=CHAT,
@@ -115,8 +115,8 @@ ROWS = (
             r"pad\(\): argument 'input' \(position 1\) must be Tensor, not NoneType",
         ),
         seen_with=(r"_update_model_kwargs_for_generation",),
-        cause="the model's code extends `attention_mask`, and transformers 5 passes None for a "
-        "batch without padding",
+        cause="the model's code extends `attention_mask`, and `generate` passes None for a batch "
+        "without padding",
         hint="test for None before extending it",
         command=CHAT,
     ),

@@ -107,13 +107,13 @@ def _is_join_of(node: ast.AST, names: frozenset[str] | set[str]) -> bool:
 class TupleCacheIsIndexed(Rule):
     """The model's code indexes its cache, which is a tuple to it.
 
-    Since 5.0.0 `generate` passes a cache object that cannot be indexed: `'DynamicCache' object is
-    not subscriptable`. Convert it where `generate` hands it over.
+    Since 5.1.0 `generate` passes a cache object that cannot be indexed (5.0 passes none):
+    `'DynamicCache' object is not subscriptable`. Convert it where `generate` hands it over.
     """
 
     code = "CACHE103"
     stage = "generate"
-    since = "5.0.0"
+    since = "5.1.0"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for module, function in _cached_functions(facts):

@@ -26,8 +26,8 @@ LEFT_THE_CONFIG = frozenset(
 class NoLayerCount(Rule):
     """The config class has no `num_hidden_layers`, under which the library counts layers.
 
-    Since 4.56.0 `generate` builds its cache from the config: `object has no attribute
-    'num_hidden_layers'`. Map the standard name to the model's own with `attribute_map`.
+    Since 4.56.0, but for 5.0, `generate` builds its cache from the config: `object has no
+    attribute 'num_hidden_layers'`. Map the standard name to the model's own with `attribute_map`.
     """
 
     code = "CFG101"
@@ -36,7 +36,10 @@ class NoLayerCount(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         code, config = facts.code, facts.code.config
-        if config is None or code.model is None:
+        version = facts.environment.transformers
+        if config is None or code.model is None or version is None:
+            return
+        if version.release[:2] == (5, 0):  # which makes no cache of its own for such models
             return
         name = "num_hidden_layers"
         if (

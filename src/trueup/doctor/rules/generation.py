@@ -59,14 +59,14 @@ def _fate(facts: Facts) -> str:
 class MaskMayBeNone(Rule):
     """The model's code extends `attention_mask` between tokens without asking whether it is None.
 
-    Since 5.0.0 `generate` passes None where nothing is padded: `'NoneType' object has no
+    Since 5.18.0 `generate` passes None where nothing is padded: `'NoneType' object has no
     attribute 'new_ones'`, or `pad(): argument 'input' must be Tensor, not NoneType`. Test for
     None before extending it.
     """
 
     code = "GEN103"
     stage = "generate"
-    since = "5.0.0"
+    since = "5.18.0"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         code = facts.code
@@ -74,8 +74,8 @@ class MaskMayBeNone(Rule):
         test = first(update.node, _extends_blindly) if update else None
         if update is not None and test is not None:
             yield self.found(
-                "`attention_mask` is extended whenever its key is there, and transformers 5 "
-                "passes None for a batch without padding",
+                "`attention_mask` is extended whenever its key is there, and `generate` passes "
+                "None for a batch without padding since 5.18",
                 where=update.at(test),
                 hint='test `model_kwargs.get("attention_mask") is not None`',
             )
