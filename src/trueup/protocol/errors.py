@@ -52,10 +52,11 @@ def code_of(error: TrueUpError) -> str:
 
 def error_body(error: TrueUpError, source: str = "trueup") -> dict[str, Any]:
     """The body of an error answer or event; `source` is `trueup` or a backend's name."""
+    status = status_of(error)
     return {
         "error": {
             "message": f"{error.cause}; {error.hint}" if error.hint else error.cause,
-            "type": TYPES.get(status_of(error), "server_error"),
+            "type": TYPES.get(status, "server_error" if status >= 500 else TYPES[400]),
             "code": code_of(error),
             "param": error.param if isinstance(error, RequestError) else None,
             "source": source,
