@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from trueup.cli import ps, serve
+from trueup.cli.main import main
+from trueup.config.settings import ModelSettings
+from trueup.errors import ConfigError
+from trueup.gateway.server import listen
+
+CONFIG = """
+config_version: 1
+server: {port: 1234, api_keys: [one]}
+models: {glm: {source: demo, dtype: float32}}
+"""
+
+
+def settings(*words: str, environ: Mapping[str, str] | None = None) -> Any:
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    return serve.settings_of(parser.parse_args(words), environ or {})
+
+
+def test_without_a_model_the_demo_is_served() -> None:
+    assert settings().models == (ModelSettings(name=None, source="demo"),)
+
+
+def test_flags_win_over_the_file_and_models_add_up(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    got = settings(
+        *("b", "--config", str(path), "--port", "5", "--dtype", "bfloat16"),
+        environ={"TRUEUP_API_KEY": "two"},
+    )
+    assert got.server.port == 5
+    assert [key.reveal() for key in got.server.api_keys] == ["one", "two"]
+    assert got.models == (
+        ModelSettings(name="glm", source="demo", dtype="float32"),
+        ModelSettings(name=None, source="b", dtype="bfloat16"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "cause"),
+    [
+        (["--port", "70000"], {}, "70000"),
+        (["--port", "-1"], {}, "-1"),
+        (["--drain-seconds", "-1"], {}, "below 0"),
+        (["--drain-seconds", "nan"], {}, "below 0"),
+        ([], {"TRUEUP_API_KEY": "schlüssel"}, "ASCII"),
+    ],
+)
+def test_wrong_settings_are_told(words: list[str], environ: dict[str, str], cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        settings(*words, environ=environ)
+
+
+def test_two_models_of_one_name_are_told() -> None:
+    models = (ModelSettings(name=None, source="demo"), ModelSettings(name=None, source="demo"))
+    with pytest.raises(ConfigError, match="two models are called `demo`"):
+        serve.plan_models(models)
+
+
+def test_a_name_of_the_configuration_is_the_models_id() -> None:
+    plans = serve.plan_models((ModelSettings(name="glm", source="demo"),))
+    assert plans["glm"].model.id == "glm"
+
+
+@pytest.mark.parametrize("kind", ["no directory", "no model", "refused"])
+def test_a_model_that_cannot_run_ends_the_start_with_its_reason(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "model"
+    if kind != "no directory":
+        folder.mkdir()
+    if kind == "refused":
+        config = {"model_type": "nobody", "architectures": ["NobodyModel"]}
+        (folder / "config.json").write_text(json.dumps(config))
+    assert main(["serve", str(folder), "--port", "0"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "error: " in told.err
+    assert str(folder) in told.err
+
+
+def test_a_port_in_use_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    with listen("127.0.0.1", 0) as taken:
+        assert main(["serve", "--port", str(taken.getsockname()[1])]) == 1
+    assert "is in use by" in capsys.readouterr().err
+
+
+def test_the_network_is_not_served_without_a_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--host", "0.0.0.0", "--port", "0"]) == 1
+    assert "TRUEUP_API_KEY" in capsys.readouterr().err
+
+
+@contextmanager
+def served(home: Path, *words: str, key: str = "") -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trueup", "serve", *words, "--port", "0", "--format", "json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TRUEUP_HOME": str(home), "TRUEUP_API_KEY": key},
+    )
+    try:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as response:
+        return json.load(response)
+
+
+def test_a_server_tells_where_it_listens_and_is_found_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path))
+    with served(tmp_path) as (process, said):
+        assert said.keys() == {"url", "pid", "models"}
+        assert (said["pid"], said["models"]) == (process.pid, ["demo"])
+        assert get(f"{said['url']}/health")["status"] == "ok"
+        assert main(["ps", "--format", "json"]) == 0
+        (server,) = json.loads(capsys.readouterr().out)["servers"]
+        assert server["url"] == said["url"]
+        assert server["models"][0]["state"] == "stopped"
+        assert main(["ps"]) == 0
+        assert "demo" in capsys.readouterr().out
+        process.send_signal(signal.SIGTERM)
+        _, stderr = process.communicate()
+        assert process.returncode == 0, stderr
+        assert "small demo model" in stderr
+        assert not list((tmp_path / "servers").iterdir())
+    assert main(["ps"]) == 1
+    assert "no server" in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_with_130_and_a_key_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(tmp_path, "--quiet", key="k") as (process, said):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            get(f"{said['url']}/v1/models")
+        caught.value.close()
+        assert caught.value.code == 401
+        assert main(["ps", "--url", said["url"]]) == 1
+        assert "TRUEUP_API_KEY" in capsys.readouterr().err
+        assert ps.ask(said["url"], "k")["pid"] == process.pid
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate()
+        assert (process.returncode, stderr) == (130, "")
+
+
+def test_ps_tells_when_nobody_answers_or_somebody_else_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        assert main(["ps", "--url", f"http://127.0.0.1:{free.getsockname()[1]}"]) == 1
+    assert "no answer" in capsys.readouterr().err
+    assert main(["ps", "--url", "nonsense"]) == 1
+    assert "nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_demo_model_answers_the_official_sdk(tmp_path: Path) -> None:
+    question: Any = [{"role": "user", "content": "你好"}]
+    with served(tmp_path, "--preload") as (process, said):
+        client = openai.OpenAI(base_url=f"{said['url']}/v1", api_key="none", timeout=120)
+        whole = client.chat.completions.create(
+            model="demo",
+            messages=question,
+            temperature=0,
+        )
+        text = whole.choices[0].message.content
+        assert text
+        assert whole.choices[0].finish_reason == "stop"
+        parts = client.chat.completions.create(
+            model="demo",
+            messages=question,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        chunks = list(parts)
+        assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == text
+        assert chunks[-1].usage == whole.usage
+        assert (
+            client.completions.create(model="demo", prompt="TrueUp", max_tokens=3).choices[0].text
+        )
+        with pytest.raises(openai.BadRequestError, match="context"):
+            client.chat.completions.create(
+                model="demo", messages=[{"role": "user", "content": "hello " * 9000}]
+            )
+        loaded = ps.ask(said["url"], None)["models"][0]
+        assert loaded["state"] == "ready"
+        assert loaded["memory_bytes"] > 0
+        worker = Path(f"/proc/{loaded['pid']}")
+        assert worker.exists()
+        client.close()
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        assert process.returncode == 0
+        assert not worker.exists()
