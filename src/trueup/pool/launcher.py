@@ -14,18 +14,15 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from trueup.adapt.plan import Plan
+from trueup.pool.directory import PoolDirectory
 from trueup.pool.fork_server import CannotForkError, ForkServer
 from trueup.pool.process import Child, Stderr, WorkerProcess
 from trueup.pool.scrub import worker_environment
-
-# A socket's path may have 107 bytes; the directory's name, a number and `worker.sock` follow.
-LONGEST_PARENT_BYTES = 60
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +50,16 @@ class ProcessLauncher:
         worker_command: Sequence[str] = (sys.executable, "-m", "trueup.worker"),
         fork_command: Sequence[str] = (sys.executable, "-m", "trueup.worker.forkserver"),
     ) -> None:
-        self._forks = forks
+        self.forks = forks
         self._worker_command = worker_command
         self._fork_command = fork_command
         self._numbers = itertools.count(1)
-        self._root: Path | None = None
+        self._directory: PoolDirectory | None = None
         self._fork_server: asyncio.Task[ForkServer] | None = None
 
     def warm_up(self) -> None:
         """Start the fork-server, so that its imports are done before the first request."""
-        if self._forks:
+        if self.forks:
             self._ask_fork_server()
 
     async def start(self, model_id: str, plan: Plan) -> WorkerProcess:
@@ -71,7 +68,7 @@ class ProcessLauncher:
         Raises:
             OSError: no process can be started or no directory made.
         """
-        directory = self._directory() / str(next(self._numbers))
+        directory = self._root() / str(next(self._numbers))
         directory.mkdir(mode=0o700)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
@@ -95,18 +92,19 @@ class ProcessLauncher:
             self._fork_server.cancel()
             with contextlib.suppress(asyncio.CancelledError, CannotForkError):
                 await (await self._fork_server).close()
-        if self._root is not None:
-            shutil.rmtree(self._root, ignore_errors=True)
+        if self._directory is not None:
+            self._directory.remove()
+            self._directory = None
 
     async def _child(
         self, socket_path: Path, plan: Plan, control: socket.socket, stderr_fd: int
     ) -> Child:
-        if self._forks:
+        if self.forks:
             try:
                 server = await asyncio.shield(self._ask_fork_server())
             except CannotForkError as error:
                 log.warning("workers are spawned, not forked: %s", error)
-                self._forks = False
+                self.forks = False
             else:
                 order = {"socket": str(socket_path), "plan": plan.as_dict()}
                 with contextlib.suppress(CannotForkError):
@@ -143,20 +141,17 @@ class ProcessLauncher:
         if asked is None or (asked.done() and not asked.exception() and asked.result().is_gone):
             environment = worker_environment(os.environ)
             asked = asyncio.create_task(
-                ForkServer.start(self._fork_command, environment, self._directory())
+                ForkServer.start(self._fork_command, environment, self._root())
             )
             # Where nobody waits for it yet, its failure is told at the first start.
             asked.add_done_callback(lambda task: task.cancelled() or task.exception())
             self._fork_server = asked
         return asked
 
-    def _directory(self) -> Path:
-        if self._root is None:
-            parent = tempfile.gettempdir()
-            if len(os.fsencode(parent)) > LONGEST_PARENT_BYTES:
-                parent = "/tmp"
-            self._root = Path(tempfile.mkdtemp(prefix="trueup-", dir=parent))
-        return self._root
+    def _root(self) -> Path:
+        if self._directory is None:
+            self._directory = PoolDirectory()
+        return self._directory.path
 
 
 class SpawnedChild:

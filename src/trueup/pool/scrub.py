@@ -22,6 +22,9 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
         or ((name in NAMES or name.startswith(PREFIXES)) and not _is_secret(name))
     }
     return {
+        # Threads that spin for work starve the workers beside them: measured 20 times slower
+        # answers on processors that were busy already.
+        "OMP_WAIT_POLICY": "PASSIVE",
         **kept,
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
