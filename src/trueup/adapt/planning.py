@@ -19,7 +19,7 @@ from trueup.adapt.sizes import context_tokens
 from trueup.adapt.wishes import NO_WISHES, Wishes, check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
-from trueup.checkpoint.source import resolve
+from trueup.checkpoint.source import Source, resolve
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
 from trueup.doctor.report import is_avoided
@@ -30,7 +30,7 @@ from trueup.environment.packages import read_environment
 # What the loader is written for and tested on.
 OLDEST_TRANSFORMERS = Version("4.56.0")
 
-__all__ = ["Wishes", "make_plan", "plan_model"]
+__all__ = ["PlannedFacts", "Wishes", "make_plan", "plan_model", "plan_with_facts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,23 +46,49 @@ class _Candidate:
     against: tuple[str, ...] = ()
 
 
-def plan_model(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedFacts:
+    """A plan with the facts that it was made from."""
+
+    source: Source
+    checkpoint: Checkpoint
+    environment: Environment
+    findings: tuple[Finding, ...]
+    plan: Plan
+
+
+def plan_model(model: str, wishes: Wishes = NO_WISHES, *, revision: str | None = None) -> Plan:
+    """The plan of `model` for the running interpreter; see `plan_with_facts`."""
+    return plan_with_facts(model, wishes, revision=revision).plan
+
+
+def plan_with_facts(
     model: str,
     wishes: Wishes = NO_WISHES,
     *,
     revision: str | None = None,
-) -> Plan:
+    python: Path | None = None,
+    transformers: str | None = None,
+) -> PlannedFacts:
     """Read the facts about `model` and this machine and plan for the running interpreter.
 
-    Raises: CheckpointError where `model` cannot be found or read; ConfigError for a wish that
-    cannot be meant.
+    `python` or `transformers` plan for another interpreter's packages or for a version.
+
+    Raises: CheckpointError where `model` cannot be found or read; ConfigError for a wish or an
+    interpreter that cannot be meant.
     """
     source = resolve(model, revision=revision)
     checkpoint = read_checkpoint(source)
-    environment = read_environment()
+    environment = read_environment(python, transformers)
     findings = examine(checkpoint, environment)
     plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
-    return replace(plan, model=replace(plan.model, id=source.id))
+    return PlannedFacts(
+        source=source,
+        checkpoint=checkpoint,
+        environment=environment,
+        findings=findings,
+        plan=replace(plan, model=replace(plan.model, id=source.id)),
+    )
 
 
 def make_plan(

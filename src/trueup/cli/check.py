@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from trueup.errors import ConfigError
+from trueup.errors import UsageError
 
 EXAMPLE = """  trueup check zai-org/chatglm2-6b
   trueup check demo --transformers 4.56.0
@@ -45,11 +43,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.error is not None:
         return _explain(arguments)
     if arguments.model is None:
-        raise ConfigError(
+        raise UsageError(
             "no model was named",
             hint="trueup check MODEL, or `trueup check --error TEXT` for an error message",
         )
-    report = check_model(
+    from trueup.cli.report import model_report
+
+    report, _ = model_report(
+        "check",
         arguments.model,
         revision=arguments.revision,
         python=arguments.python,
@@ -66,45 +67,11 @@ def run(arguments: argparse.Namespace) -> int:
     return int(is_refused or (arguments.strict and has_error))
 
 
-def check_model(
-    model: str,
-    *,
-    revision: str | None = None,
-    python: Path | None = None,
-    transformers: str | None = None,
-) -> dict[str, Any]:
-    """The report on `model` for the installed packages, another interpreter's or a version's.
-
-    Raises: CheckpointError, ConfigError.
-    """
-    from trueup.adapt.planning import make_plan
-    from trueup.checkpoint.files import read_checkpoint
-    from trueup.checkpoint.source import resolve
-    from trueup.doctor.examine import examine
-    from trueup.doctor.report import build_report
-    from trueup.environment.hardware import read_hardware
-    from trueup.environment.packages import read_environment
-
-    source = resolve(model, revision=revision)
-    checkpoint = read_checkpoint(source)
-    environment = read_environment(python, transformers)
-    findings = examine(checkpoint, environment)
-    plan = make_plan(checkpoint, environment, read_hardware(), findings)
-    return build_report(
-        "check",
-        source=source,
-        checkpoint=checkpoint,
-        environment=environment,
-        findings=findings,
-        plan=replace(plan, model=replace(plan.model, id=source.id)).as_dict(),
-    )
-
-
 def _explain(arguments: argparse.Namespace) -> int:
     from trueup.doctor.catalogue import report
 
     if arguments.model is not None:
-        raise ConfigError(
+        raise UsageError(
             f"`--error` explains a text and `{arguments.model}` names a model: give one of them",
             where="--error",
         )
@@ -112,7 +79,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     if text == "-":
         text = sys.stdin.buffer.read().decode("utf-8", errors="replace")
     if not text.strip():
-        raise ConfigError("there is no error to explain: the text is empty", where="--error")
+        raise UsageError("there is no error to explain: the text is empty", where="--error")
     answer = report(text)
     if arguments.format == "json":
         print(json.dumps(answer, indent=2, ensure_ascii=False))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from trueup.errors import AdaptError, ConfigError
+from trueup.adapt.wishes import DTYPES, ROUTES, Wishes
+from trueup.errors import AdaptError, UsageError
 
 if TYPE_CHECKING:
     from trueup.adapt.plan import Plan
@@ -24,12 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `trueup plan` takes."""
     parser.add_argument("model", metavar="MODEL", help="a directory, a hub id in the cache, `demo`")
     parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
-    parser.add_argument(
-        "--route", default="auto", help="auto, native, fixed or isolated (default: auto)"
-    )
-    parser.add_argument(
-        "--dtype", default="auto", help="auto, float32, float16 or bfloat16 (default: auto)"
-    )
+    parser.add_argument("--route", default="auto", choices=ROUTES, help="default: auto")
+    parser.add_argument("--dtype", default="auto", choices=DTYPES, help="default: auto")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument(
@@ -51,12 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan and carry out an export; 0 where a route remains, else 1."""
     if arguments.export_native is not None and (arguments.transformers or arguments.python):
-        raise ConfigError(
+        raise UsageError(
             "an export is written by the running interpreter and its transformers",
             where="--export-native",
             hint="leave out --transformers and --python",
         )
-    report, plan = plan_report(arguments)
+    from trueup.cli.report import model_report
+
+    report, plan = model_report(
+        "plan",
+        arguments.model,
+        revision=arguments.revision,
+        python=arguments.python,
+        transformers=arguments.transformers,
+        wishes=Wishes(route=arguments.route, dtype=arguments.dtype, device=arguments.device),
+    )
     if arguments.format == "json":
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -68,37 +73,6 @@ def run(arguments: argparse.Namespace) -> int:
         _export(plan, arguments.export_native, arguments.dtype)
     has_error = any(finding["severity"] == "error" for finding in report["findings"])
     return int(plan.route == "refused" or (arguments.strict and has_error))
-
-
-def plan_report(arguments: argparse.Namespace) -> tuple[dict[str, Any], Plan]:
-    """The report of `trueup plan` and the plan in it.
-
-    Raises: CheckpointError, ConfigError.
-    """
-    from trueup.adapt.planning import Wishes, make_plan
-    from trueup.checkpoint.files import read_checkpoint
-    from trueup.checkpoint.source import resolve
-    from trueup.doctor.examine import examine
-    from trueup.doctor.report import build_report
-    from trueup.environment.hardware import read_hardware
-    from trueup.environment.packages import read_environment
-
-    source = resolve(arguments.model, revision=arguments.revision)
-    checkpoint = read_checkpoint(source)
-    environment = read_environment(arguments.python, arguments.transformers)
-    findings = examine(checkpoint, environment)
-    wishes = Wishes(route=arguments.route, dtype=arguments.dtype, device=arguments.device)
-    plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
-    plan = replace(plan, model=replace(plan.model, id=source.id))
-    report = build_report(
-        "plan",
-        source=source,
-        checkpoint=checkpoint,
-        environment=environment,
-        findings=findings,
-        plan=plan.as_dict(),
-    )
-    return report, plan
 
 
 def _export(plan: Plan, directory: Path, dtype: str) -> None:
