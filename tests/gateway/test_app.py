@@ -162,7 +162,7 @@ async def test_a_bad_request_is_told_and_reaches_no_backend(case: str) -> None:
 async def test_a_body_that_grows_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 50)
     client = await ask(app(), body=b" " * 51)
-    assert (client.status, client.headers["connection"]) == (413, "close")
+    assert (client.status, client.json["error"]["code"]) == (413, "body_too_large")
 
 
 async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +175,7 @@ async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatc
 
     await app()(client.scope, receive, client.send)
     assert (client.status, client.json["error"]["code"]) == (408, "request_timeout")
+    assert client.headers["connection"] == "close"
 
 
 async def test_a_client_that_leaves_within_its_body_is_answered_nothing() -> None:

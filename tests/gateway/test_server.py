@@ -143,6 +143,25 @@ async def test_broken_http_is_refused_and_the_server_goes_on(case: str) -> None:
         assert await here.is_alive()
 
 
+@pytest.mark.parametrize("is_length_stated", [True, False])
+async def test_a_client_that_sends_too_much_reads_why(is_length_stated: bool) -> None:
+    piece = b" " * 2**20
+    length = b"Content-Length: %d" % (17 * 2**20) if is_length_stated else b""
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+    framing = length or b"Transfer-Encoding: chunked"
+    pieces = [piece if is_length_stated else b"100000\r\n" + piece + b"\r\n"] * 17
+    async with running(FakeBackend()) as here:
+        reader, writer = await asyncio.open_connection(*here.address)
+        reading = asyncio.create_task(reader.readuntil(b"}}"))
+        writer.write(head + framing + b"\r\n\r\n")
+        for each in pieces:
+            writer.write(each)
+            await writer.drain()
+        assert (await reading).startswith(b"HTTP/1.1 413 ")
+        writer.close()
+        assert await here.is_alive()
+
+
 @pytest.mark.parametrize("cut", [1, 30, len(POST) + 5])
 async def test_a_request_that_is_cut_off_is_forgotten(cut: int) -> None:
     backend = FakeBackend(answer("a"))

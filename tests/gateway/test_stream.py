@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fakes import FakeBackend, FakeClient, Step, answer, chunk, forever
+from tests.fakes import FakeBackend, FakeClient, Step, answer, chunk, forever, whole_answer
 from trueup.errors import BackendError, CapacityError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
@@ -304,6 +304,13 @@ async def test_status_200_with_no_answer_is_an_error(body: dict[str, Any], conte
     client = await ask(backend, body)
     assert client.status == 502
     assert client.json["error"]["source"] == "fake"
+
+
+@pytest.mark.parametrize("finish", [None, "error", "abort"])
+async def test_a_whole_answer_that_did_not_finish_is_an_error(finish: str | None) -> None:
+    backend = FakeBackend([whole_answer(finish=finish)], headers={})
+    client = await ask(backend, WHOLE)
+    assert (client.status, client.json["error"]["code"]) == (502, "answer_incomplete")
 
 
 async def test_a_backend_that_never_gives_its_whole_answer_is_given_up() -> None:

@@ -85,5 +85,5 @@ def _headers(error: TrueUpError, status: int) -> list[tuple[str, str]]:
     if wait is not None or status in (429, 503):
         seconds = RETRY_AFTER_SECONDS if wait is None else max(1, math.ceil(wait))
         return [("retry-after", str(seconds))]
-    # The rest of a body that was not read would be taken for the next request.
-    return [("connection", "close")] if status in (408, 413) else []
+    # What is left of the body would be taken for the next request.
+    return [("connection", "close")] if status == 408 else []

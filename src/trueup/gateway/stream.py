@@ -12,20 +12,17 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-import orjson
-
-from trueup.backends.base import Backend, BackendRequest, BackendResponse
+from trueup.backends.base import Backend, BackendRequest
 from trueup.errors import BackendError, TrueUpError
 from trueup.events import FirstTokenSent, emit
-from trueup.gateway.contract import StreamContract, stated_error
+from trueup.gateway.contract import StreamContract
 from trueup.gateway.errors import log_bug
 from trueup.gateway.exchange import Exchange
 from trueup.gateway.interruption import Interruptible
+from trueup.gateway.response import check_stream, check_whole, read_all
 from trueup.gateway.sse import HEARTBEAT
 
 STREAM_HEADERS = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
-MAX_ANSWER_BYTES = 2**26
-MAX_ERROR_BYTES = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +90,7 @@ class Answering:
                 _companion(self._watch_client),
                 self._backend.open(request) as response,
             ):
-                body = await _read(response, MAX_ANSWER_BYTES)
+                body = await read_all(response)
         except TimeoutError:
             raise self._silent(self._limits.whole_answer_seconds) from None
         if self._client_is_gone():
@@ -102,12 +99,13 @@ class Answering:
             raise stopped
         if response is None:
             raise _bug()
-        await _answer_whole(self._exchange, response, body)
+        check_whole(response, body)
+        await self._exchange.answer(200, body)
 
     async def _relay(self, request: BackendRequest, contract: StreamContract) -> None:
         async with self._backend.open(request) as response:
             self._is_answered_by_backend = True
-            await _check_stream(response)
+            await check_stream(response)
             async for piece in response.body:
                 out = contract.take(piece)
                 if out:
@@ -236,74 +234,6 @@ async def _companion(watch: Callable[[], object]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait((task,))
-
-
-async def _read(response: BackendResponse, limit: int) -> bytes:
-    pieces = []
-    length = 0
-    async for piece in response.body:
-        pieces.append(piece)
-        length += len(piece)
-        if length > limit:
-            raise BackendError(
-                f"the backend's answer is longer than {limit} bytes", retryable=False
-            )
-    return b"".join(pieces)
-
-
-async def _check_stream(response: BackendResponse) -> None:
-    """See that a stream follows.
-
-    Raises:
-        BackendError: the backend states an error or answers with something else.
-    """
-    if response.status != 200:
-        raise _refusal(response, await _read(response, MAX_ERROR_BYTES))
-    media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "text/event-stream":
-        raise BackendError(
-            f"the backend answered a stream request with `{media or 'no content type'}`, "
-            "expected `text/event-stream`",
-            retryable=True,
-            code="stream_malformed",
-        )
-
-
-async def _answer_whole(exchange: Exchange, response: BackendResponse, body: bytes) -> None:
-    if response.status != 200:
-        raise _refusal(response, body)
-    try:
-        shape = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        shape = None
-    choices = shape.get("choices") if isinstance(shape, dict) else None
-    if isinstance(shape, dict) and shape.get("error"):
-        raise stated_error(shape["error"], status=502)
-    is_whole = isinstance(choices, list) and all(
-        isinstance(choice, dict) and choice.get("finish_reason") for choice in choices
-    )
-    if not is_whole or not choices:
-        raise BackendError(
-            "the backend answered with status 200 and no complete answer",
-            retryable=True,
-            code="answer_incomplete",
-        )
-    await exchange.answer(200, body)
-
-
-def _refusal(response: BackendResponse, body: bytes) -> TrueUpError:
-    try:
-        shape = orjson.loads(body)
-        stated = shape.get("error", shape) if isinstance(shape, dict) else shape
-    except orjson.JSONDecodeError:
-        stated = f"the backend answered with status {response.status}"
-    wait = response.headers.get("retry-after", "")
-    return stated_error(
-        stated,
-        # A redirect or a success without an answer is a fault of the backend, not the client's.
-        status=response.status if response.status >= 400 else 502,
-        retry_after_seconds=int(wait) if wait.isascii() and wait.isdigit() else None,
-    )
 
 
 def _bug() -> BackendError:
