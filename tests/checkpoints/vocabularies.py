@@ -7,6 +7,7 @@ of ChatGLM's vocabulary) and `tiktoken.model` (the base64 rank lines of GLM-4's)
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections import Counter
 from itertools import pairwise
@@ -24,10 +25,11 @@ WORD = re.compile(r" ?[^\W\d_]+|\d{1,3}| ?[^\w\s]+|\s+")
 def train_sentencepiece() -> bytes:
     import sentencepiece
 
-    prefix = SENTENCEPIECE.with_suffix("")
+    # From lines to bytes: given paths, the trainer would write them into the model.
+    written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        input=str(CORPUS),
-        model_prefix=str(prefix),
+        sentence_iterator=iter(CORPUS.read_text(encoding="utf-8").splitlines()),
+        model_writer=written,
         model_type="bpe",
         vocab_size=SENTENCEPIECE_TOKENS,
         character_coverage=0.995,
@@ -39,8 +41,7 @@ def train_sentencepiece() -> bytes:
         num_threads=1,
         minloglevel=2,
     )
-    prefix.with_suffix(".vocab").unlink()
-    return SENTENCEPIECE.read_bytes()
+    return written.getvalue()
 
 
 def train_tiktoken() -> bytes:
@@ -73,5 +74,5 @@ def _merge(parts: list[bytes], left: bytes, right: bytes) -> list[bytes]:
 
 
 if __name__ == "__main__":
-    train_sentencepiece()
+    SENTENCEPIECE.write_bytes(train_sentencepiece())
     TIKTOKEN.write_bytes(train_tiktoken())
