@@ -125,21 +125,21 @@ def test_another_environment_is_judged_by_its_own_packages(
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "status", "told"),
     [
-        ([], "no model was named"),
-        (["/nowhere/at/all"], "does not exist"),
-        (["org/name"], "neither a directory nor a hub id"),
-        (["demo", "--transformers", "newest"], "is not a version"),
-        (["demo", "--python", "/nowhere/python"], "is not an interpreter"),
-        (["demo", "--error", "x"], "give one of them"),
-        (["--error", ""], "the text is empty"),
+        ([], 2, "no model was named"),
+        (["demo", "--error", "x"], 2, "give one of them"),
+        (["--error", ""], 2, "the text is empty"),
+        (["/nowhere/at/all"], 1, "does not exist"),
+        (["org/name"], 1, "neither a directory nor a hub id"),
+        (["demo", "--transformers", "newest"], 1, "is not a version"),
+        (["demo", "--python", "/nowhere/python"], 1, "is not an interpreter"),
     ],
 )
 def test_bad_words_are_expected_errors_with_a_cause(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", *words]) == 1
+    assert main(["check", *words]) == status
     shown = capsys.readouterr()
     assert told in shown.err
     assert shown.out == ""
