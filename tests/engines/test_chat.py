@@ -65,12 +65,12 @@ def test_greedy_answers_equal_those_of_generate(name: str) -> None:
     model = MODELS[name]()
     made = in_pieces(engine(model=model), 32)
     answers = []
-    for ids in prompts(12):
-        request = completion(prompt=ids, temperature=0, max_tokens=48)
+    for ids in prompts(8):
+        request = completion(prompt=ids, temperature=0, max_tokens=40)
         answers.append(tokens_of(run(made, request)))
-        assert answers[-1] == generated(model, ids, 48)
+        assert answers[-1] == generated(model, ids, 40)
     # An answer that repeats one token would prove nothing.
-    assert sum(len(set(answer)) for answer in answers) > 12 * 10
+    assert sum(len(set(answer)) for answer in answers) > 8 * 10
 
 
 @pytest.mark.parametrize(
@@ -88,10 +88,10 @@ def test_generate_with_the_processor_draws_the_same_answers(
 ) -> None:
     model = MODELS[name]()
     made = engine(model=model)
-    for seed, ids in enumerate(prompts(5)):
-        request = completion(prompt=ids, max_tokens=40, seed=seed, **sampling)
+    for seed, ids in enumerate(prompts(4)):
+        request = completion(prompt=ids, max_tokens=30, seed=seed, **sampling)
         processor = GumbelProcessor(request.sampling, seed=seed, prompt_tokens=len(ids))
-        expected = generated(model, ids, 40, logits_processor=LogitsProcessorList([processor]))
+        expected = generated(model, ids, 30, logits_processor=LogitsProcessorList([processor]))
         assert tokens_of(run(made, request)) == expected
 
 
@@ -124,8 +124,6 @@ def test_greedy_choices_are_equal_so_the_shared_prefill_is_not_disturbed() -> No
 
 
 TEXT_ROWS = [
-    ("The quick", {}),
-    ("你好", {}),
     ("naïve", {}),
     ("naïve", {"stop": "👍"}),
     ("你好", {"stop": ["天天", "怎么样？我"]}),
@@ -140,7 +138,7 @@ def test_an_answer_resumed_at_any_token_equals_the_undisturbed_one(
     prompt: str, stop: dict[str, Any], draw: dict[str, Any]
 ) -> None:
     made = engine(model=trained(), stop_token_ids=(TRAINED_END,))
-    request = completion(prompt=prompt, max_tokens=32, frequency_penalty=0.1, **stop, **draw)
+    request = completion(prompt=prompt, max_tokens=24, frequency_penalty=0.1, **stop, **draw)
     steps = run(made, request)
     assert len(steps) > 5
     for cut in range(1, len(steps)):
@@ -152,9 +150,9 @@ def test_an_answer_resumed_at_any_token_equals_the_undisturbed_one(
 def test_resumed_random_answers_equal_the_undisturbed_ones_token_for_token() -> None:
     for model in (glm(), qwen2(sliding_window=16)):
         made = in_pieces(engine(model=model, stop_token_ids=()), 16)
-        request = completion(prompt=prompts(1)[0], max_tokens=50, temperature=1, seed=8)
+        request = completion(prompt=prompts(1)[0], max_tokens=40, temperature=1, seed=8)
         steps = run(made, request)
-        for cut in range(1, 50, 7):
+        for cut in range(1, 40, 7):
             delivered = tuple(tokens_of(steps[:cut]))
             assert run(made, replace(request, continue_token_ids=delivered)) == steps[cut:]
 
@@ -186,7 +184,7 @@ def test_streamed_text_equals_the_decoded_answer(prompt: str) -> None:
 def test_a_stop_string_is_never_part_of_any_delta() -> None:
     made = engine(model=trained(), stop_token_ids=(TRAINED_END,))
     whole = text_of(run(made, completion(prompt="The quick", temperature=0, max_tokens=60)))
-    for start in range(len(whole) - 6):
+    for start in range(0, len(whole) - 6, 3):
         stop = whole[start : start + 6]
         steps = run(
             made, completion(prompt="The quick", temperature=0, max_tokens=60, stop=[stop, "zzz"])
