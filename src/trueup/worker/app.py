@@ -123,28 +123,29 @@ async def _stream(job: Job, send: Send) -> None:
     The status waits for the first one: a failure before it is answered with its own.
     """
     answer = Answer(job.request)
-    is_started = False
-    while True:
-        out, is_last = b"", False
+    is_started, is_last = False, False
+    while not is_last:
+        out: list[bytes] = []
         for item in await _take(job):
             if isinstance(item, Step):
-                out += answer.events(item)
+                out.append(answer.events(item))
             elif isinstance(item, Prepared):
                 answer.prompt_tokens = item.prompt_tokens
             elif isinstance(item, Finished):
-                out, is_last = out + answer.last_events(), True
-            elif is_started or out:
-                out, is_last = out + event(error_body(item.error)) + DONE, True
+                out.append(answer.last_events())
+                is_last = True
+            elif is_started or any(out):
+                out += (event(error_body(item.error)), DONE)
+                is_last = True
             else:
                 raise item.error
-        if not out:
+        body = b"".join(out)
+        if not body:
             continue
         if not is_started:
             is_started = True
             await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
-        await send({"type": "http.response.body", "body": out, "more_body": not is_last})
-        if is_last:
-            return
+        await send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
 async def _send_whole(job: Job, send: Send) -> None:
