@@ -48,7 +48,7 @@ def export_native(
     family = next((each for each in NATIVE if each.name == plan.family), None)
     if family is None:
         raise AdaptError(
-            f"`{plan.family}` is a model of the library: its checkpoint is in the standard form",
+            f"`{plan.family}` is a model of the library, in the standard form already",
             where=plan.model.directory,
             hint="load it with AutoModelForCausalLM.from_pretrained as it is",
         )

@@ -40,6 +40,7 @@ def load_library(
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below, by name; the library's error has none
         )
     except Exception as error:  # safetensors, pickle, JSON and the library's own share no base
         raise CheckpointError(
@@ -81,7 +82,10 @@ def _check(told: dict[str, Any], checkpoint: Checkpoint) -> None:
     unexpected = sorted(
         name for name in told.get("unexpected_keys", ()) if not name.endswith(HARMLESS_UNEXPECTED)
     )
-    mismatched = sorted(str(each[0]) for each in told.get("mismatched_keys", ()))
+    # Release 4 lists names, release 5 names with both shapes.
+    mismatched = sorted(
+        each if isinstance(each, str) else str(each[0]) for each in told.get("mismatched_keys", ())
+    )
     complaints = (
         (sorted(told.get("missing_keys", ())), "is in no weight file"),
         (mismatched, "has another shape than the config describes"),

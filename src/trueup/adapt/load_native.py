@@ -104,6 +104,8 @@ def _config(
     import transformers
 
     major = int(transformers.__version__.partition(".")[0])
+    # No `_name_or_path`: PEFT would read the directory's config.json as one of `config_class`,
+    # find another vocabulary size in it and save the embeddings with every adapter.
     config: PretrainedConfig = library_class(family.config_class)(
         **family.map_config(checkpoint, major),
         pad_token_id=tokenizer.pad_token_id,
@@ -112,8 +114,6 @@ def _config(
         dtype=dtype,
         architectures=[family.implementation],
     )
-    # PEFT and save_pretrained write down where a model came from.
-    config._name_or_path = str(checkpoint.directory)
     return config
 
 
