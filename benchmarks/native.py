@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -129,36 +131,64 @@ def serve_turns(side: str, checkpoint: str, tokens: int) -> None:
     """Answers every line on stdin with one measured generation, as JSON on stdout."""
     import torch
     import transformers
-    from transformers import AutoModel, GenerationConfig
 
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
-    if side == "native":
-        import trueup
+    generate = (native_side if side == "native" else remote_side)(checkpoint, tokens)
+    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
+    for _ in sys.stdin:
+        started = time.process_time()
+        generated = generate()
+        spent = time.process_time() - started
+        print(
+            json.dumps({"cpu_seconds": spent, "tokens": generated, "versions": versions}),
+            flush=True,
+        )
 
-        model, _ = trueup.load(checkpoint, device="cpu", dtype="float32", route="native")
-    else:
-        model = AutoModel.from_pretrained(
-            checkpoint, trust_remote_code=True, torch_dtype=torch.float32
-        ).eval()
+
+def native_side(checkpoint: str, tokens: int) -> Callable[[], list[int]]:
+    """What a worker does for a request: our engine's loop, detokenizing included."""
+    from trueup.adapt.load import load_plan
+    from trueup.adapt.planning import Wishes, plan_model
+    from trueup.engines.chat import TorchChatEngine
+    from trueup.protocol.completion import parse_completion_request
+
+    wishes = Wishes(route="native", dtype="float32", device="cpu")
+    loaded = load_plan(plan_model(checkpoint, wishes))
+    engine = TorchChatEngine(replace(loaded, stop_token_ids=()))  # equal lengths
+    request = parse_completion_request(
+        {"model": "m", "prompt": PROMPT, "max_tokens": tokens, "temperature": 0}
+    )
+
+    def generate() -> list[int]:
+        (prompt,) = engine.prepare(request)
+        steps = engine.generate(prompt, request, lambda: False)
+        return [token for step in steps for token in step.token_ids]
+
+    return generate
+
+
+def remote_side(checkpoint: str, tokens: int) -> Callable[[], list[int]]:
+    """The model's own code under `generate`."""
+    import torch
+    from transformers import AutoModel, GenerationConfig
+
+    model = AutoModel.from_pretrained(
+        checkpoint, trust_remote_code=True, torch_dtype=torch.float32
+    ).eval()
     model.generation_config = GenerationConfig(pad_token_id=0)  # no stop tokens: equal lengths
     settings = GenerationConfig(max_new_tokens=tokens, do_sample=False, pad_token_id=0)
     inputs = {
         "input_ids": torch.tensor([PROMPT]),
         "attention_mask": torch.ones(1, len(PROMPT)).long(),
     }
-    versions = f"transformers {transformers.__version__}, torch {torch.__version__}"
-    for _ in sys.stdin:
-        started = time.process_time()
+
+    def generate() -> list[int]:
         with torch.no_grad():
             generated = model.generate(**inputs, generation_config=settings)
-        spent = time.process_time() - started
-        row = {
-            "cpu_seconds": spent,
-            "tokens": generated[0, len(PROMPT) :].tolist(),
-            "versions": versions,
-        }
-        print(json.dumps(row), flush=True)
+        return generated[0, len(PROMPT) :].tolist()
+
+    return generate
 
 
 if __name__ == "__main__":
