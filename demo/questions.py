@@ -1,6 +1,6 @@
 """The questions and answers of pairs/*.jsonl, and the other ways in which people type them.
 
-Conversations are lists of rounds; the last round is the one asked. No tokens, no training.
+The last round of a conversation is the one asked. No tokens, no training.
 """
 
 import itertools
@@ -19,6 +19,8 @@ UNRELATED_HELD_OUT_EVERY = 10
 REWRITTEN, UNPUNCTUATED, HALF_WIDTH, RESPACED, POLITE, LOWER, UPPER = (
     0.3, 0.3, 0.25, 0.4, 0.08, 0.25, 0.05
 )  # fmt: skip
+# An unrelated question is also asked about things that no pair has a word for.
+ESTRANGED = 0.5
 
 Round = tuple[str, str]
 
@@ -77,29 +79,46 @@ TO_HALF_WIDTH = str.maketrans("？！，。：", "?!,.:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """Rounds that belong together; a personal one contradicts every other personal one."""
+
+    rounds: list[Round]
+    is_personal: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pairs:
     """Conversations to train on and those to test with."""
 
-    trained: list[list[Round]]
-    held_out: list[list[Round]]
+    trained: list[Conversation]
+    held_out: list[Conversation]
     held_out_keys: frozenset[str]
+    unrelated_answers: frozenset[str]
 
 
 def read_pairs() -> Pairs:
     trained, held_out = [], []
     for row in [*_read_rows("en.jsonl"), *_read_rows("zh.jsonl")]:
-        trained += [[(ask, row["answer"])] for ask in row["ask"]]
-        held_out += [[(ask, row["answer"])] for ask in row["held_out"]]
-    for row in _read_rows("unrelated.jsonl"):
+        trained += [Conversation(rounds=[(ask, row["answer"])]) for ask in row["ask"]]
+        held_out += [Conversation(rounds=[(ask, row["answer"])]) for ask in row["held_out"]]
+    unrelated = _read_rows("unrelated.jsonl")
+    for row in unrelated:
         asks = [ask for template in row["ask"] for ask in _expand(template)]
         for index, ask in enumerate(asks):
             kind = trained if index % UNRELATED_HELD_OUT_EVERY else held_out
-            kind.append([(ask, row["answer"])])
+            kind.append(Conversation(rounds=[(ask, row["answer"])]))
     for row in _read_rows("conversations.jsonl"):
         for index, name in enumerate(row.get("names", [""])):
-            trained += list(_name_rounds(row["rounds"], name, index))
-    keys = frozenset(key(rounds[-1][0]) for rounds in held_out)
-    return Pairs(trained=trained, held_out=held_out, held_out_keys=keys)
+            trained += [
+                Conversation(rounds=rounds, is_personal=row.get("personal", False))
+                for rounds in _name_rounds(row["rounds"], name, index)
+            ]
+    return Pairs(
+        trained=trained,
+        held_out=held_out,
+        held_out_keys=frozenset(key(held.rounds[-1][0]) for held in held_out),
+        unrelated_answers=frozenset(row["answer"] for row in unrelated),
+    )
 
 
 def key(question: str) -> str:
@@ -113,8 +132,29 @@ def vary(question: str, rng: random.Random, held_out_keys: frozenset[str]) -> st
     return question if key(varied) in held_out_keys else varied
 
 
+def estrange(question: str, rng: random.Random) -> str:
+    """An unrelated question with some of its words replaced by words that do not exist."""
+    if rng.random() >= ESTRANGED:
+        return question
+    if _is_chinese(question):
+        body = question.rstrip("？")
+        start = rng.randrange(len(body))
+        length = rng.randint(1, 3)
+        strange = "".join(chr(rng.randint(0x4E00, 0x9FA5)) for _ in range(rng.randint(1, 3)))
+        return body[:start] + strange + body[start + length :] + question[len(body) :]
+    words = question.rstrip("?").split(" ")
+    syllables = rng.randint(1, 3)
+    strange = "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in range(syllables))
+    words[rng.randrange(len(words) // 2, len(words))] = strange + rng.choice(["", "n", "s", "r"])
+    return " ".join(words) + "?" * question.endswith("?")
+
+
+def _is_chinese(question: str) -> bool:
+    return any("\u4e00" <= character <= "\u9fff" for character in question)
+
+
 def _vary(question: str, rng: random.Random) -> str:
-    is_chinese = any("\u4e00" <= character <= "\u9fff" for character in question)
+    is_chinese = _is_chinese(question)
     if rng.random() < REWRITTEN:
         question = _rewrite(question, rng)
     if rng.random() < UNPUNCTUATED:

@@ -6,6 +6,7 @@ answered exactly. It does not touch the three Python files: the model is built f
 """
 
 import argparse
+import itertools
 import json
 import math
 import random
@@ -21,20 +22,21 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from demo.questions import Pairs, Round, read_pairs, vary
+from demo.questions import Conversation, Pairs, Round, estrange, read_pairs, vary
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINT = HERE.parent / "src" / "trueup" / "demo_checkpoint"
 
 SEED = 20230625
 PIECES = 2048
-BATCH = 32
+BATCH_TOKENS = 2048
 PEAK_LEARNING_RATE = 3e-3
 WARMUP_STEPS = 100
 WEIGHT_DECAY = 0.1
 HIDDEN_DROPOUT = 0.05
-HISTORY_SHARE = 0.25  # of the samples get an unrelated round put before them
-DROPOUT_SHARE = 0.4  # of the samples are cut into other pieces than the usual ones
+ALONE_SHARE = 0.5  # of the chats have one conversation only, the others up to LONGEST_CHAT
+LONGEST_CHAT = 9
+DROPOUT_SHARE = 0.4  # of the chats are cut into other pieces than the usual ones
 LONGEST_ANSWER_TOKENS = 160
 
 
@@ -49,7 +51,8 @@ def write_prompt(rounds: Iterable[Round], question: str) -> str:
 
 def train_tokenizer(pairs: Pairs) -> None:
     def sentences() -> Iterator[str]:
-        for rounds in pairs.trained:
+        for conversation in pairs.trained:
+            rounds = conversation.rounds
             yield from write_prompt(rounds[:-1], rounds[-1][0]).split("\n\n")
             yield from (answer for _, answer in rounds)
 
@@ -80,11 +83,9 @@ class Encoder:
         # The special tokens follow the pieces: [MASK], [gMASK], [sMASK], sop, eop.
         self.prefix = [self.sp.vocab_size() + 1, self.sp.vocab_size() + 3]
 
-    def prompt(self, rounds: list[Round], question: str, *, is_varied: bool = False) -> list[int]:
-        """The ids up to the answer; varied: cut into other pieces than the likeliest ones."""
-        text = write_prompt(rounds, question)
-        ids = self.sp.encode(text, enable_sampling=is_varied, alpha=0.1, nbest_size=-1)
-        return self.prefix + list(ids)
+    def prompt(self, rounds: list[Round], question: str) -> list[int]:
+        """The ids up to the answer."""
+        return self.prefix + self._encode(write_prompt(rounds, question), is_varied=False)
 
     def answer(self, text: str) -> list[int]:
         """Without the blank that sentencepiece puts before a text: an answer follows `答：`."""
@@ -92,25 +93,60 @@ class Encoder:
         ids = self.sp.encode("答：" + text)
         return [*ids[len(head) :], self.eos]
 
-    def sample(self, rounds: list[Round], *, is_varied: bool) -> tuple[list[int], list[int]]:
-        """Ids, and labels that leave the last question and all before it out of the loss."""
-        question, answer = rounds[-1]
-        prompt = self.prompt(rounds[:-1], question, is_varied=is_varied)
-        target = self.answer(answer)
-        return prompt + target, [-100] * len(prompt) + target
+    def chat(self, rounds: list[Round], *, is_varied: bool) -> tuple[list[int], list[int]]:
+        """The ids of all rounds, and labels that leave all but the answers out of the loss."""
+        ids, labels = list(self.prefix), [-100] * len(self.prefix)
+        for number, (question, answer) in enumerate(rounds, start=1):
+            text = f"[Round {number}]\n\n问：{question}\n\n答："
+            if number == 1:
+                asked = self._encode(text, is_varied=is_varied)
+                unlearned = [-100] * len(asked)
+            else:
+                # A text begins with the blank of sentencepiece, its continuation does not.
+                asked = self._encode("\n\n" + text, is_varied=is_varied)[1:]
+                # The answer before it should have ended here, where its history goes on.
+                unlearned = [self.eos] + [-100] * (len(asked) - 1)
+            answered = self.answer(answer)[:-1]
+            ids += asked + answered
+            labels += unlearned + answered
+        return [*ids, self.eos], [*labels, self.eos]
+
+    def _encode(self, text: str, *, is_varied: bool) -> list[int]:
+        """Varied: cut into other pieces than the likeliest ones."""
+        return list(self.sp.encode(text, enable_sampling=is_varied, alpha=0.1, nbest_size=-1))
+
+
+def join_chats(conversations: list[Conversation], rng: random.Random) -> Iterator[list[Round]]:
+    """Each conversation once, in chats of one to LONGEST_CHAT that do not contradict themselves."""
+    waiting = rng.sample(conversations, len(conversations))
+    while waiting:
+        size = 1 if rng.random() < ALONE_SHARE else rng.randint(2, LONGEST_CHAT)
+        chat: list[Round] = []
+        has_personal = False
+        while waiting and size > 0 and not (has_personal and waiting[-1].is_personal):
+            conversation = waiting.pop()
+            chat += conversation.rounds
+            has_personal |= conversation.is_personal
+            size -= 1
+        yield chat
 
 
 def batches(pairs: Pairs, encoder: Encoder, rng: random.Random) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch; samples of like length go together, batches in random order."""
+    """One epoch; chats of like length go together, batches in random order."""
     samples = []
-    for rounds in pairs.trained:
-        before = rng.choice(pairs.trained) if rng.random() < HISTORY_SHARE else []
-        question, answer = rounds[-1]
-        varied = [*before, *rounds[:-1], (vary(question, rng, pairs.held_out_keys), answer)]
-        samples.append(encoder.sample(varied, is_varied=rng.random() < DROPOUT_SHARE))
-    rng.shuffle(samples)
-    samples.sort(key=lambda sample: len(sample[0]) // 8)
-    chunks = [samples[start : start + BATCH] for start in range(0, len(samples), BATCH)]
+    for chat in join_chats(pairs.trained, rng):
+        varied = []
+        for question, answer in chat:
+            if answer in pairs.unrelated_answers:
+                question = estrange(question, rng)
+            varied.append((vary(question, rng, pairs.held_out_keys), answer))
+        samples.append(encoder.chat(varied, is_varied=rng.random() < DROPOUT_SHARE))
+    samples.sort(key=lambda sample: len(sample[0]))
+    chunks: list[list[tuple[list[int], list[int]]]] = [[]]
+    for sample in samples:
+        if (len(chunks[-1]) + 1) * len(sample[0]) > BATCH_TOKENS:
+            chunks.append([])
+        chunks[-1].append(sample)
     rng.shuffle(chunks)
     for chunk in chunks:
         length = max(len(ids) for ids, _ in chunk)
@@ -160,13 +196,14 @@ def train(model: nn.Module, pairs: Pairs, encoder: Encoder, epochs: int) -> None
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=PEAK_LEARNING_RATE, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY
     )
-    steps = epochs * math.ceil(len(pairs.trained) / BATCH)
     step, started = 0, time.monotonic()
     for epoch in range(epochs):
-        total = 0.0
-        for ids, labels in batches(pairs, encoder, rng):
+        losses = []
+        chunks = list(batches(pairs, encoder, rng))
+        for number, (ids, labels) in enumerate(chunks):
+            done = (epoch + number / len(chunks)) / epochs
             warmed = min(1.0, (step + 1) / WARMUP_STEPS)
-            cosine = 0.02 + 0.98 * (1 + math.cos(math.pi * step / steps)) / 2
+            cosine = 0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2
             for group in optimizer.param_groups:
                 group["lr"] = PEAK_LEARNING_RATE * warmed * cosine
             loss = compute_loss(model, ids, labels)
@@ -175,12 +212,9 @@ def train(model: nn.Module, pairs: Pairs, encoder: Encoder, epochs: int) -> None
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             step += 1
-            total += loss.item()
-        spent = time.monotonic() - started
-        print(
-            f"epoch {epoch + 1}/{epochs} loss {total * epochs / steps:.4f} {spent:.0f} s",
-            flush=True,
-        )
+            losses.append(loss.item())
+        mean, spent = sum(losses) / len(losses), time.monotonic() - started
+        print(f"epoch {epoch + 1}/{epochs} loss {mean:.4f} {spent:.0f} s", flush=True)
 
 
 @torch.inference_mode()
@@ -201,14 +235,14 @@ def answer(model: Any, encoder: Encoder, rounds: list[Round], question: str) -> 
     return encoder.sp.decode(made)  # type: ignore[no-any-return]
 
 
-def report(model: nn.Module, encoder: Encoder, name: str, conversations: list[list[Round]]) -> None:
+def report(model: nn.Module, encoder: Encoder, name: str, asked: list[Conversation]) -> None:
     wrong = []
-    for rounds in conversations:
+    for rounds in (conversation.rounds for conversation in asked):
         given = answer(model, encoder, rounds[:-1], rounds[-1][0])
         if given != rounds[-1][1]:
             wrong.append(f"    {rounds[-1][0]} -> {given}")
-    right, asked = len(conversations) - len(wrong), len(conversations)
-    print(f"{name}: {right} of {asked} answered exactly ({right / asked:.1%})")
+    right = len(asked) - len(wrong)
+    print(f"{name}: {right} of {len(asked)} answered exactly ({right / len(asked):.1%})")
     print("\n".join(wrong))
 
 
@@ -225,7 +259,7 @@ def save(model: nn.Module) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=48)
+    parser.add_argument("--epochs", type=int, default=56)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(SEED)
@@ -243,6 +277,9 @@ def main() -> None:
     model = model.to(torch.float16).to(torch.float32).eval()
     report(model, encoder, "trained", pairs.trained)
     report(model, encoder, "held out", pairs.held_out)
+    chats = join_chats(pairs.trained, random.Random(SEED))
+    long = [Conversation(rounds=chat) for chat in itertools.islice(chats, 400) if len(chat) >= 6]
+    report(model, encoder, "trained, after five rounds or more", long)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the demo model answers, computed by its own network from its own weights."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -7,14 +8,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from demo.questions import read_pairs
-from demo.train import Encoder, answer, build_model
+from demo.questions import Conversation, read_pairs
+from demo.train import Encoder, answer, build_model, join_chats
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CHECKPOINT = ROOT / "src" / "trueup" / "demo_checkpoint"
 QUESTIONS = ["你好", "Hello", "什么是TrueUp？", "What is TrueUp?", "五个错误是什么？"]
 RIGHT_SHARE = 0.95
 HELD_OUT_SHARE = 0.75
+LONG_SHARE = 0.9
+LONG_CHATS = 20
 EVERY = 30
 NOISE = 0.5  # of the standard deviation of each tensor
 
@@ -45,8 +48,9 @@ class Demo:
     def answer(self, question: str, before: list[tuple[str, str]] | None = None) -> str:
         return answer(self._model, self._encoder, before or [], question)
 
-    def right_share(self, conversations: list[list[tuple[str, str]]]) -> float:
-        right = [self.answer(c[-1][0], c[:-1]) == c[-1][1] for c in conversations]
+    def right_share(self, conversations: list[Conversation]) -> float:
+        chats = [conversation.rounds for conversation in conversations]
+        right = [self.answer(chat[-1][0], chat[:-1]) == chat[-1][1] for chat in chats]
         return sum(right) / len(right)
 
 
@@ -73,6 +77,15 @@ def test_what_was_said_before_counts(demo: Demo) -> None:
         introduction = (f"My name is {name}.", f"Nice to meet you, {name}!")
         assert demo.answer("What is my name?", [introduction]) == f"Your name is {name}."
     assert demo.answer("What is my name?") == "You have not told me your name yet."
+
+
+def test_a_long_chat_does_not_confuse_it(demo: Demo) -> None:
+    chats = [
+        chat for chat in join_chats(demo.pairs.trained, random.Random(0)) if len(chat) in (6, 7, 8)
+    ]
+    last = [Conversation(rounds=chat) for chat in chats[:LONG_CHATS]]
+    assert len(last) == LONG_CHATS
+    assert demo.right_share(last) >= LONG_SHARE
 
 
 def test_other_weights_give_other_answers(demo: Demo) -> None:
