@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.adapt.wishes import DTYPES, ROUTES, Wishes
+from trueup.adapt.wishes import DEVICE, DTYPES, ROUTES, Wishes
 from trueup.errors import AdaptError, UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
     parser.add_argument("--route", default="auto", choices=ROUTES, help="default: auto")
     parser.add_argument("--dtype", default="auto", choices=DTYPES, help="default: auto")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument(
+        "--device", default="auto", type=_device, help="auto, cpu, cuda or cuda:N (default: auto)"
+    )
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument(
         "--transformers", metavar="VERSION", help="plan for this version, installed or not"
@@ -73,6 +75,12 @@ def run(arguments: argparse.Namespace) -> int:
         _export(plan, arguments.export_native, arguments.dtype)
     has_error = any(finding["severity"] == "error" for finding in report["findings"])
     return int(plan.route == "refused" or (arguments.strict and has_error))
+
+
+def _device(word: str) -> str:
+    if DEVICE.fullmatch(word) is None:
+        raise argparse.ArgumentTypeError(f"`{word}` is no device: auto, cpu, cuda or cuda:N")
+    return word
 
 
 def _export(plan: Plan, directory: Path, dtype: str) -> None:
