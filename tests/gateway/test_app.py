@@ -369,6 +369,7 @@ async def test_the_log_has_one_line_a_request_and_no_prompt() -> None:
     log = io.StringIO()
     gateway = app(FakeBackend(answer("a", "b")), log=log)
     await chat(gateway, stream=True, messages=[{"role": "user", "content": "SECRET"}])
+    await ask(gateway, "GET", "/health")
     await ask(gateway, "GET", "/v1/models/x\ny\x1b[2J")
     first, second = log.getvalue().splitlines()
     assert re.fullmatch(

@@ -84,7 +84,7 @@ BROKEN_OFF: dict[str, list[Step]] = {
     "empty": [],
     "only [DONE]": [DONE],
     "[DONE] without a finish chunk": [chunk("a"), DONE],
-    "[DONE] before the finish chunk": [b"".join((chunk("a"), DONE, chunk(finish="stop"), USAGE))],
+    "[DONE] before the finish chunk": [chunk("a"), DONE + chunk(finish="stop") + USAGE],
     "ends without a finish chunk": [chunk("a")],
     "ends in mid-event": [chunk("a"), chunk("b")[:-9]],
     "ends inside a character": [chunk("a"), chunk("中")[:-30]],

@@ -89,10 +89,13 @@ class LocalBackend:
             raise self._fault("broke off its answer", error) from error
 
     def _fault(self, what: str, error: Exception) -> BackendError:
+        # aiohttp's words for a connection that is gone are about its parser.
+        is_closed = isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError)
+        how = "its connection closed" if is_closed else str(error) or type(error).__name__
         return BackendError(
-            f"the worker of `{self.name}` {what}: {error or type(error).__name__}",
+            f"the worker of `{self.name}` {what}: {how}",
             retryable=True,
             code="worker_failed",
             where=self.name,
-            hint="ask again: the model is loaded anew where its worker has ended",
+            hint="ask again: a worker that has ended is started anew",
         )

@@ -27,6 +27,8 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/version": {"GET": status.version},
     "/api/ps": {"GET": status.processes},
 }
+# Asked every second by whoever watches the server.
+UNLOGGED_PATHS = frozenset({"/health", "/ready"})
 
 
 class Gateway:
@@ -84,7 +86,7 @@ class Gateway:
         await exchange.write(b"", more=False)
 
     def _note(self, exchange: Exchange, seconds: float) -> None:
-        if self._log is None:
+        if self._log is None or exchange.path in UNLOGGED_PATHS:
             return
         model = f" model={exchange.model}" if exchange.model else ""
         chunks = f" chunks={exchange.chunks}" if exchange.chunks else ""
