@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pool.processes import ROOT, ask, get_health
+from tests.pool.processes import LIMIT_SECONDS, ROOT, ask, get_health
 from tests.worker.fake_engine import fake_plan
 
 
@@ -19,7 +21,7 @@ from tests.worker.fake_engine import fake_plan
 def a_worker(
     path: Path, monkeypatch: pytest.MonkeyPatch, implementation: str = "ok"
 ) -> Iterator[subprocess.Popen[bytes]]:
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
     with subprocess.Popen(
         [sys.executable, "-m", "tests.worker.fake_worker", "--socket", path],
         stdin=subprocess.PIPE,
@@ -71,3 +73,29 @@ def test_a_socket_that_cannot_be_made_ends_the_worker_with_the_reason(
         _, stderr = worker.communicate()
         assert worker.returncode == 4
         assert stderr.decode() == f"{short_path}: Address already in use\n"
+
+
+@pytest.mark.parametrize("implementation", ["ok", "hang"])
+def test_a_worker_ends_with_its_control_socket_while_its_parent_lives(
+    implementation: str, short_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    plan = json.dumps({"plan": fake_plan("a", implementation).as_dict()}).encode()
+    command = [sys.executable, "-m", "tests.worker.fake_worker", "--socket", str(short_path)]
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(
+            [*command, "--control", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.PIPE,
+        ) as worker,
+    ):
+        theirs.close()
+        assert worker.stdin is not None
+        worker.stdin.write(plan)
+        worker.stdin.close()
+        assert json.loads(ours.recv(4096)) == {"state": "starting", "progress": 0.5}
+        ours.close()
+        assert worker.wait(LIMIT_SECONDS) == 0

@@ -90,7 +90,7 @@ class App:
         pipe: Pipe[Item] = Pipe(asyncio.get_running_loop())
         job = Job(request, pipe)
         self._model.submit(job)
-        watch = asyncio.create_task(_cancel_when_left(receive, job))
+        watch = asyncio.create_task(_close_when_left(receive, pipe))
         try:
             if request.stream:
                 await _stream(job, send)
@@ -170,11 +170,10 @@ async def _take(job: Job) -> list[Item]:
     return items
 
 
-async def _cancel_when_left(receive: Receive, job: Job) -> None:
+async def _close_when_left(receive: Receive, pipe: Pipe[Item]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-    job.cancel()
-    job.pipe.close()
+    pipe.close()
 
 
 async def _read_json(receive: Receive) -> Any:
