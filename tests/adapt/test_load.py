@@ -252,7 +252,7 @@ print(json.dumps({"before": before, "peak": max(peak, anonymous()), "after": ano
 def test_anonymous_memory_stays_within_the_final_weights(
     weights_format: Any, tmp_path: Path
 ) -> None:
-    sizes = {"layers": 6, "hidden": 1024, "heads": 8, "padded_vocab_size": 32000}
+    sizes: dict[str, Any] = {"layers": 6, "hidden": 1024, "heads": 8, "padded_vocab_size": 32000}
     formats: dict[str, Any] = {"dtype": "float16", "weights_format": weights_format}
     large = build_checkpoint(
         "chatglm3", tmp_path / "large", ffn_hidden_size=4096, **sizes, **formats

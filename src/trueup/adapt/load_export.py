@@ -52,6 +52,7 @@ def export_native(
             where=plan.model.directory,
             hint="load it with AutoModelForCausalLM.from_pretrained as it is",
         )
+    directory = directory.expanduser().resolve()
     _refuse_full(directory)
     checkpoint = read_checkpoint(
         Source(
@@ -68,10 +69,11 @@ def export_native(
         directory.parent.mkdir(parents=True, exist_ok=True)
         _check_space(loaded.model, directory, DTYPE_BYTES[dtype])
         partial.mkdir()
-        _write_shards(loaded.model, partial, dtype, shard_bytes)
-        _write_config(loaded.model, partial, checkpoint, plan, dtype)
-        loaded.model.generation_config.save_pretrained(partial)
+        # The weights last: where the disk fills up, it is in them, whose error tells so.
         save_tokenizer(loaded.tokenizer, partial)
+        loaded.model.generation_config.save_pretrained(partial)
+        _write_config(loaded.model, partial, checkpoint, plan, dtype)
+        _write_shards(loaded.model, partial, dtype, shard_bytes)
         partial.rename(directory)
     except OSError as error:
         raise _disk_error(error, directory) from error
