@@ -193,6 +193,17 @@ def test_a_stop_string_is_never_part_of_any_delta() -> None:
         assert steps[-1].finish_reason == "stop"
 
 
+def test_an_answer_cut_by_the_limit_gives_out_all_that_was_held_back() -> None:
+    made = engine(model=trained(), stop_token_ids=(TRAINED_END,))
+    fields = {"prompt": "你好", "temperature": 0}
+    tokens = tokens_of(run(made, completion(**fields, max_tokens=20)))
+    for limit in range(1, 20):
+        text = byte_level_tokenizer().decode(tokens[:limit])
+        steps = run(made, completion(**fields, max_tokens=limit, stop=text[-1] + "@"))
+        assert text_of(steps) == text
+        assert steps[-1].finish_reason == "length"
+
+
 def test_stop_tokens_end_the_answer_and_are_no_text_even_where_they_are_not_special() -> None:
     tokenizer = byte_level_tokenizer()
     dog = tokens_of(
