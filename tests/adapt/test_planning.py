@@ -133,6 +133,12 @@ def test_a_glm_checkpoint_without_its_code_is_refused(tmp_path: Path) -> None:
     assert "tokenizer code" in plan.why[0]
 
 
+def test_the_first_published_config_without_model_type_is_recognised(tmp_path: Path) -> None:
+    checkpoint = glm_checkpoint("chatglm2", tmp_path, model_type=None, pad_token_id=None)
+    plan = make_plan(checkpoint, MODERN, ROOMY, ())
+    assert (plan.route, plan.family) == ("native", "chatglm2")
+
+
 def test_chatglm_6b_is_refused_with_the_reason() -> None:
     checkpoint = plain_checkpoint(model_type="chatglm", position_encoding_2d=True, num_layers=28)
     plan = make_plan(checkpoint, MODERN, ROOMY, ())

@@ -73,13 +73,20 @@ _DROPPED = re.compile(r"transformer\.rotary_pos_emb\.inv_freq")
 
 def is_glm(checkpoint: Checkpoint) -> bool:
     """Whether config.json is one of the ChatGLM2 line, which GLM-4 belongs to."""
-    return checkpoint.model_type == "chatglm" and not is_first_chatglm(checkpoint)
+    return _is_called_chatglm(checkpoint) and not is_first_chatglm(checkpoint)
 
 
 def is_first_chatglm(checkpoint: Checkpoint) -> bool:
-    """Whether config.json is ChatGLM-6B's, which shares only its model type with the others."""
+    """Whether config.json is ChatGLM-6B's, which shares its names with the later ones."""
     keys = ("position_encoding_2d", "inner_hidden_size")
-    return checkpoint.model_type == "chatglm" and any(key in checkpoint.config for key in keys)
+    return _is_called_chatglm(checkpoint) and any(key in checkpoint.config for key in keys)
+
+
+def _is_called_chatglm(checkpoint: Checkpoint) -> bool:
+    # The first published configs have no `model_type`.
+    if checkpoint.model_type is None:
+        return bool(set(checkpoint.architectures) & set(CAUSAL_CLASSES))
+    return checkpoint.model_type == "chatglm"
 
 
 def refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
