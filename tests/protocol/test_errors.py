@@ -19,7 +19,7 @@ from trueup.protocol.errors import error_body, status_of
     [
         (RequestError("x", param="n"), 400, "invalid_request_error", "invalid_value"),
         (RequestError("x", status=404, code="no_model"), 404, "not_found_error", "no_model"),
-        (RequestError("x", status=418), 418, "server_error", "invalid_value"),
+        (RequestError("x", status=418), 418, "invalid_request_error", "invalid_value"),
         (CapacityError("x"), 503, "overloaded_error", "capacity"),
         (CapacityError("x", status=429, code="full"), 429, "rate_limit_error", "full"),
         (BackendError("x", retryable=True), 502, "server_error", "backend_error"),
