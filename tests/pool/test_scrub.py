@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from trueup.pool.scrub import worker_environment
@@ -35,3 +38,8 @@ def test_all_else_is_not(name: str) -> None:
 def test_what_the_user_set_for_openmp_wins_and_offline_does_not_yield() -> None:
     found = worker_environment({"OMP_WAIT_POLICY": "ACTIVE", "HF_HUB_OFFLINE": "0"})
     assert (found["OMP_WAIT_POLICY"], found["HF_HUB_OFFLINE"]) == ("ACTIVE", "1")
+
+
+def test_relative_places_of_modules_are_found_from_the_worker_s_directory() -> None:
+    found = worker_environment({"PYTHONPATH": f"src{os.pathsep}/b{os.pathsep}"})
+    assert found["PYTHONPATH"] == f"{Path('src').absolute()}{os.pathsep}/b"

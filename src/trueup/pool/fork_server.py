@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import itertools
 import json
-import signal
 import socket
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class ForkedChild:
 class ForkServer:
     """One running fork-server."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket) -> None:
         self._process = process
         self._control = control
         self._numbers = itertools.count()
@@ -64,18 +64,7 @@ class ForkServer:
         ours.setblocking(False)
         try:
             with theirs:
-                process = await asyncio.create_subprocess_exec(
-                    *command,
-                    "--control",
-                    str(theirs.fileno()),
-                    pass_fds=(theirs.fileno(),),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.DEVNULL,
-                    env=dict(environment),
-                    cwd=directory,
-                    start_new_session=True,
-                )
+                process = _spawn(command, theirs, environment, directory)
         except OSError as error:
             ours.close()
             raise CannotForkError(str(error)) from error
@@ -86,7 +75,6 @@ class ForkServer:
             if not greeting["ready"]:
                 raise CannotForkError(greeting["reason"])
         except BaseException:
-            ours.close()
             await server.close()
             raise
         server._reader = asyncio.create_task(server._read())
@@ -127,11 +115,10 @@ class ForkServer:
 
     async def close(self) -> None:
         """End it, and its children with it."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGKILL)
-        await self._process.wait()
-        if self._reader is not None:
-            await self._reader
+        self._process.kill()
+        if self._reader is None:
+            self._reader = asyncio.create_task(self._read())
+        await self._reader
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
@@ -140,6 +127,8 @@ class ForkServer:
                 self._take(json.loads(data))
         self._is_gone = True
         self._control.close()
+        self._process.kill()
+        await asyncio.to_thread(self._process.wait)
         for forked in self._forks.values():
             if not forked.done():
                 forked.set_exception(CannotForkError("the fork-server ended"))
@@ -156,3 +145,18 @@ class ForkServer:
                 forked.set_result(ForkedChild(self, pid, exited))
         elif "exited" in message:
             self._exits.pop(message["exited"]).set_result(message["returncode"])
+
+
+def _spawn(
+    command: Sequence[str], control: socket.socket, environment: Mapping[str, str], directory: Path
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*command, "--control", str(control.fileno())],
+        pass_fds=(control.fileno(),),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd=directory,
+        start_new_session=True,
+    )

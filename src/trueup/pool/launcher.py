@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,31 +110,25 @@ class ProcessLauncher:
                 order = {"socket": str(socket_path), "plan": plan.as_dict()}
                 with contextlib.suppress(CannotForkError):
                     return await server.fork(order, (control.fileno(), stderr_fd))
-        return await self._spawn(socket_path, plan, control, stderr_fd)
+        return self._spawn(socket_path, plan, control, stderr_fd)
 
-    async def _spawn(
+    def _spawn(
         self, socket_path: Path, plan: Plan, control: socket.socket, stderr_fd: int
     ) -> Child:
-        process = await asyncio.create_subprocess_exec(
-            *self._worker_command,
-            "--socket",
-            str(socket_path),
-            "--control",
-            str(control.fileno()),
-            pass_fds=(control.fileno(),),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=stderr_fd,
-            stderr=stderr_fd,
-            env=worker_environment(os.environ),
-            cwd=socket_path.parent,
-            start_new_session=True,
-        )
-        assert process.stdin is not None
-        # A worker that is gone already tells by its end, not by this pipe.
-        with contextlib.suppress(ConnectionError):
-            process.stdin.write(json.dumps({"plan": plan.as_dict()}).encode() + b"\n")
-            process.stdin.close()
-            await process.stdin.wait_closed()
+        line = socket_path.with_name("plan.json")
+        line.write_text(json.dumps({"plan": plan.as_dict()}) + "\n", encoding="utf-8")
+        command = [*self._worker_command, "--socket", str(socket_path)]
+        with line.open("rb") as stdin:
+            process = subprocess.Popen(
+                [*command, "--control", str(control.fileno())],
+                pass_fds=(control.fileno(),),
+                stdin=stdin,
+                stdout=stderr_fd,
+                stderr=stderr_fd,
+                env=worker_environment(os.environ),
+                cwd=socket_path.parent,
+                start_new_session=True,
+            )
         return SpawnedChild(process)
 
     def _ask_fork_server(self) -> asyncio.Task[ForkServer]:
@@ -155,17 +150,19 @@ class ProcessLauncher:
 
 
 class SpawnedChild:
-    """A worker that is this process's own child."""
+    """A worker that is this process's own child.
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    Not asyncio's: its `send_signal` reaps what its watcher waits for, and the status is lost.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.pid = process.pid
         self._process = process
 
     def send_signal(self, number: int) -> None:
         """Signal it; nothing where it is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        self._process.send_signal(number)
 
     async def wait(self) -> int | None:
         """Its return code."""
-        return await self._process.wait()
+        return await asyncio.to_thread(self._process.wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 NAMES = frozenset(
@@ -21,6 +22,10 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
         if name == "TOKENIZERS_PARALLELISM"
         or ((name in NAMES or name.startswith(PREFIXES)) and not _is_secret(name))
     }
+    if "PYTHONPATH" in kept:
+        # A worker starts in a directory of its own.
+        places = (os.path.abspath(place) for place in kept["PYTHONPATH"].split(os.pathsep) if place)
+        kept["PYTHONPATH"] = os.pathsep.join(places)
     return {
         # Threads that spin for work starve the workers beside them: measured 20 times slower
         # answers on processors that were busy already.
