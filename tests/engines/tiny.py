@@ -131,6 +131,7 @@ class TinyLoaded:
     tokenizer: Any = field(default_factory=byte_level_tokenizer)
     stop_token_ids: tuple[int, ...] = (END,)
     context_tokens: int | None = 512
+    answers_after_space: bool = False
 
     def encode_chat(
         self,
