@@ -175,3 +175,13 @@ def test_a_stop_string_hidden_in_the_last_held_bytes_is_met_at_the_end() -> None
     seen = "".join(text.push(token) for token in ids) + text.finish()
     assert seen == "a"
     assert text.is_stopped
+
+
+@pytest.mark.parametrize("stop", [[], ["\n"]])
+def test_white_space_that_is_chat_format_is_dropped_before_the_answer_only(stop: list[str]) -> None:
+    tokenizer = byte_level_tokenizer()
+    ids = tokenizer("\n two  words \n")["input_ids"]
+    for drops, expected in ((True, "two  words "), (False, "" if stop else "\n two  words ")):
+        text = AnswerText(tokenizer, frozenset(), stop, drops_leading_space=drops)
+        said = "".join(text.push(token) for token in ids) + text.finish()
+        assert said.removesuffix("\n") == expected

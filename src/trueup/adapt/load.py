@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trueup.adapt.chat import EncodeChat, chat_encoder
 from trueup.adapt.native import NATIVE
+from trueup.adapt.native.chat_format import ENDS_ROLE_LINE
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 class Loaded:
     """A model in evaluation mode, its tokenizer and what ends an answer.
 
-    `context_tokens` is the longest sequence that the model was made for, None where unknown.
+    `context_tokens` is the longest sequence that the model was made for, None where unknown;
+    `answers_after_space` says that white space at the start of an answer is chat format.
     """
 
     model: PreTrainedModel
@@ -36,6 +38,7 @@ class Loaded:
     stop_token_ids: tuple[int, ...]
     context_tokens: int | None
     encode_chat: EncodeChat
+    answers_after_space: bool = False
 
 
 def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Loaded:
@@ -76,6 +79,7 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
         stop_token_ids=stops,
         context_tokens=plan.context_tokens,
         encode_chat=chat_encoder(tokenizer, family.name if family is not None else None),
+        answers_after_space=family is not None and family.name in ENDS_ROLE_LINE,
     )
 
 

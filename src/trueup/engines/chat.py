@@ -136,7 +136,14 @@ class TorchChatEngine:
 
     def _replayed(self, request: Request) -> AnswerText:
         """The state of the text after the tokens that the client has."""
-        text = AnswerText(self._tokenizer, self._special_ids, request.sampling.stop)
+        text = AnswerText(
+            self._tokenizer,
+            self._special_ids,
+            request.sampling.stop,
+            drops_leading_space=self._loaded.answers_after_space
+            and isinstance(request, ChatRequest)
+            and not request.continue_final_message,
+        )
         for token in request.continue_token_ids:
             text.push(token)
         return text

@@ -132,11 +132,22 @@ def _failure_table(pattern: str) -> list[int]:
 
 
 class AnswerText:
-    """The text of one answer: detokenized, cut at a stop string."""
+    """The text of one answer: detokenized, cut at a stop string.
 
-    def __init__(self, tokenizer: Any, special_ids: frozenset[int], stop: Sequence[str]) -> None:
+    With `drops_leading_space` the text begins at its first character that is no white space.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        special_ids: frozenset[int],
+        stop: Sequence[str],
+        *,
+        drops_leading_space: bool = False,
+    ) -> None:
         self._detokenizer = Detokenizer(tokenizer, special_ids)
         self._stop = StopStrings(stop)
+        self._is_before_text = drops_leading_space
 
     @property
     def is_stopped(self) -> bool:
@@ -145,9 +156,15 @@ class AnswerText:
 
     def push(self, token: int) -> str:
         """The text that this token releases."""
-        return self._stop.push(self._detokenizer.push(token))
+        return self._stop.push(self._from_text(self._detokenizer.push(token)))
 
     def finish(self) -> str:
         """The rest of the text; a stop string may still be met in it."""
-        delta = self._stop.push(self._detokenizer.finish())
+        delta = self._stop.push(self._from_text(self._detokenizer.finish()))
         return delta if self._stop.is_met else delta + self._stop.finish()
+
+    def _from_text(self, delta: str) -> str:
+        if self._is_before_text:
+            delta = delta.lstrip()
+            self._is_before_text = not delta
+        return delta

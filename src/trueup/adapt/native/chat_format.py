@@ -27,6 +27,8 @@ ROLES = {
 _CHOICES = ", ".join(f"`{name}`" for name in ROLES)
 # GLM-4 leaves out messages without text; ChatGLM3 writes their role line.
 SKIPS_EMPTY = ("glm4",)
+# The role line is the model's to end: its answers begin with that line break, which is format.
+ENDS_ROLE_LINE = ("chatglm3", "glm4")
 
 _ROLE_TEMPLATE = """[gMASK]<sop>
 {%- set roles = {'system': 'system', 'developer': 'system', 'user': 'user',
