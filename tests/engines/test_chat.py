@@ -255,6 +255,19 @@ def test_a_chat_is_rendered_and_answered() -> None:
     assert run(made, request) == run(made, same)
 
 
+def test_white_space_that_is_chat_format_is_no_part_of_a_chat_answer() -> None:
+    plain = engine(model=trained(), stop_token_ids=(TRAINED_END,))
+    made = engine(model=trained(), stop_token_ids=(TRAINED_END,), answers_after_space=True)
+    body = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 12}
+    seeds = range(40)
+    chats = [parse_chat_request({**body, "seed": seed, "temperature": 1.5}) for seed in seeds]
+    answers = [text_of(run(plain, chat)) for chat in chats]
+    assert any(answer != answer.lstrip() for answer in answers)
+    assert [text_of(run(made, chat)) for chat in chats] == [each.lstrip() for each in answers]
+    completed = completion(prompt="The quick", temperature=0)
+    assert text_of(run(made, completed)).startswith(" brown")
+
+
 class Calls:
     """Says yes from the given question on."""
 
