@@ -65,6 +65,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 gateway,
+                # Of uvicorn's two parsers the one that bounds the length of lines and headers.
+                http="h11",
                 lifespan="off",
                 ws="none",
                 log_config=None,

@@ -136,6 +136,7 @@ class _Server(uvicorn.Server):
 async def _serve(app: App, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
+        http="h11",
         lifespan="off",
         log_config=None,
         access_log=False,
