@@ -16,6 +16,7 @@ from trueup.checkpoint.checkpoint import Checkpoint, Problem, Weights
 from trueup.checkpoint.json_file import read_json
 from trueup.checkpoint.remote_code import join_auto_maps, read_remote_code
 from trueup.checkpoint.source import Source
+from trueup.checkpoint.tokenizer_files import tokenizer_problems
 from trueup.checkpoint.weights import read_weights
 from trueup.errors import CheckpointError
 
@@ -57,7 +58,12 @@ def read_checkpoint(source: Source) -> Checkpoint:
         files=files,
         weights=weights,
         remote_code=remote_code,
-        problems=(*problems, *code_problems, *weight_problems),
+        problems=(
+            *problems,
+            *code_problems,
+            *tokenizer_problems(directory, files),
+            *weight_problems,
+        ),
         digest=_digest(directory, files, weights, headers),
     )
 

@@ -10,6 +10,7 @@ from trueup.doctor.rule import Facts, Rule
 
 EVERY_ROUTE: tuple[Route, ...] = ("native", "fixed", "isolated")
 WITH_REMOTE_CODE: tuple[Route, ...] = ("fixed", "isolated")
+TOKENIZER_STARTS = ("tokenization", "tokenizer", "vocab.", "merges.")
 OPTIONAL_FILES = ("generation_config.json",)
 DAMAGED_COPY = "copy `{path}` again from where it came from"
 
@@ -50,7 +51,7 @@ def _shown(path: str) -> str:
 
 
 def _stage(path: str, otherwise: Stage) -> Stage:
-    if path.startswith("tokenization") or path.startswith("tokenizer"):
+    if path.startswith(TOKENIZER_STARTS) or path.endswith((".model", ".tiktoken")):
         return "tokenizer"
     if path.endswith(".py"):
         return "import"
