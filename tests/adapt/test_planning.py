@@ -317,10 +317,48 @@ def test_an_assumed_version_has_what_an_earlier_one_saved() -> None:
         "architectures": ["LlamaForCausalLM"],
         "transformers_version": "4.40.0",
     }
-    plan = make_plan(plain_checkpoint(**config), assumed("4.56.0"), ROOMY, ())
+    plan = make_plan(plain_checkpoint(**config), assumed("99.0"), ROOMY, ())
     assert (plan.route, plan.implementation) == ("native", "transformers.LlamaForCausalLM")
-    later = plain_checkpoint(**{**config, "transformers_version": "5.0.0"})
-    assert make_plan(later, assumed("4.56.0"), ROOMY, ()).route == "refused"
+    assert "4.40.0" in plan.why[0]
+    later = plain_checkpoint(**{**config, "transformers_version": "99.1"})
+    assert make_plan(later, assumed("99.0"), ROOMY, ()).route == "refused"
+
+
+@pytest.mark.parametrize("saved_by", [{}, {"transformers_version": "5.23.0"}])
+def test_an_assumed_version_has_what_its_sources_had_whoever_saved_the_model(
+    saved_by: dict[str, Any],
+) -> None:
+    checkpoint = plain_checkpoint(
+        model_type="qwen2", architectures=["Qwen2ForCausalLM"], **saved_by
+    )
+    for version in ("4.56.0", "4.56.2", "4.57.1", "5.3.0", "5.23.0"):
+        plan = make_plan(checkpoint, assumed(version), ROOMY, ())
+        assert (plan.route, plan.implementation) == ("native", "transformers.Qwen2ForCausalLM")
+        assert f"transformers {version} implements `qwen2`" in plan.why[0]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "version"),
+    [("qwen3_next", "4.57.0"), ("gemma4", "5.0.0"), ("code_llama", "5.0.0"), ("qwen2", "99.0")],
+)
+def test_a_version_whose_files_alone_would_tell_is_not_said_to_lack_a_model(
+    model_type: str, version: str
+) -> None:
+    plan = make_plan(plain_checkpoint(model_type=model_type), assumed(version), ROOMY, ())
+    assert plan.route == "refused"
+    assert "cannot be told" in plan.why[0]
+    assert "--python" in plan.why[0]
+    assert "neither" not in plan.why[0]
+
+
+@pytest.mark.parametrize(
+    ("model_type", "version"),
+    [("qwen3_next", "4.56.0"), ("gemma4", "4.57.6"), ("code_llama", "5.23.0"), ("nobody", "5.1")],
+)
+def test_a_version_that_lacks_a_model_is_said_to(model_type: str, version: str) -> None:
+    plan = make_plan(plain_checkpoint(model_type=model_type), assumed(version), ROOMY, ())
+    assert plan.route == "refused"
+    assert "neither implemented" in plan.why[0]
 
 
 def test_weights_without_readable_headers_are_estimated_from_the_files() -> None:

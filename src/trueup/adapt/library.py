@@ -10,6 +10,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from trueup.adapt.first_release import IMPLEMENTATIONS, Presence, presence
 from trueup.adapt.native.family import Refusal
 from trueup.adapt.plan import Kind
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -32,28 +33,32 @@ def is_implemented(model_type: str | None, environment: Environment) -> bool:
 def implementation(checkpoint: Checkpoint, environment: Environment) -> str | None:
     """The causal language model class for the checkpoint, None where the library has none.
 
-    A version that is only assumed has no known classes; a checkpoint without code of its own
-    names its class itself.
+    A version that is only assumed has the classes of the read releases; beyond them a
+    checkpoint without code of its own names its class itself.
     """
     if environment.is_assumed:
+        if checkpoint.model_type in IMPLEMENTATIONS:
+            return IMPLEMENTATIONS[checkpoint.model_type]
         named = [name for name in checkpoint.architectures if name.endswith(CAUSAL_ENDINGS)]
         return named[0] if named else None
     return environment.library_models.get(checkpoint.model_type or "")
 
 
-def is_assumed_to_have(checkpoint: Checkpoint, environment: Environment) -> bool:
-    """Whether an assumed version can be expected to implement the checkpoint's own class.
+def assumed_presence(checkpoint: Checkpoint, version: Version) -> Presence:
+    """Whether a `version` without files implements the checkpoint's architecture."""
+    told = presence(checkpoint.model_type, version)
+    return "yes" if told == "unknown" and was_saved_by(checkpoint, version) else told
 
-    It is, where the checkpoint was saved without remote code by that version or an earlier one.
-    """
-    if not environment.is_assumed or checkpoint.auto_map or not checkpoint.architectures:
+
+def was_saved_by(checkpoint: Checkpoint, version: Version) -> bool:
+    """Whether `version` or an earlier one saved the checkpoint, without code of its own."""
+    if checkpoint.auto_map or not checkpoint.architectures:
         return False
-    version = environment.transformers
-    saved_by = checkpoint.config.get("transformers_version")
     try:
-        return version is not None and Version(str(saved_by)).release <= version.release
+        saved_by = Version(str(checkpoint.config.get("transformers_version")))
     except InvalidVersion:
         return False
+    return saved_by.release <= version.release
 
 
 def kind(checkpoint: Checkpoint) -> Kind:

@@ -11,6 +11,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from trueup.adapt import library
+from trueup.adapt.first_release import presence
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.family import NativeFamily, Refusal
 from trueup.adapt.placement import place
@@ -162,8 +163,12 @@ def _candidate(checkpoint: Checkpoint, environment: Environment, dtype: str) -> 
         return _mapped(family, checkpoint, environment, version, dtype)
     if library.is_implemented(checkpoint.model_type, environment):
         return _library(checkpoint, environment, version)
-    if library.is_assumed_to_have(checkpoint, environment):
-        return _library(checkpoint, environment, version)
+    if environment.is_assumed and checkpoint.model_type is not None:
+        told = library.assumed_presence(checkpoint, version)
+        if told == "yes":
+            return _library(checkpoint, environment, version)
+        if told == "unknown":
+            return _Candidate(against=(_untold_words(checkpoint.model_type, version),))
     return _Candidate(against=(_unknown_words(checkpoint, version),))
 
 
@@ -205,7 +210,7 @@ def _library(checkpoint: Checkpoint, environment: Environment, version: Version)
     why = [f"transformers {version} implements `{model_type}` itself, as `{implementation}`"]
     if checkpoint.auto_map:
         why.append("none of the model's own code runs")
-    if environment.is_assumed:
+    if environment.is_assumed and presence(model_type, version) == "unknown":
         why = [
             f"the checkpoint was saved without code of its own by transformers "
             f"{checkpoint.config.get('transformers_version')}, so {version} should have "
@@ -226,6 +231,13 @@ def _refusal_words(title: str, refusals: tuple[Refusal, ...]) -> tuple[str, ...]
         if each.key
         else f"{title}: {each.reason}"
         for each in refusals
+    )
+
+
+def _untold_words(model_type: str, version: Version) -> str:
+    return (
+        f"whether transformers {version} implements `{model_type}` cannot be told without its "
+        "files; use `--python` with an interpreter that has it"
     )
 
 
