@@ -195,10 +195,14 @@ def test_the_processor_chooses_what_the_sampler_chooses(sampling: Sampling) -> N
             answers[row].append(chosen[row])
 
 
-def test_a_tiny_temperature_is_greedy_and_does_not_overflow() -> None:
+@pytest.mark.parametrize("temperature", [1e-5, 1e-30, 1e-45, 5e-324])
+def test_a_tiny_temperature_is_greedy_and_does_not_overflow(temperature: float) -> None:
     logits = logits_of(2)
-    sampler = Sampler(Sampling(temperature=1e-30), seed=1)
-    assert sampler.choose(logits, []) == int(logits.argmax())
+    sampling = Sampling(temperature=temperature)
+    assert Sampler(sampling, seed=1).choose(logits, []) == int(logits.argmax())
+    processor = GumbelProcessor(sampling, seed=1, prompt_tokens=0)
+    scores = processor(torch.zeros(1, 0, dtype=torch.long), logits[None])
+    assert int(scores.argmax()) == int(logits.argmax())
 
 
 def test_tokens_of_minus_infinity_are_never_drawn() -> None:

@@ -20,6 +20,8 @@ from trueup.protocol.sampling import Sampling
 _MASK = 0xFFFFFFFF
 _FIRST_NUCLEUS = 256
 _LEADERS = 64
+# Below it the best token wins always, and fp32 cannot divide by much less.
+_GREEDY_TEMPERATURE = 1e-6
 
 Key = tuple[int, int]
 
@@ -90,7 +92,7 @@ def _possible_winners(scaled: Tensor, key: Key) -> Tensor:
 
 
 def candidates(logits: Tensor, sampling: Sampling, key: Key) -> tuple[Tensor, Tensor]:
-    """The tokens that may be chosen at a temperature above 0: (ids, noisy scores in float64).
+    """The tokens that may be chosen where the choice is not greedy: (ids, noisy scores in float64).
 
     `logits` [vocabulary] are penalised already. The best score is the choice.
     """
@@ -128,7 +130,7 @@ class Sampler:
         """
         if self._penalises:
             logits = logits - self._updated_penalty(logits, answer)
-        if self._sampling.temperature == 0:
+        if self._sampling.temperature < _GREEDY_TEMPERATURE:
             best, index = logits.max(dim=-1)
             token = int(index)
         else:
@@ -179,7 +181,7 @@ class GumbelProcessor:
         if self._sampling.presence_penalty or self._sampling.frequency_penalty:
             counts = torch.bincount(answer, minlength=len(logits)).to(logits.dtype)
             logits = logits - penalties(counts, self._sampling)
-        if self._sampling.temperature == 0:
+        if self._sampling.temperature < _GREEDY_TEMPERATURE:
             return logits.double()
         key = noise_key(self._seed, row, len(answer))
         token_ids, noisy = candidates(logits, self._sampling, key)
