@@ -19,8 +19,9 @@ import pytest
 
 from trueup.cli import ps, serve
 from trueup.cli.main import main
+from trueup.cli.settings import settings_of
 from trueup.config.settings import ModelSettings
-from trueup.errors import ConfigError
+from trueup.errors import ConfigError, TrueUpError, UsageError
 from trueup.gateway.server import listen
 
 CONFIG = """
@@ -33,7 +34,7 @@ models: {glm: {source: demo, dtype: float32}}
 def settings(*words: str, environ: Mapping[str, str] | None = None) -> Any:
     parser = argparse.ArgumentParser()
     serve.add_arguments(parser)
-    return serve.settings_of(parser.parse_args(words), environ or {})
+    return settings_of(parser.parse_args(words), environ or {})
 
 
 def test_without_a_model_the_demo_is_served() -> None:
@@ -60,14 +61,59 @@ def test_flags_win_over_the_file_and_models_add_up(tmp_path: Path) -> None:
     [
         (["--port", "70000"], {}, "70000"),
         (["--port", "-1"], {}, "-1"),
-        (["--drain-seconds", "-1"], {}, "below 0"),
-        (["--drain-seconds", "nan"], {}, "below 0"),
+        (["--drain-seconds", "-1"], {}, "0 or more"),
+        (["--drain-seconds", "nan"], {}, "0 or more"),
+        (["--ttl-seconds", "nan"], {}, "more than 0"),
+        (["--ttl-seconds", "inf"], {}, "more than 0"),
+        (["--ttl-seconds", "-5"], {}, "more than 0"),
+        (["--ttl-seconds", "0"], {}, "more than 0"),
+        (["--context-tokens", "0"], {}, "at least 1"),
+        (["a", "b", "--revision", "x"], {}, "2 MODELs"),
         ([], {"TRUEUP_API_KEY": "schlüssel"}, "ASCII"),
     ],
 )
 def test_wrong_settings_are_told(words: list[str], environ: dict[str, str], cause: str) -> None:
-    with pytest.raises(ConfigError, match=cause):
+    with pytest.raises(UsageError if words else ConfigError, match=cause):
         settings(*words, environ=environ)
+
+
+def test_the_file_of_the_environment_is_used_where_no_flag_names_one(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(CONFIG)
+    environ = {"TRUEUP_CONFIG": str(path), "TRUEUP_API_KEY": "one"}
+    got = settings(environ=environ)
+    assert got.server.port == 1234
+    assert [key.reveal() for key in got.server.api_keys] == ["one"]
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        settings(environ={"TRUEUP_CONFIG": str(tmp_path / "none")})
+    assert "TRUEUP_CONFIG" in str(caught.value.where)
+
+
+def test_a_revision_is_the_models() -> None:
+    assert settings("a", "--revision", "x").models[0].revision == "x"
+
+
+@pytest.mark.parametrize(
+    ("model", "place"),
+    [
+        ("{source: demo,\n    context_tokens: 99999}", "c.yaml:4: models.a.context_tokens"),
+        ("{\n    source: /nope}", "c.yaml:4: models.a.source"),
+    ],
+)
+def test_a_model_of_a_file_that_cannot_run_is_told_with_its_line(
+    model: str, place: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"config_version: 1\nmodels:\n  a: {model}")
+    with pytest.raises(TrueUpError) as caught:
+        serve.plan_models(settings("--config", str(path)).models)
+    assert place in str(caught.value.where)
+
+
+def test_a_flag_that_the_model_cannot_follow_is_a_usage_error() -> None:
+    with pytest.raises(UsageError) as caught:
+        serve.plan_models(settings("--context-tokens", "99999").models)
+    assert caught.value.where == "--context-tokens"
 
 
 def test_two_models_of_one_name_are_told() -> None:
@@ -136,11 +182,13 @@ def test_a_server_tells_where_it_listens_and_is_found_until_it_ends(
 ) -> None:
     monkeypatch.setenv("TRUEUP_HOME", str(tmp_path))
     with served(tmp_path) as (process, said):
-        assert said.keys() == {"url", "pid", "models"}
+        assert said.keys() == {"schema_version", "url", "pid", "models"}
         assert (said["pid"], said["models"]) == (process.pid, ["demo"])
         assert get(f"{said['url']}/health")["status"] == "ok"
         assert main(["ps", "--format", "json"]) == 0
-        (server,) = json.loads(capsys.readouterr().out)["servers"]
+        shown = json.loads(capsys.readouterr().out)
+        (server,) = shown["servers"]
+        assert shown["schema_version"] == 1
         assert server["url"] == said["url"]
         assert server["models"][0]["state"] == "stopped"
         assert main(["ps"]) == 0
@@ -152,6 +200,8 @@ def test_a_server_tells_where_it_listens_and_is_found_until_it_ends(
         assert not list((tmp_path / "servers").iterdir())
     assert main(["ps"]) == 1
     assert "no server" in capsys.readouterr().err
+    assert main(["ps", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"schema_version": 1, "servers": []}
 
 
 def test_an_interrupt_ends_with_130_and_a_key_is_asked_for(

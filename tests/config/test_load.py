@@ -6,7 +6,6 @@ import pytest
 
 import trueup.config
 from trueup.config.load import load_config
-from trueup.config.secret import Secret
 from trueup.config.settings import ModelSettings, ServerSettings
 from trueup.errors import ConfigError
 
@@ -20,20 +19,21 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 
 def test_the_example_is_valid_and_shows_the_defaults() -> None:
-    settings = load_config(EXAMPLE, {"TRUEUP_API_KEY": "secret"})
-    assert settings.server == ServerSettings(api_keys=(Secret("secret"),))
+    settings = load_config(EXAMPLE, {})
+    assert settings.server == ServerSettings()
     assert settings.models == (ModelSettings(name="glm", source="demo"),)
 
 
 def test_the_example_shows_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     for section in (ServerSettings, ModelSettings):
-        for key in section.__dataclass_fields__.keys() - {"name"}:
-            assert f"\n  {key}:" in text.replace("\n    ", "\n  "), key
+        for key in section.__dataclass_fields__.keys() - {"name", "places"}:
+            assert f"\n  {key}:" in text.replace("\n    ", "\n  ").replace("# api_", "api_"), key
 
 
-def test_secrets_do_not_show() -> None:
-    settings = load_config(EXAMPLE, {"TRUEUP_API_KEY": "hush-hush"})
+def test_secrets_do_not_show(tmp_path: Path) -> None:
+    path = write(tmp_path, V + "server: {api_keys: ['${env.TEAM_KEY}']}")
+    settings = load_config(path, {"TEAM_KEY": "hush-hush"})
     assert "hush" not in f"{settings} {settings!r} {settings.server.api_keys[0]}"
     assert settings.server.api_keys[0].reveal() == "hush-hush"
 
@@ -42,7 +42,7 @@ V = "config_version: 1\n"
 # text, what the cause says, what the place says, what the hint says
 ERRORS: dict[str, tuple[str | bytes, str, str, str | None]] = {
     "empty": ("", "nothing", "trueup.yaml", "config_version: 1"),
-    "a list": ("- 1", "CommentedSeq", "trueup.yaml", "config_version: 1"),
+    "a list": ("- 1", "holds a list,", "trueup.yaml", "config_version: 1"),
     "no YAML": (V + "server: {a: [}", "not YAML", "trueup.yaml:2", None),
     "a tab": (V + "server:\n\tport: 1", "not YAML", "trueup.yaml:3", None),
     "a key twice": (V + "server: {}\nserver: {}", "duplicate key", "trueup.yaml:3", None),
@@ -58,13 +58,13 @@ ERRORS: dict[str, tuple[str | bytes, str, str, str | None]] = {
     "an unknown section": (V + "x: 1", "`x` is not", "yaml:2: x", "known here: `config_version`"),
     "a wrong type": (
         V + "server: {port: '80'}",
-        "`port` is `80`, expected a valid integer",
+        "`port` is `80`, expected a whole number",
         ":2:",
         None,
     ),
     "a number for a switch": (
         V + "models: {a: {source: b, pin: 1}}",
-        "a valid boolean",
+        "expected true or false",
         ".pin",
         None,
     ),
@@ -111,6 +111,9 @@ ERRORS: dict[str, tuple[str | bytes, str, str, str | None]] = {
         None,
     ),
     "an empty key": (V + "server: {api_keys: ['']}", "not empty", "api_keys[0]", None),
+    "an empty key's name": (V + "server: {api_keys: ['']}", "`api_keys[0]` is the value", "", None),
+    "a text as port": (V + "server: {port: x}", "a whole number from 0 to 65535", "port", None),
+    "a list as section": (V + "server: [1]", "expected a mapping", "yaml:2: server", None),
     "infinite": (V + "server: {drain_seconds: .inf}", "finite", "drain_seconds", None),
 }
 
@@ -141,3 +144,13 @@ def test_variables_are_replaced_within_texts_and_numbers_stay_numbers(tmp_path: 
     path = write(tmp_path, V + "models: {a: {source: '${env.ROOT}/glm', ttl_seconds: 5}}")
     (model,) = load_config(path, {"ROOT": "/models"}).models
     assert model == ModelSettings(name="a", source="/models/glm", ttl_seconds=5)
+
+
+def test_a_model_knows_where_its_keys_stand(tmp_path: Path) -> None:
+    path = write(tmp_path, V + "models:\n  a:\n    source: x\n    pin: true")
+    (model,) = load_config(path, {}).models
+    assert model.places == {
+        "": f"{path}:3: models.a",
+        "source": f"{path}:4: models.a.source",
+        "pin": f"{path}:5: models.a.pin",
+    }

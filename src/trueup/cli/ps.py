@@ -9,7 +9,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueup.config.servers import running_servers
@@ -31,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Show every server; 1 where none runs."""
     urls = [arguments.url] if arguments.url else [each.url for each in running_servers()]
     if not urls:
+        if arguments.format == "json":
+            _print_json([])
         raise ConfigError(
             "no server of this user runs here", hint="start one: trueup serve, or name it: --url"
         )
@@ -43,10 +45,14 @@ def run(arguments: argparse.Namespace) -> int:
                 raise
             print(f"{url}: {error.cause}", file=sys.stderr)
     if arguments.format == "json":
-        print(json.dumps({"servers": shown}, ensure_ascii=False))
+        _print_json(shown)
     else:
         print("\n\n".join(_table(server) for server in shown))
     return 0 if shown else 1
+
+
+def _print_json(servers: Sequence[Mapping[str, Any]]) -> None:
+    print(json.dumps({"schema_version": 1, "servers": servers}, ensure_ascii=False))
 
 
 def ask(url: str, api_key: str | None) -> dict[str, Any]:

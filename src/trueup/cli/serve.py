@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.config.secret import Secret
+from trueup.cli.settings import CONFIG_VARIABLE, WISHES, flag_of, settings_of
 from trueup.config.servers import RunningServer, registered
 from trueup.config.settings import DEFAULT_PORT, ModelSettings, Settings
-from trueup.errors import AdaptError, ConfigError, TrueUpError
+from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError, UsageError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.router import Served
@@ -40,17 +40,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "models", nargs="*", metavar="MODEL", help="directories or hub ids (default: demo)"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="server and models, as YAML")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"server and models, as YAML ({CONFIG_VARIABLE})",
+    )
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help=f"0 takes a free one (default: {DEFAULT_PORT})")
     parser.add_argument("--preload", action="store_true", help="load now, not at the first request")
     parser.add_argument("--drain-seconds", type=float, metavar="S", help="to finish answers at end")
     for name, text in (
-        ("route", "auto, native, fixed or isolated"),
+        ("route", "auto or native; fixed and isolated are refused in this version"),
         ("dtype", "auto, float32, bfloat16 or float16"),
         ("device", "auto, cpu, cuda or cuda:N"),
     ):
         parser.add_argument(f"--{name}", help=f"of the MODELs: {text}")
+    parser.add_argument("--revision", help="of a single MODEL: commit, tag or branch of its hub id")
     parser.add_argument("--context-tokens", type=int, metavar="N", help="limit of the MODELs")
     parser.add_argument("--ttl-seconds", type=float, metavar="S", help="idle MODELs are unloaded")
     parser.add_argument("--quiet", action="store_true", help="no access log, no greeting")
@@ -65,42 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
     access.check_host(server.host)
     with contextlib.closing(listen(server.host, server.port)) as listener:
         return asyncio.run(_Serve(arguments, settings, access, listener).run())
-
-
-def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
-    """What the flags, the configuration file and the environment say together.
-
-    Flags win over the file. TRUEUP_API_KEY is one more key.
-
-    Raises:
-        ConfigError: one of them cannot be used.
-    """
-    settings = Settings()
-    if arguments.config is not None:
-        # pydantic and ruamel.yaml cost a tenth of a second that a plain start does not need.
-        from trueup.config.load import load_config
-
-        settings = load_config(arguments.config, environ)
-    server, models = settings.server, settings.models
-    if key := environ.get("TRUEUP_API_KEY", "").strip():
-        if not key.isascii() or not key.isprintable():
-            raise ConfigError("the key is not printable ASCII", where="TRUEUP_API_KEY")
-        server = replace(server, api_keys=(*server.api_keys, Secret(key)))
-    for name in ("host", "port", "drain_seconds"):
-        if (value := getattr(arguments, name)) is not None:
-            server = replace(server, **{name: value})
-    if not 0 <= server.port <= 65535:
-        raise ConfigError(f"the port is `{server.port}`, expected 0 to 65535", where="--port")
-    if not server.drain_seconds >= 0:
-        raise ConfigError("the seconds are below 0", where="--drain-seconds")
-    wishes = {
-        name: value
-        for name in ("route", "dtype", "device", "context_tokens", "ttl_seconds")
-        if (value := getattr(arguments, name)) is not None
-    }
-    named = arguments.models or ([] if models else ["demo"])
-    added = tuple(ModelSettings(name=None, source=source, **wishes) for source in named)
-    return replace(settings, server=server, models=(*models, *added))
 
 
 class _Serve:
@@ -186,11 +156,12 @@ class _Serve:
 
     def _greet(self, names: Sequence[str]) -> None:
         if self._arguments.format == "json":
-            print(json.dumps({"url": self._url, "pid": os.getpid(), "models": names}), flush=True)
+            said = {"schema_version": 1, "url": self._url, "pid": os.getpid(), "models": names}
+            print(json.dumps(said), flush=True)
         if self._arguments.quiet:
             return
         _say(f"TrueUp serves {', '.join(f'`{name}`' for name in names)} at {self._url}/v1")
-        if not self._arguments.models and self._arguments.config is None:
+        if not self._arguments.models and not self._settings.models[0].places:
             _say("no MODEL was named: this is the small demo model that comes with TrueUp")
         if not self._settings.server.api_keys:
             _say("no key is set: only programs of this machine are answered")
@@ -214,7 +185,10 @@ def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
             context_tokens=model.context_tokens,
             engine=model.engine,
         )
-        plan = plan_model(model.source, revision=model.revision, wishes=wishes)
+        try:
+            plan = plan_model(model.source, revision=model.revision, wishes=wishes)
+        except TrueUpError as error:
+            raise _placed(model, error) from None
         name = model.name or plan.model.id
         if name in plans:
             raise ConfigError(
@@ -223,13 +197,29 @@ def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
                 hint="give them names in a configuration file: trueup serve --config FILE",
             )
         plans[name] = replace(plan, model=replace(plan.model, id=name))
-    refused = [plan for plan in plans.values() if plan.route == "refused"]
+    refused = [
+        (model, plan)
+        for model, plan in zip(models, plans.values(), strict=True)
+        if plan.route == "refused"
+    ]
     if refused:
         raise _refused(refused)
     return plans
 
 
-def _refused(plans: Sequence[Plan]) -> AdaptError:
+def _placed(model: ModelSettings, error: TrueUpError) -> TrueUpError:
+    """An error of a model, with the line of the configuration file or the flag it comes from."""
+    key = "source" if isinstance(error, CheckpointError) else error.where or ""
+    if not model.places:
+        is_flag = isinstance(error, ConfigError) and key in WISHES
+        return UsageError(error.cause, where=flag_of(key), hint=error.hint) if is_flag else error
+    place = model.places.get(key) or model.places[""]
+    error.where = place if error.where in (None, key) else f"{place} ({error.where})"
+    return error
+
+
+def _refused(refused: Sequence[tuple[ModelSettings, Plan]]) -> AdaptError:
+    plans = [plan for _, plan in refused]
     reasons = "; ".join(
         f"`{plan.model.id}` cannot be run here: "
         + (", ".join((*plan.why, *plan.findings)) or "no route remains")
@@ -237,7 +227,7 @@ def _refused(plans: Sequence[Plan]) -> AdaptError:
     )
     return AdaptError(
         reasons,
-        where=", ".join(plan.model.directory for plan in plans),
+        where=", ".join(model.places.get("") or plan.model.directory for model, plan in refused),
         hint=f"trueup check {plans[0].model.source}",
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -27,6 +28,15 @@ VARIABLE = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 UNFINISHED = re.compile(r"\$\{[^}]*\}?")
 MAX_FILE_BYTES = 2**20
 SECRET_KEYS = frozenset({"api_keys", "api_key"})
+TYPES = {
+    "dict_type": "a mapping (`key: value`)",
+    "model_type": "a mapping (`key: value`)",
+    "list_type": "a list",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
 Key = tuple[int | str, ...]
 
 
@@ -43,12 +53,17 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Setting
             where=str(path),
             hint=f"begin it with `config_version: {CURRENT_VERSION}`",
         )
-    plain = _filled_in(tree, (), _Place(path, tree), os.environ if environ is None else environ)
+    place = _Place(path, tree)
+    plain = _filled_in(tree, (), place, os.environ if environ is None else environ)
     try:
-        return Configuration.model_validate(plain).settings()
+        settings = Configuration.model_validate(plain).settings()
     except ValidationError as error:
         # The first one only: later ones often follow from it.
-        raise _told(error.errors()[0], _Place(path, tree)) from None
+        raise _told(error.errors()[0], place) from None
+    models = tuple(
+        replace(model, places=place.of_model(str(model.name))) for model in settings.models
+    )
+    return replace(settings, models=models)
 
 
 class _Place:
@@ -64,6 +79,13 @@ class _Place:
         dotted = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in key)
         place = str(self._path) if line is None else f"{self._path}:{line}"
         return f"{place}: {dotted.lstrip('.')}" if dotted else place
+
+    def of_model(self, name: str) -> dict[str, str]:
+        """The places of a model's keys that the file has; the empty key is the model's own."""
+        found = {"": self.of(("models", name))}
+        for key in self._tree["models"].get(name) or ():
+            found[str(key)] = self.of(("models", name, key))
+        return found
 
     def _line(self, key: Key) -> int | None:
         node: Any = self._tree
@@ -149,6 +171,8 @@ def _told(detail: ErrorDetails, place: _Place) -> ConfigError:
     context = detail.get("ctx", {})
     where = place.of(key)
     name = str(key[-1]) if key else "the file"
+    if key and isinstance(key[-1], int):
+        name = f"{key[-2]}[{key[-1]}]"
     if kind == "extra_forbidden":
         known = _known_keys(key[:-1])
         near = get_close_matches(name, known, n=1)
@@ -163,7 +187,7 @@ def _told(detail: ErrorDetails, place: _Place) -> ConfigError:
     if key and key[-1] == "[key]":
         return ConfigError(f"`{found}` is no name: expected no spaces", where=place.of(key[:-1]))
     shown = "the value" if SECRET_KEYS & set(key) else f"`{found}`"
-    expected = _expected(kind, context, detail["msg"])
+    expected = _expected(kind, context, detail["msg"]) + _range(key, kind)
     hint = None
     if isinstance(found, str) and (choices := context.get("expected")):
         near = get_close_matches(found, re.findall(r"'([^']+)'", str(choices)), n=1)
@@ -178,19 +202,36 @@ def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
         return str(context["error"])
     if kind == "string_pattern_mismatch":
         return f"what matches `{context['pattern']}`"
-    return message.removeprefix("Input should be ").removeprefix("String should ")
+    return TYPES.get(kind) or message.removeprefix("Input should be ").removeprefix(
+        "String should "
+    )
+
+
+def _range(key: Key, kind: str) -> str:
+    """What a number of the wrong type should also have kept to."""
+    section = _section(key[:-1])
+    if kind != "int_type" or section is None:
+        return ""
+    limits = section.model_fields[str(key[-1])].metadata
+    lowest = next((each.ge for each in limits if hasattr(each, "ge")), None)
+    highest = next((each.le for each in limits if hasattr(each, "le")), None)
+    return "" if highest is None else f" from {lowest} to {highest}"
 
 
 def _known_keys(section: Sequence[int | str]) -> list[str]:
     """The keys that the schema knows at a place."""
+    kind = _section(section)
+    return [] if kind is None else list(kind.model_fields)
+
+
+def _section(section: Sequence[int | str]) -> type[BaseModel] | None:
     kind: Any = Configuration
     for part in section:
         if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
             kind = kind.model_fields[str(part)].annotation
         elif get_origin(kind) in (dict, list):
             kind = get_args(kind)[-1]
-    is_section = isinstance(kind, type) and issubclass(kind, BaseModel)
-    return list(kind.model_fields) if is_section else []
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _listing(names: Sequence[str]) -> str:
@@ -198,4 +239,6 @@ def _listing(names: Sequence[str]) -> str:
 
 
 def _kind(node: Any) -> str:
-    return "nothing" if node is None else f"a {type(node).__name__}"
+    if node is None:
+        return "nothing"
+    return "a list" if isinstance(node, CommentedSeq) else f"only `{str(node)[:40]}`"

@@ -26,9 +26,9 @@ Filled = Annotated[str, StringConstraints(min_length=1)]
 
 def _secret(value: object) -> Secret:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError("a key is a text that is not empty")
+        raise ValueError("a text that is not empty")
     if not value.isascii() or not value.isprintable():
-        raise ValueError("a key consists of printable ASCII characters")
+        raise ValueError("printable ASCII characters only")
     return Secret(value.strip())
 
 

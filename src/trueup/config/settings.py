@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,7 +24,11 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
-    """One model that TrueUp runs itself; `name` None leaves the name to its source."""
+    """One model that TrueUp runs itself; `name` None leaves the name to its source.
+
+    `places` says where each key stands in the configuration file, `file:line: models.x.key`;
+    the empty key is the model itself. Empty where no file told of the model.
+    """
 
     name: str | None
     source: str
@@ -36,6 +41,7 @@ class ModelSettings:
     context_tokens: int | None = None
     pin: bool = False
     ttl_seconds: float | None = 600.0
+    places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
