@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from trueup.doctor.rule import Rule
-from trueup.doctor.rules import cache, config, directory, generation, load, safety, tokenizer
+from trueup.doctor.rules import (
+    cache,
+    config,
+    directory,
+    generation,
+    load,
+    safety,
+    shapes,
+    tokenizer,
+)
 
 RULES: tuple[Rule, ...] = (
     load.TransformersMissing(),
     *directory.RULES,
     *safety.RULES,
+    *shapes.RULES,
     *load.RULES,
     *tokenizer.RULES,
     *config.RULES,

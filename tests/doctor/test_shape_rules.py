@@ -1,0 +1,86 @@
+"""config.json is compared with the shapes in the weights' headers."""
+
+import json
+import shutil
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkpoint.directories import header, read
+from trueup.checkpoint.files import read_checkpoint
+from trueup.checkpoint.source import resolve
+from trueup.doctor.examine import examine
+from trueup.doctor.finding import Finding
+from trueup.doctor.rules.shapes import ConfigNotOfTheWeights
+from trueup.environment.packages import read_environment
+
+LLAMA = {
+    "model_type": "llama",
+    "num_hidden_layers": 2,
+    "hidden_size": 4,
+    "vocab_size": 8,
+}
+
+
+def demo_with(directory: Path, **changes: Any) -> tuple[Finding, ...]:
+    with as_file(files("trueup") / "demo_checkpoint") as demo:
+        shutil.copytree(demo, directory / "model")
+    path = directory / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    checkpoint = read_checkpoint(resolve(str(path.parent)))
+    found = examine(checkpoint, read_environment())
+    return tuple(each for each in found if each.code == ConfigNotOfTheWeights.code)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("num_layers", 7, "`transformer.encoder.layers.5.*`"),
+        ("num_layers", 3, "`transformer.encoder.layers.4.*`"),
+        ("padded_vocab_size", 4000, "has 2112 rows"),
+        ("hidden_size", 4096, "has 128 columns"),
+    ],
+)
+def test_a_config_that_is_not_of_the_weights_blocks_every_route(
+    tmp_path: Path, key: str, value: int, told: str
+) -> None:
+    (finding,) = demo_with(tmp_path, **{key: value})
+    assert finding.where.key == key
+    assert finding.blocks == ("native", "fixed", "isolated")
+    assert f"`{key}` is {value}" in finding.cause
+    assert told in finding.cause
+
+
+def test_a_config_of_the_weights_is_no_finding(tmp_path: Path) -> None:
+    assert demo_with(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({}, []),
+        ({"num_hidden_layers": 1}, []),  # layers beyond the count are the library's to ignore
+        ({"num_hidden_layers": 3}, ["num_hidden_layers"]),
+        ({"vocab_size": 9, "hidden_size": 5}, ["vocab_size", "hidden_size"]),
+        ({"vocab_size": None, "hidden_size": "5"}, []),
+    ],
+)
+def test_the_librarys_own_names_are_compared_too(
+    tmp_path: Path, changes: dict[str, Any], keys: list[str]
+) -> None:
+    shapes = {"model.embed_tokens.weight": [8, 4], "model.layers.0.a": [1], "model.layers.1.a": [1]}
+    entries, position = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * shape[0] * (shape[1] if len(shape) > 1 else 1)
+        entries[name] = {
+            "dtype": "F32",
+            "shape": shape,
+            "data_offsets": [position, position + size],
+        }
+        position += size
+    weights = header(entries) + bytes(position)
+    checkpoint = read(tmp_path, {"config.json": LLAMA | changes, "model.safetensors": weights})
+    found = examine(checkpoint, read_environment())
+    assert [each.where.key for each in found if each.code == "DIR115"] == keys
