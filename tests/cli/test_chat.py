@@ -100,3 +100,22 @@ def test_a_model_is_known_by_its_directory(tmp_path: os.PathLike[str]) -> None:
     rows = [{"id": "glm", "trueup": {"plan": {"model": {"directory": str(tmp_path)}}}}]
     assert chat._name_of(link, rows) == "glm"
     assert chat._name_of("other", rows) is None
+
+
+def test_a_cut_answer_in_json_says_so_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
+    body = event("half") + event(finish="length") + b"data: [DONE]\n\n"
+    with served((200, body)) as server:
+        assert main(["chat", "m", "--message", "a", "--format", "json", "--url", server.url]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"role": "assistant", "content": "half"}
+    assert "token limit" in shown.err
+
+
+def test_a_closed_stdin_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert main(["chat", "m"]) == 2
+
+
+def test_an_empty_message_is_placed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chat", "m", "--message", ""]) == 2
+    assert "where: --message" in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import io
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +15,7 @@ import orjson
 
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import private_server
+from trueup.cli.streams import utf8_of
 from trueup.cli.waiting import WaitingNote
 from trueup.config.servers import running_servers
 from trueup.errors import TrueUpError, UsageError
@@ -45,9 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer one message, from `--message` or a pipe, or hold a conversation."""
-    message = arguments.message
-    if message is None and not sys.stdin.isatty():
-        message = sys.stdin.read().strip("\n")
+    where = "stdin" if arguments.message is None else "--message"
+    message = _piped() if arguments.message is None else _checked(arguments.message, "--message")
     if message is None and arguments.format == "json":
         raise UsageError(
             "`--format json` answers one message and none was given",
@@ -55,10 +56,28 @@ def run(arguments: argparse.Namespace) -> int:
             hint="add --message TEXT, or pipe the message in",
         )
     if message is not None and not message.strip():
-        raise UsageError(
-            "the message is empty", where="--message" if arguments.message else "stdin"
-        )
+        raise UsageError("the message is empty", where=where)
+    if arguments.system is not None:
+        arguments.system = _checked(arguments.system, "--system")
     return asyncio.run(_run(arguments, message))
+
+
+def _piped() -> str | None:
+    """The message on stdin; None where a terminal is there to talk in."""
+    if sys.stdin is None:  # closed by the caller
+        return ""
+    if sys.stdin.isatty():
+        return None
+    if isinstance(sys.stdin, io.TextIOWrapper):  # UTF-8 whatever the locale
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    return _checked(sys.stdin.read().strip("\n"), "stdin")
+
+
+def _checked(text: str, where: str) -> str:
+    read = utf8_of(text)
+    if read is None:
+        raise UsageError("the message is not UTF-8", where=where)
+    return read
 
 
 async def _run(arguments: argparse.Namespace, message: str | None) -> int:
@@ -99,8 +118,8 @@ async def _answer_once(
                 print(text, end="", flush=True)
     if form == "json":
         print(orjson.dumps({"role": "assistant", "content": answer.content}).decode())
-        return
-    print()
+    else:
+        print()
     if answer.finish_reason == "length":
         print("(cut at the token limit; raise --max-tokens)", file=sys.stderr)
 
@@ -115,7 +134,7 @@ async def _served(arguments: argparse.Namespace) -> AsyncIterator[tuple[ChatClie
     key = os.environ.get("TRUEUP_API_KEY")
     if arguments.url:
         async with ChatClient(_with_version(arguments.url), api_key=key) as client:
-            yield client, arguments.model
+            yield client, _checked(arguments.model, "MODEL")
         return
     if not (arguments.dtype or arguments.device):
         for server in running_servers():

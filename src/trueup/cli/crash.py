@@ -29,14 +29,21 @@ def save_report(words: Sequence[str], error: BaseException) -> Path:
         *traceback.format_exception(error),
     ]
     name = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{time.monotonic_ns() % 1_000_000}.txt"
-    for folder in (trueup_home() / "crashes", Path(tempfile.gettempdir())):
+    text = "\n".join(lines)
+    for find_folder in (_crashes, tempfile.gettempdir):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text("\n".join(lines), encoding="utf-8")
-        except OSError:
+            path = Path(find_folder()) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # A word of the command line need not be text at all.
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except Exception:
             continue
-        return folder / name
+        return path
     return Path("(nowhere could be written)")
+
+
+def _crashes() -> Path:
+    return trueup_home() / "crashes"
 
 
 def _version(package: str) -> str:
@@ -44,3 +51,5 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+    except Exception as error:
+        return type(error).__name__

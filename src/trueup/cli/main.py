@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol
 
 import trueup
 from trueup.cli.crash import save_report
+from trueup.cli.streams import output_fault, prepare_output
 from trueup.errors import TrueUpError, UsageError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -44,6 +44,15 @@ class Verb(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit status instead of raising SystemExit."""
     words = list(sys.argv[1:] if argv is None else argv)
+    prepare_output()
+    if sys.stdout is None:  # before any file that is opened takes its number
+        return _unwritten(OSError("standard output is closed"))
+    status = _run(words)
+    fault = output_fault()
+    return status if fault is None else _unwritten(fault)
+
+
+def _run(words: list[str]) -> int:
     try:
         arguments, verb = _parse(words)
         return verb.run(arguments)
@@ -51,17 +60,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:  # the reader of our stdout has gone: nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILURE
     except TrueUpError as error:
         print_error(error)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILURE
     except Exception as error:
+        if isinstance(error, OSError) and (fault := output_fault(error)):
+            return _unwritten(fault)
         print(f"error: a bug in TrueUp: {type(error).__name__}: {error}", file=sys.stderr)
         print(f"  where: {save_report(words, error)}", file=sys.stderr)
         print("  hint:  report it with that file", file=sys.stderr)
         return EXIT_BUG
+
+
+def _unwritten(fault: OSError) -> int:
+    """Say why the output is not complete, unless its reader has simply gone."""
+    if not isinstance(fault, BrokenPipeError):
+        reason = fault.strerror or str(fault)
+        print(f"error: the output cannot be written: {reason}", file=sys.stderr)
+    return EXIT_FAILURE
 
 
 def print_error(error: TrueUpError) -> None:

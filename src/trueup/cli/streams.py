@@ -1,0 +1,48 @@
+"""The command's standard streams: what a terminal cannot show or a disk cannot take is no bug."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+
+OUTPUT_ERRNOS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+def prepare_output() -> None:
+    """Have characters that the terminal cannot encode written as escapes, not as a crash."""
+    if sys.stderr is None:  # closed by the caller; `print(file=None)` would write to stdout
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def output_fault(met: OSError | None = None) -> OSError | None:
+    """Write out what stdout still holds; the error of the system where that does not work.
+
+    `met` is an error that ended the command: returned too when it is one of writing to a stream.
+    After an error stdout is the null device, so that the interpreter's own flush at exit is quiet.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return error
+    # An unbuffered stdout keeps nothing that could fail again.
+    if met is not None and met.filename is None and met.errno in OUTPUT_ERRNOS:
+        return met
+    return None
+
+
+def utf8_of(text: str) -> str | None:
+    """What the bytes of a word or a pipe are as UTF-8, whatever the locale; None if they are not.
+
+    `text` holds bytes that could not be decoded as surrogates.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        return None

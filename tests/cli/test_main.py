@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trueup.cli import crash
+from trueup.cli.main import main
+
+
+def trueup(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a shell line in which `trueup` is the command."""
+    return subprocess.run(
+        ["bash", "-c", f'trueup() {{ "{sys.executable}" -m trueup "$@"; }}; {command}'],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "where"),
+    [
+        (r"trueup chat demo --message $'\xff\xfe hi'", "--message"),
+        (r"trueup chat demo --message hi --system $'\xff'", "--system"),
+        (r"printf '\xff\xfe hi' | trueup chat demo", "stdin"),
+    ],
+)
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_a_message_that_is_not_utf8_is_a_usage_error(command: str, where: str, locale: str) -> None:
+    done = trueup(command, LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    assert done.returncode == 2
+    assert done.stderr == f"error: the message is not UTF-8\n  where: {where}\n"
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_what_the_terminal_cannot_encode_is_escaped(environment: dict[str, str]) -> None:
+    done = trueup("trueup 你好; trueup plan demo", **environment)
+    assert done.returncode == 0
+    assert r"\u4f60" in done.stderr or r"\udce4" in done.stderr
+    assert "a bug in TrueUp" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [("check demo", ""), ("check demo", "1"), ("plan demo --format json", ""), ("--help", "")],
+)
+def test_a_full_disk_under_the_output_is_said_plainly(command: str, unbuffered: str) -> None:
+    done = trueup(f"trueup {command} > /dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+def test_a_closed_output_is_said_plainly() -> None:
+    done = trueup("trueup check demo >&-")
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: standard output is closed\n"
+
+
+def test_a_closed_stderr_leaves_stdout_to_the_data() -> None:
+    assert trueup("trueup check /nowhere/at/all 2>&-").stdout == ""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_error(unbuffered: str) -> None:
+    done = trueup("exec 3> >(:); wait $!; trueup check demo >&3", PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+def test_a_crash_is_reported_whatever_the_command_line_holds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(arguments: object) -> int:
+        raise ValueError("broken \udcff")
+
+    monkeypatch.setattr("trueup.cli.plan.run", fail)
+    assert main(["plan", "\udcff"]) == 3
+    where = capsys.readouterr().err.splitlines()[1].removeprefix("  where: ")
+    assert r"command: trueup plan \udcff" in Path(where).read_text(encoding="utf-8")
+
+
+def test_a_report_that_cannot_be_written_does_not_hide_the_crash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def nowhere() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(crash, "trueup_home", nowhere)
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    assert str(crash.save_report(["plan"], ValueError())) == "(nowhere could be written)"
