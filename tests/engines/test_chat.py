@@ -34,6 +34,13 @@ def completion(**fields: Any) -> CompletionRequest:
     return parse_completion_request({"model": "m", "prompt": "Hello", **fields})
 
 
+@pytest.mark.parametrize("context_tokens", [None, 99_999_999_999])
+def test_the_longest_answer_allowed_is_no_allocation(context_tokens: int | None) -> None:
+    made = engine(model=trained(), stop_token_ids=(TRAINED_END,), context_tokens=context_tokens)
+    steps = run(made, completion(max_tokens=100_000_000_000, temperature=0))
+    assert steps[-1].finish_reason == "stop"
+
+
 def prompts(count: int) -> list[list[int]]:
     generator = torch.Generator().manual_seed(5)
     lengths = torch.randint(1, 90, (count,), generator=generator).tolist()

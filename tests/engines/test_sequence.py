@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.engines.tiny import glm, qwen2
+from trueup.engines import sequence as sequence_module
 from trueup.engines.sequence import ModelSequence, forward_options, piece_tokens
 
 MODELS: dict[str, Callable[[], Any]] = {
@@ -21,8 +22,8 @@ def tokens(count: int) -> list[int]:
     return torch.randint(2, 500, (count,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
-def sequence_of(model: Any, capacity: int) -> ModelSequence:
-    return ModelSequence(model, capacity=capacity, options=forward_options(model))
+def sequence_of(model: Any) -> ModelSequence:
+    return ModelSequence(model, options=forward_options(model))
 
 
 @torch.inference_mode()
@@ -31,12 +32,15 @@ def uncached(model: Any, ids: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("piece", [1, 7, 32, 90])
-def test_logits_of_every_step_equal_those_of_the_whole_sequence(name: str, piece: int) -> None:
+@pytest.mark.parametrize(("piece", "room"), [(1, 2), (7, 1024), (32, 2), (90, 1024)])
+def test_logits_of_every_step_equal_those_of_the_whole_sequence(
+    name: str, piece: int, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequence_module, "_FIRST_ROOM_TOKENS", room)
     model = MODELS[name]()
     ids = tokens(120)
     whole = uncached(model, ids)
-    sequence = sequence_of(model, len(ids))
+    sequence = sequence_of(model)
     for start in range(0, 90, piece):
         logits = sequence.feed(ids[start : min(start + piece, 90)])
     assert float((logits - whole[89]).abs().max()) <= 1e-4
@@ -49,7 +53,7 @@ def test_logits_of_every_step_equal_those_of_the_whole_sequence(name: str, piece
 def test_a_copy_grows_on_its_own(name: str) -> None:
     model = MODELS[name]()
     ids, other = tokens(80), tokens(81)[::-1]
-    sequence = sequence_of(model, 100)
+    sequence = sequence_of(model)
     sequence.feed(ids[:60])
     twin = sequence.copy()
     for token in other[:20]:
@@ -62,7 +66,7 @@ def test_a_copy_grows_on_its_own(name: str) -> None:
 
 
 def test_feeding_leaves_the_caller_outside_inference_mode() -> None:
-    sequence_of(glm(), 10).feed([3, 4])
+    sequence_of(glm()).feed([3, 4])
     assert not torch.is_inference_mode_enabled()
 
 

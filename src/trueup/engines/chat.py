@@ -165,11 +165,7 @@ class TorchChatEngine:
         self, prompt: Prompt, given: Sequence[int], is_cancelled: Callable[[], bool]
     ) -> tuple[ModelSequence, torch.Tensor] | None:
         """The sequence after the prompt and its logits; None where it was cancelled."""
-        sequence = ModelSequence(
-            self._model,
-            capacity=len(prompt.token_ids) + prompt.max_tokens,
-            options=self._options,
-        )
+        sequence = ModelSequence(self._model, options=self._options)
         token_ids = (*prompt.token_ids, *given)
         for start in range(0, len(token_ids), self._piece_tokens):
             if is_cancelled():

@@ -16,6 +16,7 @@ from transformers import DynamicCache
 _CPU_PARAMETER_TOKENS = 64_000_000_000
 _CPU_PIECE_TOKENS = (32, 512)
 _GPU_PIECE_TOKENS = 2048
+_FIRST_ROOM_TOKENS = 1024
 
 
 def piece_tokens(model: Any) -> int:
@@ -34,19 +35,17 @@ def forward_options(model: Any) -> dict[str, Any]:
 
 
 class ModelSequence:
-    """Tokens that were fed to the model; at most `capacity` of them.
+    """Tokens that were fed to the model.
 
     Not for several threads. `options` are those of `forward_options`.
     """
 
-    def __init__(self, model: Any, *, capacity: int, options: dict[str, Any]) -> None:
+    def __init__(self, model: Any, *, options: dict[str, Any]) -> None:
         self._model = model
         self._options = options
         self._cache = DynamicCache(config=model.config)
         device = model.device
-        # Views of these are passed on: a step allocates nothing that grows with the context.
-        self._mask = torch.ones(1, capacity, dtype=torch.long, device=device)
-        self._positions = torch.arange(capacity, device=device)[None]
+        self._make_room(0)
         self._token = torch.zeros(1, 1, dtype=torch.long, device=device)
         self._length = 0
 
@@ -58,6 +57,8 @@ class ModelSequence:
         else:
             tokens = torch.tensor([token_ids], device=self._token.device)
         start, end = self._length, self._length + len(token_ids)
+        if end > self._mask.shape[1]:
+            self._make_room(end)
         output = self._model(
             input_ids=tokens,
             attention_mask=self._mask[:, :end],
@@ -70,6 +71,14 @@ class ModelSequence:
         self._length = end
         logits: Tensor = output.logits[0, -1].float()
         return logits
+
+    def _make_room(self, tokens: int) -> None:
+        # Views of these are passed on, so that few steps allocate what grows with the sequence.
+        # They double with it: how long an answer may become is the client's word.
+        room = max(_FIRST_ROOM_TOKENS, 2 * tokens)
+        device = self._model.device
+        self._mask = torch.ones(1, room, dtype=torch.long, device=device)
+        self._positions = torch.arange(room, device=device)[None]
 
     @torch.inference_mode()
     def copy(self) -> ModelSequence:
