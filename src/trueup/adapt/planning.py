@@ -16,7 +16,7 @@ from trueup.adapt.native import NATIVE
 from trueup.adapt.native.family import NativeFamily, Refusal
 from trueup.adapt.placement import place
 from trueup.adapt.plan import Caveat, Kind, Plan, PlannedModel
-from trueup.adapt.sizes import context_tokens
+from trueup.adapt.sizes import against_context, context_tokens
 from trueup.adapt.wishes import NO_WISHES, Wishes, check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
@@ -24,12 +24,9 @@ from trueup.checkpoint.source import Source, resolve
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
 from trueup.doctor.report import is_avoided
-from trueup.environment.environment import Environment, Hardware
+from trueup.environment.environment import OLDEST_TRANSFORMERS, Environment, Hardware
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
-
-# What the loader is written for and tested on.
-OLDEST_TRANSFORMERS = Version("4.56.0")
 
 __all__ = ["PlannedFacts", "Wishes", "make_plan", "plan_model", "plan_with_facts"]
 
@@ -113,6 +110,7 @@ def make_plan(
     against = (
         *_against_pinned_route(wishes),
         *candidate.against,
+        *against_context(checkpoint),
         *_against_findings(findings),
         *placement.against,
     )
@@ -154,8 +152,8 @@ def _candidate(checkpoint: Checkpoint, environment: Environment, dtype: str) -> 
         )
     if version < OLDEST_TRANSFORMERS:
         reason = (
-            f"transformers {version} is older than {OLDEST_TRANSFORMERS}, the oldest release that "
-            "models are run natively on"
+            f"transformers {version} is older than {OLDEST_TRANSFORMERS}, the oldest that TrueUp "
+            "runs models natively on"
         )
         return _Candidate(against=(reason,))
     family = next((each for each in NATIVE if each.recognise(checkpoint)), None)

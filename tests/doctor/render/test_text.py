@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from trueup.doctor.finding import Finding, Where
-from trueup.doctor.render.text import Line, print_lines, printable, report_lines
+from trueup.doctor.render.text import Line, error_lines, print_lines, printable, report_lines
 
 
 def report(
@@ -61,7 +61,7 @@ def test_a_whole_model_gets_its_route_and_the_next_command() -> None:
 
 def test_a_refused_model_gets_the_reason_and_the_first_thing_to_do() -> None:
     shown = text(report(finding(), route="refused", why=("a shard is missing",)))
-    assert "1 thing breaks with transformers 4.56.0:" in shown
+    assert "In the way:" in shown
     assert "No route runs this model here." in shown
     assert shown.endswith("next:  copy it")
 
@@ -102,3 +102,33 @@ def test_colour_is_for_terminals_and_carries_no_meaning(
     print_lines([Line("DIR104 error (load)", "error")], stream)
     assert ("\x1b[" in stream.getvalue()) is is_terminal
     assert "DIR104 error (load)" in stream.getvalue()
+
+
+def test_what_closes_every_route_comes_first_and_the_codes_own_failures_in_short() -> None:
+    own = [
+        finding(code=f"TOK10{number}", cause="own code", hint="patch it", blocks=("fixed",))
+        for number in range(1, 6)
+    ]
+    shown = text(report(*own, finding(), route="refused"))
+    assert shown.index("In the way:") < shown.index("DIR104") < shown.index("TOK101")
+    assert "own code" not in shown
+    assert "patch it" not in shown
+    flat = " ".join(shown.split())
+    assert "5 findings would be avoided by the native route once DIR104 is mended: TOK101" in flat
+    assert "next:  copy it" in shown
+
+
+def test_a_version_too_old_is_no_contradiction() -> None:
+    shape = report(route="refused", why=("too old",))
+    shape["environment"]["transformers"] = "4.30.2"
+    shown = text(shape)
+    assert "Nothing known breaks" not in shown
+    assert "The model's own code meets nothing known on transformers 4.30.2." in shown
+    assert "next:  pip install 'transformers>=4.56'" in shown
+
+
+@pytest.mark.parametrize(("path", "asks"), [(None, True), ("modeling_x.py", False)])
+def test_only_a_text_without_a_traceback_is_asked_for_one(path: str | None, asks: bool) -> None:
+    error = {"message": "odd", "path": path, "function": None, "line": 1}
+    lines = error_lines({"error": error, "matches": []}, width=80)
+    assert any("whole traceback" in line.text for line in lines) is asks

@@ -9,6 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from packaging.version import Version
+
+from trueup.environment.environment import OLDEST_TRANSFORMERS
+
 PIPED_WIDTH, NARROWEST, WIDEST = 100, 50, 110
 LABEL_WIDTH = 7
 INDENT = "  "
@@ -57,12 +61,13 @@ def report_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iter
     version = report["environment"]["transformers"]
     in_the_way = [each for each in findings if not each["avoided"]]
     avoided = [each for each in findings if each["avoided"]]
+    closing = [each for each in findings if route == "refused" and "native" in each["blocks"]]
     yield Line("")
     if not findings:
-        subject = f"transformers {version}" if version else "this interpreter"
-        yield Line(f"Nothing known breaks on {subject}.", "good")
-        yield Line("")
-    if in_the_way:
+        yield from _nothing_lines(route, version)
+    if closing:
+        yield from _closing_lines(closing, findings, width)
+    elif in_the_way:
         yield Line(_title(in_the_way, route, version), "title")
         for finding in in_the_way:
             yield Line("")
@@ -76,6 +81,38 @@ def report_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iter
             yield from _finding_lines(finding, width)
         yield Line("")
     yield from verdict_lines(report, width=width)
+
+
+def _nothing_lines(route: str, version: str | None) -> Iterator[Line]:
+    subject = f"transformers {version}" if version else "this interpreter"
+    if route == "refused":  # for another reason, which the verdict tells
+        yield Line(f"The model's own code meets nothing known on {subject}.")
+    else:
+        yield Line(f"Nothing known breaks on {subject}.", "good")
+    yield Line("")
+
+
+def _closing_lines(
+    closing: list[Mapping[str, Any]], findings: list[Mapping[str, Any]], width: int
+) -> Iterator[Line]:
+    """What closes every route in full, then what only the model's own code meets, in short."""
+    yield Line("In the way:", "title")
+    for finding in closing:
+        yield Line("")
+        yield from _finding_lines(finding, width)
+    yield Line("")
+    codes = dict.fromkeys(each["code"] for each in closing)
+    rest = dict.fromkeys(each["code"] for each in findings if each not in closing)
+    if rest:
+        count = _count(sum(each not in closing for each in findings), "finding")
+        mended = f"{', '.join(codes)} {'is' if len(codes) == 1 else 'are'} mended"
+        yield from _paragraph(
+            f"{count} would be avoided by the native route once {mended}: {', '.join(rest)} "
+            "(their text: --format json)",
+            width,
+            indent="",
+        )
+        yield Line("")
 
 
 def header_lines(report: Mapping[str, Any]) -> Iterator[Line]:
@@ -107,6 +144,9 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
             for each in report["findings"]
             if each["hint"] and {"native", "fixed"} <= set(each["blocks"])
         ]
+        if not hints and _is_too_old(report["environment"]["transformers"]):
+            oldest = ".".join(map(str, OLDEST_TRANSFORMERS.release[:2]))
+            hints = [f"pip install 'transformers>={oldest}'"]
         if hints:
             yield from _wrapped("next:", hints[0], width, "plain")
         return
@@ -117,6 +157,10 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
     for reason in plan["why"]:
         yield from _wrapped("why:", reason, width, "plain")
     yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup chat {source}")
+
+
+def _is_too_old(version: str | None) -> bool:
+    return version is not None and Version(version) < OLDEST_TRANSFORMERS
 
 
 def _title(findings: list[Mapping[str, Any]], route: str, version: str | None) -> str:
@@ -155,9 +199,15 @@ def error_lines(report: Mapping[str, Any], *, width: int | None = None) -> Itera
     yield Line("")
     if not report["matches"]:
         yield Line("This error is not in the catalogue.", "warning")
-        yield from _wrapped("next:", "paste the whole traceback, not its last line", width, "plain")
+        if not error["path"]:
+            yield from _wrapped(
+                "next:", "paste the whole traceback, not its last line", width, "plain"
+            )
         yield from _wrapped(
-            "or:", "trueup check MODEL, which reads the model's files", width, "plain"
+            "or:" if not error["path"] else "next:",
+            "trueup check MODEL, which reads the model's files",
+            width,
+            "plain",
         )
         return
     for position, match in enumerate(report["matches"]):
@@ -201,9 +251,9 @@ def _gate(finding: Mapping[str, Any]) -> str:
     return since or (f"before {until}" if until else "")
 
 
-def _paragraph(text: str, width: int) -> Iterator[Line]:
-    for line in textwrap.wrap(text, width - len(INDENT), break_long_words=False):
-        yield Line(f"{INDENT}{line}")
+def _paragraph(text: str, width: int, indent: str = INDENT) -> Iterator[Line]:
+    for line in textwrap.wrap(text, width - len(indent), break_long_words=False):
+        yield Line(f"{indent}{line}")
 
 
 def _wrapped(label: str, text: str, width: int, kind: str) -> Iterator[Line]:
