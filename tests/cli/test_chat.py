@@ -13,6 +13,7 @@ import pytest
 from tests.cli.scripted_server import Scripted, scripted_server
 from tests.cli.test_client import WHOLE, event
 from trueup.cli import chat
+from trueup.cli.client import ChatClient
 from trueup.cli.main import main
 from trueup.config.servers import RunningServer, registered
 
@@ -119,3 +120,56 @@ def test_a_closed_stdin_asks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_empty_message_is_placed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chat", "m", "--message", ""]) == 2
     assert "where: --message" in capsys.readouterr().err
+
+
+def test_a_server_that_wants_a_key_for_the_model_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    locked = (401, b'{"error":{"message":"no key"}}')
+    with served(locked) as server:
+        url = server.url.removesuffix("/v1")
+        with registered(RunningServer(url=url, pid=os.getpid(), models=("glm",))):
+            assert main(["chat", "glm", "--message", "a"]) == 1
+    shown = capsys.readouterr().err
+    assert f"error: the server at {url} serves `glm` and wants a key\n" in shown
+    assert "hint:  set TRUEUP_API_KEY" in shown
+
+
+@pytest.mark.parametrize(("model", "models"), [("demo", ("demo",)), ("other", ("glm",))])
+async def test_a_locked_server_is_passed_over_where_another_will_do(
+    model: str, models: tuple[str, ...]
+) -> None:
+    async with scripted_server((401, b"{}")) as server, ChatClient(server.url) as client:
+        locked = RunningServer(url=server.url, pid=os.getpid(), models=models)
+        assert await chat._name_there(client, locked, model) is None
+
+
+def test_a_private_server_that_refuses_is_heard_once(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["chat", "no-such-model-anywhere", "--message", "a"]) == 1
+    shown = capfd.readouterr().err
+    assert shown.count("error:") == 1
+    assert "no-such-model-anywhere" in shown
+
+
+def test_a_revision_goes_to_the_private_server(capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["no-such-org/model", "--revision", "branch-of-nobody"]
+    assert main(["chat", *words, "--message", "a"]) == 1
+    assert "branch-of-nobody" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-tokens", "-1"], "`-1` is not 1 or more"),
+        (["--temperature", "9"], "`9` is not from 0 to 2"),
+        (["--temperature", "nan"], "`nan` is not from 0 to 2"),
+        (["--dtype", "bogus"], "invalid choice: 'bogus'"),
+        (["--device", "tpu"], "`tpu` is not auto, cpu"),
+        (["--url", "foo"], "`foo` does not begin with http://"),
+    ],
+)
+def test_an_option_out_of_range_is_a_usage_error(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["chat", "demo", "--message", "a", *words]) == 2
+    assert said in capsys.readouterr().err

@@ -95,3 +95,18 @@ async def test_models_are_listed_and_a_wrong_list_is_refused() -> None:
         assert await client.models() == [{"id": "m"}]
         with pytest.raises(BackendError, match="no list"):
             await client.models()
+
+
+async def test_a_hint_in_the_message_is_not_said_twice() -> None:
+    body = b'{"error":{"message":"no model `x`; use `demo`","hint":"use `demo`"}}'
+    async with scripted_server((404, body)) as server:
+        with pytest.raises(RequestError) as caught:
+            await ask(server.url, Answer())
+    assert (caught.value.cause, caught.value.hint) == ("no model `x`", "use `demo`")
+
+
+async def test_a_message_that_is_no_text_is_refused_before_it_is_sent() -> None:
+    async with ChatClient("http://127.0.0.1:1/v1") as client:
+        with pytest.raises(RequestError, match="cannot be sent"):
+            async for _ in client.stream("m", [{"content": "\udcff"}], Answer(), {}):
+                pass

@@ -9,17 +9,21 @@ import io
 import os
 import sys
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 
+from trueup.adapt.wishes import DEVICE, DTYPES
+from trueup.checkpoint.source import resolve
 from trueup.cli.client import Answer, ChatClient
-from trueup.cli.private_server import private_server
+from trueup.cli.private_server import PrivateServerEnded, private_server
 from trueup.cli.streams import utf8_of
 from trueup.cli.waiting import WaitingNote
-from trueup.config.servers import running_servers
-from trueup.errors import TrueUpError, UsageError
+from trueup.config.servers import RunningServer, running_servers
+from trueup.errors import CheckpointError, ConfigError, RequestError, TrueUpError, UsageError
 
+MAX_TEMPERATURE = 2.0
 EXAMPLE = """  trueup chat demo
   trueup chat demo --message 你好
   echo "What is TrueUp?" | trueup chat demo --format json"""
@@ -36,13 +40,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--message", metavar="TEXT", help="ask this one thing and end")
     parser.add_argument("--system", metavar="TEXT", help="the system message")
-    parser.add_argument("--url", help="ask this OpenAI-compatible server, for example one on :8484")
-    parser.add_argument("--temperature", type=float, help="0 (the default here) is greedy")
-    parser.add_argument("--max-tokens", type=int, metavar="N", help="the longest answer, in tokens")
+    parser.add_argument("--revision", help="commit, tag or branch of a hub id")
+    parser.add_argument(
+        "--url", type=_url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=_temperature,
+        metavar="T",
+        help=f"0 to {MAX_TEMPERATURE:.0f}; 0 (the default here) is greedy",
+    )
+    parser.add_argument(
+        "--max-tokens", type=_token_count, metavar="N", help="the longest answer, in tokens"
+    )
     parser.add_argument("--seed", type=int, help="makes sampled answers repeatable")
-    parser.add_argument("--dtype", help="of the private server's model (default: auto)")
-    parser.add_argument("--device", help="of the private server's model (default: auto)")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, help="of the private server's model (default: auto)"
+    )
+    parser.add_argument(
+        "--device", type=_device, help="of the private server's model (default: auto)"
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _temperature(word: str) -> float:
+    value = float(word)
+    if not 0 <= value <= MAX_TEMPERATURE:
+        raise argparse.ArgumentTypeError(f"`{word}` is not from 0 to {MAX_TEMPERATURE:.0f}")
+    return value
+
+
+def _token_count(word: str) -> int:
+    value = int(word)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"`{word}` is not 1 or more")
+    return value
+
+
+def _device(word: str) -> str:
+    if DEVICE.fullmatch(word) is None:
+        raise argparse.ArgumentTypeError(f"`{word}` is not auto, cpu, cuda or cuda:N")
+    return word
+
+
+def _url(word: str) -> str:
+    if not word.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"`{word}` does not begin with http:// or https://")
+    return word
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -59,7 +103,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError("the message is empty", where=where)
     if arguments.system is not None:
         arguments.system = _checked(arguments.system, "--system")
-    return asyncio.run(_run(arguments, message))
+    try:
+        return asyncio.run(_run(arguments, message))
+    except PrivateServerEnded:
+        return 1
 
 
 def _piped() -> str | None:
@@ -128,25 +175,25 @@ async def _answer_once(
 async def _served(arguments: argparse.Namespace) -> AsyncIterator[tuple[ChatClient, str]]:
     """A client of a server that serves the model, and the model's name there.
 
-    1. The server that `--url` names. 2. A running one of ours that serves it, unless a dtype or
-    device is asked for. 3. A private one.
+    1. The server that `--url` names. 2. A running one of ours that serves it, unless a revision,
+    a dtype or a device is asked for. 3. A private one.
     """
     key = os.environ.get("TRUEUP_API_KEY")
     if arguments.url:
         async with ChatClient(_with_version(arguments.url), api_key=key) as client:
             yield client, _checked(arguments.model, "MODEL")
         return
-    if not (arguments.dtype or arguments.device):
+    wanted = [arguments.model]
+    for option in ("revision", "dtype", "device"):
+        if value := getattr(arguments, option):
+            wanted += [f"--{option}", value]
+    if len(wanted) == 1:
         for server in running_servers():
             async with ChatClient(f"{server.url}/v1", api_key=key) as client:
-                if name := await _name_there(client, arguments.model):
+                if name := await _name_there(client, server, arguments.model):
                     print(f"(asking `{name}` at {server.url})", file=sys.stderr)
                     yield client, name
                     return
-    wanted = [arguments.model]
-    for option in ("dtype", "device"):
-        if value := getattr(arguments, option):
-            wanted += [f"--{option}", value]
     async with (
         private_server(wanted) as own,
         ChatClient(own.url, api_key=own.api_key) as client,
@@ -154,11 +201,32 @@ async def _served(arguments: argparse.Namespace) -> AsyncIterator[tuple[ChatClie
         yield client, own.models[0]
 
 
-async def _name_there(client: ChatClient, model: str) -> str | None:
+async def _name_there(client: ChatClient, server: RunningServer, model: str) -> str | None:
+    """The served name of `model` there, None where another server has to do.
+
+    Raises: ConfigError when only that server has the model, and keeps it behind a key.
+    """
     try:
         return _name_of(model, await client.models())
-    except TrueUpError:  # gone, or it wants another key: a private server will do
+    except TrueUpError as error:
+        is_locked = isinstance(error, RequestError) and error.status == HTTPStatus.UNAUTHORIZED
+        # Another conversation's private server is locked too: a model that can be found here is
+        # served anew.
+        if is_locked and model in server.models and not _is_here(model):
+            raise ConfigError(
+                f"the server at {server.url} serves `{model}` and wants a key",
+                where=server.url,
+                hint="set TRUEUP_API_KEY to a key of that server",
+            ) from error
         return None
+
+
+def _is_here(model: str) -> bool:
+    try:
+        resolve(model)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _name_of(model: str, rows: list[dict[str, Any]]) -> str | None:

@@ -82,11 +82,11 @@ class ChatClient:
 
         Leaving the iterator closes the connection, which cancels the generation.
         """
-        body = {"model": model, "messages": list(messages), "stream": True, **options}
+        body = _json({"model": model, "messages": list(messages), "stream": True, **options})
         try:
             async with self._open_session.post(
                 f"{self.url}/chat/completions",
-                data=orjson.dumps(body),
+                data=body,
                 headers={"Content-Type": "application/json"},
             ) as response:
                 if response.status != 200:
@@ -150,9 +150,18 @@ class ChatClient:
             stated = {"message": str(stated)}
         cause = str(stated.get("message") or f"HTTP status {status}")
         where, hint = stated.get("where") or self.url, stated.get("hint")
+        if hint:  # for clients that show the message alone, TrueUp repeats the hint in it
+            cause = cause.removesuffix(f"; {hint}")
         if 400 <= status < 500 and status != 429:
             return RequestError(cause, status=status, where=where, hint=hint)
         return BackendError(cause, retryable=True, where=where, hint=hint)
+
+
+def _json(shape: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(shape)
+    except orjson.JSONEncodeError as error:  # bytes of a terminal that are no text
+        raise RequestError(f"the request cannot be sent as JSON: {error}") from error
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

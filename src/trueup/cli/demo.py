@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import orjson
 
 from trueup.cli.client import Answer, ChatClient
-from trueup.cli.private_server import PrivateServer, private_server
+from trueup.cli.private_server import PrivateServer, PrivateServerEnded, private_server
 from trueup.cli.report import model_report
 from trueup.cli.waiting import WaitingNote
 
@@ -47,8 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
         "check": {REPORTED_VERSION: reported, "installed": installed},
         "plan": plan["plan"],
     }
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         asyncio.run(_serve_and_ask(arguments, shape))
+    except PrivateServerEnded:
+        return 1
+    except asyncio.CancelledError:
+        return 0
     return 0
 
 
@@ -73,7 +76,7 @@ async def _serve_and_ask(arguments: argparse.Namespace, shape: dict[str, Any]) -
         ChatClient(server.url, api_key=server.api_key) as client,
     ):
         if is_text:
-            print(f"$ trueup serve {MODEL}\nserving on {server.url}\n")
+            print(f"$ trueup serve {MODEL} --port {arguments.port}\nserving on {server.url}\n")
         answers = [await _ask(client, question, is_shown=is_text) for question in QUESTIONS]
         if is_text:
             print(f"Both answers came from {server.url}/chat/completions, as streams.")

@@ -38,6 +38,10 @@ class PrivateServer:
         await self.process.wait()
 
 
+class PrivateServerEnded(Exception):
+    """The server ended before it served; it has said why on stderr."""
+
+
 @contextlib.asynccontextmanager
 async def private_server(
     arguments: Sequence[str], *, port: int = 0, is_keyless: bool = False
@@ -46,7 +50,9 @@ async def private_server(
 
     Port 0 is a free one; a keyless server is for others on this machine too.
 
-    Raises: BackendError when it does not start; what it said about that is on stderr.
+    Raises:
+        PrivateServerEnded: it does not start, and has said so on stderr.
+        BackendError: it was killed or says nothing.
     """
     api_key = None if is_keyless else secrets.token_urlsafe(24)
     environment = {name: value for name, value in os.environ.items() if name != "TRUEUP_API_KEY"}
@@ -63,16 +69,7 @@ async def private_server(
         preexec_fn=_end_with_parent,
     )
     try:
-        assert process.stdout is not None
-        async with asyncio.timeout(START_SECONDS):
-            line = await process.stdout.readline()
-        if not line:
-            raise BackendError(
-                f"the private server ended with status {await process.wait()}",
-                retryable=False,
-                hint=f"trueup serve {' '.join(arguments)}",
-            )
-        said = orjson.loads(line)
+        said = orjson.loads(await _first_line(process))
         yield PrivateServer(
             url=f"{said['url']}/v1",
             api_key=api_key,
@@ -81,6 +78,23 @@ async def private_server(
         )
     finally:
         await _end(process)
+
+
+async def _first_line(process: asyncio.subprocess.Process) -> bytes:
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            line = await process.stdout.readline()
+    except TimeoutError as error:
+        raise BackendError(
+            f"the private server said nothing for {START_SECONDS:.0f} seconds", retryable=True
+        ) from error
+    if line:
+        return line
+    status = await process.wait()
+    if status > 0:
+        raise PrivateServerEnded
+    raise BackendError(f"the private server was ended with status {status}", retryable=True)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
