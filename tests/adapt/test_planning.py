@@ -24,6 +24,7 @@ from tests.checkpoints.build import Family
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import Wishes, make_plan
 from trueup.doctor.finding import Finding
+from trueup.engines import head
 from trueup.environment.environment import Hardware
 from trueup.errors import ConfigError
 
@@ -202,7 +203,17 @@ def test_memory_is_counted_in_the_planned_dtype(tmp_path: Path) -> None:
     assert full.weights_bytes == 2 * half.weights_bytes
     # keys and values, layers, groups, channels, tokens, bytes
     assert half.kv_bytes_per_1k_tokens == 2 * 28 * 2 * 128 * 1000 * 2
-    assert half.overhead_bytes - full.overhead_bytes == 704 * 4096 * 4
+    assert half.overhead_bytes - full.overhead_bytes == 4 * head._CPU_BLOCK_ELEMENTS
+
+
+def test_of_a_large_head_no_more_than_a_block_is_counted_in_fp32(tmp_path: Path) -> None:
+    checkpoint = glm_checkpoint("glm4", tmp_path, padded_vocab_size=151552)
+    for device, elements in (("cpu", head._CPU_BLOCK_ELEMENTS), ("cuda", head._GPU_BLOCK_ELEMENTS)):
+        memory = [
+            make_plan(checkpoint, MODERN, ON_GPU, (), Wishes(dtype=dtype, device=device)).memory
+            for dtype in ("bfloat16", "float32")
+        ]
+        assert memory[0].overhead_bytes - memory[1].overhead_bytes == 4 * elements
 
 
 def test_a_model_that_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -> None:
@@ -219,6 +230,18 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert plan.route == "refused"
     assert "`cuda:3`" in plan.why[0]
     assert "cuda:0" in plan.why[0]
+
+
+@pytest.mark.parametrize("key", ["seq_length", "max_position_embeddings"])
+def test_a_context_that_no_model_has_is_refused_by_its_key(key: str) -> None:
+    for tokens, route in ((2**31, "native"), (2**31 + 1, "refused"), (99_999_999_999, "refused")):
+        config: dict[str, Any] = {"model_type": "qwen2", key: tokens}
+        plan = make_plan(plain_checkpoint(**config), MODERN, ROOMY, ())
+        assert plan.route == route
+        assert route == "native" or f"`{key}` in config.json is {tokens}" in plan.why[0]
+    silent = plain_checkpoint(model_type="qwen2")
+    with pytest.raises(ConfigError, match="at most"):
+        make_plan(silent, MODERN, ROOMY, (), Wishes(context_tokens=2**31 + 1))
 
 
 @pytest.mark.parametrize("route", ["fixed", "isolated"])

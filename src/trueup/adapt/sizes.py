@@ -24,6 +24,10 @@ KV_HEADS = ("num_key_value_heads", "multi_query_group_num", "num_kv_heads")
 HIDDEN = ("hidden_size", "n_embd", "d_model")
 HEAD_SIZE = ("head_dim", "kv_channels")
 VOCABULARY = ("padded_vocab_size", "vocab_size")
+# The head's weights are widened to fp32 block by block (`engines/head.py`).
+HOST_HEAD_BLOCK_BYTES = 4 * 2**20
+CUDA_HEAD_BLOCK_BYTES = 4 * 2**26
+LARGEST_CONTEXT_TOKENS = 2**31
 CONTEXT = ("max_position_embeddings", "seq_length", "n_positions", "n_ctx", "max_seq_len")
 
 
@@ -48,14 +52,28 @@ def context_tokens(checkpoint: Checkpoint) -> int | None:
     return _first(checkpoint.config, CONTEXT)
 
 
+def against_context(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Why the config's context cannot be meant, by its key; nothing where it can."""
+    key = next((each for each in CONTEXT if whole_number(checkpoint.config, each)), None)
+    tokens = context_tokens(checkpoint)
+    if key is None or tokens is None or tokens <= LARGEST_CONTEXT_TOKENS:
+        return ()
+    return (
+        f"`{key}` in config.json is {tokens}, expected the model's longest sequence, "
+        f"{LARGEST_CONTEXT_TOKENS} tokens at most",
+    )
+
+
 def estimate_memory(checkpoint: Checkpoint, dtype: str, device: str) -> Memory:
-    """Weights and KV cache in `dtype`, and what torch and the head's fp32 copy take besides."""
+    """Weights and KV cache in `dtype`, and what torch and the head in fp32 take besides."""
     item_bytes = DTYPE_BYTES[dtype]
     config = checkpoint.config
     weights_bytes = _weights_bytes(checkpoint, item_bytes)
     overhead = HOST_OVERHEAD_BYTES if device == "cpu" else CUDA_OVERHEAD_BYTES
     if dtype != "float32":  # the language-model head computes in fp32
-        overhead += 4 * (_first(config, VOCABULARY) or 0) * (_first(config, HIDDEN) or 0)
+        whole = 4 * (_first(config, VOCABULARY) or 0) * (_first(config, HIDDEN) or 0)
+        block = HOST_HEAD_BLOCK_BYTES if device == "cpu" else CUDA_HEAD_BLOCK_BYTES
+        overhead += min(whole, block)
     return Memory(
         weights_bytes=weights_bytes,
         kv_bytes_per_1k_tokens=_kv_bytes(config, item_bytes) * KV_TOKENS,

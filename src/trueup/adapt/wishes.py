@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from trueup.adapt.sizes import DTYPE_BYTES
+from trueup.adapt.sizes import DTYPE_BYTES, LARGEST_CONTEXT_TOKENS
 from trueup.errors import ConfigError
 
 ROUTES = ("auto", "native", "fixed", "isolated")
@@ -47,6 +47,11 @@ def check_wishes(wishes: Wishes, longest_context: int | None) -> None:
     if wanted is not None and wanted < 1:
         raise ConfigError(
             f"a context of `{wanted}` tokens: expected 1 or more", where="context_tokens"
+        )
+    if wanted is not None and wanted > LARGEST_CONTEXT_TOKENS:
+        raise ConfigError(
+            f"a context of {wanted} tokens: expected {LARGEST_CONTEXT_TOKENS} at most",
+            where="context_tokens",
         )
     if wanted is not None and longest_context is not None and wanted > longest_context:
         raise ConfigError(
