@@ -94,18 +94,21 @@ def test_a_failed_load_tells_the_worker_s_finding(forks: bool) -> None:
                 async with pool.lease("a"):
                     pass
             error = caught.value
-            assert (error.cause, error.where) == ("the shard `a` is missing", "/model")
-            assert (error.hint, error.code, error.status) == ("get it", "checkpoint_error", 503)
+            assert (error.cause, error.where) == ("the shard `a` is missing", "models.a")
+            assert (error.code, error.status) == ("checkpoint_error", 503)
             assert error.retry_after_seconds == 2.0
             [state] = pool.snapshot()
             assert (state.state, state.pid) == ("failed", None)
             assert state.last_error is not None
+            assert (state.last_error.where, state.last_error.hint) == ("/model", "get it")
 
     asyncio.run(main())
 
 
 @HOW
-def test_the_last_words_of_a_worker_that_dies_in_its_load_are_kept(forks: bool) -> None:
+def test_the_last_words_of_a_worker_that_dies_in_its_load_are_kept(
+    forks: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     async def main() -> None:
         async with a_pool(forks=forks) as pool:
             pool.add("a", fake_plan("a", "die"))
@@ -115,8 +118,12 @@ def test_the_last_words_of_a_worker_that_dies_in_its_load_are_kept(forks: bool) 
             assert caught.value.cause == (
                 "the worker of `a` ended with status 3 while it loaded the model"
             )
-            assert caught.value.where is not None
-            assert caught.value.where.endswith("the last words")
+            assert caught.value.where == "models.a"
+            [state] = pool.snapshot()
+            assert state.last_error is not None
+            assert state.last_error.where is not None
+            assert state.last_error.where.endswith("the last words")
+            assert "the last words" in caplog.text
 
     asyncio.run(main())
 
@@ -128,8 +135,10 @@ def test_a_bug_in_the_load_is_told_with_its_place() -> None:
             with pytest.raises(BackendError, match="`ValueError: no such thing`") as caught:
                 async with pool.lease("a"):
                     pass
-            assert caught.value.where is not None
-            assert "fake_engine.py:" in caught.value.where
+            assert caught.value.where == "models.a"
+            [state] = pool.snapshot()
+            assert state.last_error is not None
+            assert "fake_engine.py:" in str(state.last_error.where)
 
     asyncio.run(main())
 

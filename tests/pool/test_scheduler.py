@@ -230,7 +230,7 @@ def test_a_failed_load_tells_every_waiter_why_and_when_to_come_again() -> None:
     for ticket in tickets:
         error = bench.effects.refused[ticket]
         assert isinstance(error, BackendError)
-        assert (error.cause, error.where, error.hint) == ("a shard is missing", "/m", "get it")
+        assert (error.cause, error.where) == ("a shard is missing", f"models.{ticket.model_id}")
         assert (error.status, error.retry_after_seconds) == (503, FIRST_BACKOFF_SECONDS)
 
 

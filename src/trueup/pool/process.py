@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,7 +21,9 @@ from typing import Any, Protocol
 from trueup.errors import BackendError, TrueUpError
 
 TERM_SECONDS = 2.0
+LINE_END = re.compile(rb"[\r\n]")
 STDERR_LINES = 20
+STDERR_LINE_BYTES = 2000
 MAX_REPORT_BYTES = 256 * 1024
 
 
@@ -147,8 +150,12 @@ class Stderr(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Keep the last lines."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        self._tail.extend(line.decode(errors="replace") for line in lines)
+        # Progress bars end their lines with a carriage return, if at all.
+        *lines, rest = LINE_END.split(self._rest + data)
+        self._tail.extend(
+            line[-STDERR_LINE_BYTES:].decode(errors="replace") for line in lines if line
+        )
+        self._rest = rest[-STDERR_LINE_BYTES:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Every writer is gone."""

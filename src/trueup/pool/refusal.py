@@ -43,7 +43,10 @@ def worker_died(model: Model, reason: str) -> TrueUpError:
 
 
 def load_failed(model: Model, seconds: float) -> TrueUpError:
-    """The last load failed; another is tried after `seconds`."""
+    """The last load failed; another is tried after `seconds`.
+
+    Its place and the worker's last words are about this host: they go to the server's log.
+    """
     error = model.error
     return BackendError(
         error.cause if error else f"`{model.id}` did not load",
@@ -51,8 +54,8 @@ def load_failed(model: Model, seconds: float) -> TrueUpError:
         code=error.code if isinstance(error, BackendError) else "model_load_failed",
         status=503,
         retry_after_seconds=seconds,
-        where=error.where if error else None,
-        hint=error.hint if error else None,
+        where=f"models.{model.id}",
+        hint="the server's log tells more",
     )
 
 

@@ -118,6 +118,8 @@ class _Run:
             elif not self._is_ready:
                 self.failure = process.death(reason)
         if self.failure is not None:
+            where = self.failure.where
+            log.warning("%s%s", self.failure.cause, f"\n{where}" if where else "")
             return WorkerFailed(model_id=self._model_id, load=self._load, error=self.failure)
         return WorkerExited(model_id=self._model_id, load=self._load, reason=reason)
 
