@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import orjson
 import pytest
@@ -99,3 +100,13 @@ async def test_ctrl_c_stops_the_answer_and_keeps_what_was_said(
                 await talk
     assert conversation.rounds[-1] == {"role": "assistant", "content": "half"}
     assert "(stopped)" in capsys.readouterr().out
+
+
+async def test_commands_are_not_kept_in_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path))
+    async with scripted_server((200, WHOLE)) as server:
+        await hold(server, f"/help{ENTER}asked{ENTER}/exit{ENTER}")
+    kept = (tmp_path / "chat_history").read_text(encoding="utf-8")
+    assert [line for line in kept.splitlines() if line.startswith("+")] == ["+asked"]

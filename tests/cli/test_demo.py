@@ -30,6 +30,6 @@ def test_the_demo_shows_each_step_as_text(capsys: pytest.CaptureFixture[str]) ->
     assert main(["demo"]) == 0
     shown = capsys.readouterr().out
     steps = ["$ trueup check demo --transformers 4.56.0", "$ trueup check demo\n"]
-    steps += ["$ trueup plan demo", "$ trueup serve demo", "> 你好", "> Why"]
+    steps += ["$ trueup plan demo", "$ trueup serve demo --port 0", "> 你好", "> Why"]
     assert [shown.find(step) for step in steps] == sorted(shown.find(step) for step in steps)
     assert "http://127.0.0.1:" in shown

@@ -100,3 +100,20 @@ def test_a_report_that_cannot_be_written_does_not_hide_the_crash(
     monkeypatch.setattr(crash, "trueup_home", nowhere)
     monkeypatch.setattr("tempfile.gettempdir", nowhere)
     assert str(crash.save_report(["plan"], ValueError())) == "(nowhere could be written)"
+
+
+def test_nothing_at_all_shows_the_help_as_a_usage_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "plan   say how a model would be run" in shown.err
+
+
+@pytest.mark.parametrize(("word", "hint"), [("chekc", "trueup check"), ("xyz", "trueup --help")])
+def test_an_unknown_command_is_told_the_nearest(
+    word: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word]) == 2
+    assert capsys.readouterr().err == f"error: `{word}` is no command\n  hint:  {hint}\n"

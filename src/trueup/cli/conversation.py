@@ -115,6 +115,14 @@ class Conversation:
         print("\n(cut at the token limit)" if answer.finish_reason == "length" else "")
 
 
+class _Questions(FileHistory):
+    """What was asked, without the slash commands."""
+
+    def append_string(self, string: str) -> None:
+        if not string.lstrip().startswith("/"):
+            super().append_string(string)
+
+
 def _history() -> History:
     path = trueup_home() / "chat_history"
     try:
@@ -122,7 +130,7 @@ def _history() -> History:
         path.touch(mode=0o600)
     except OSError:  # a read-only home: the conversation works, only without a past
         return InMemoryHistory()
-    return FileHistory(path)
+    return _Questions(path)
 
 
 def _keys() -> KeyBindings:

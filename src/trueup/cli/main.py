@@ -7,6 +7,7 @@ failure, 2 usage, 3 a bug of ours (a report is saved), 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -101,12 +102,21 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, Verb]:
     )
     parser.add_argument("--version", action="version", version=f"trueup {trueup.__version__}")
     parser.add_argument("command", choices=VERBS, metavar="COMMAND", help=argparse.SUPPRESS)
-    chosen = parser.parse_args(words[:1])
-    module = importlib.import_module(f"trueup.cli.{chosen.command}")
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(EXIT_USAGE)
+    if not words[0].startswith("-") and words[0] not in VERBS:
+        nearest = difflib.get_close_matches(words[0], VERBS, n=1)
+        raise UsageError(
+            f"`{words[0]}` is no command",
+            hint=f"trueup {nearest[0]}" if nearest else "trueup --help",
+        )
+    command = parser.parse_args(words[:1]).command
+    module = importlib.import_module(f"trueup.cli.{command}")
     verb_parser = argparse.ArgumentParser(
-        prog=f"trueup {chosen.command}",
+        prog=f"trueup {command}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description=VERBS[chosen.command],
+        description=VERBS[command],
         epilog=f"example:\n{module.EXAMPLE}",
     )
     module.add_arguments(verb_parser)
