@@ -28,6 +28,7 @@ class FakePool:
         self.socket_path = socket_path
         self.error = error
         self.leases = 0
+        self.replacement: Path | None = None
         self.released = asyncio.Event()
 
     @asynccontextmanager
@@ -40,6 +41,12 @@ class FakePool:
         finally:
             self.leases -= 1
             self.released.set()
+
+    async def has_ended(self, worker: Worker) -> bool:
+        if self.replacement is None:
+            return False
+        self.socket_path, self.replacement = self.replacement, None
+        return True
 
     def snapshot(self) -> tuple[ModelState, ...]:
         state = ModelState(

@@ -84,6 +84,38 @@ async def test_a_worker_that_is_not_there_is_a_backend_error(tmp_path: Path) -> 
     assert pool.leases == 0
 
 
+@pytest.mark.parametrize("script", [(), (b"HTTP/1.1 200 OK\r\n",)])
+async def test_a_worker_that_ended_before_it_answered_is_replaced(
+    script: tuple[bytes, ...], tmp_path: Path
+) -> None:
+    fresh = FakeWorker(says(HEAD, framed(b"data: 1\n\n")))
+    async with (
+        backend(tmp_path, FakeWorker(says(*script))) as (local, pool),
+        fresh.listening(tmp_path / "fresh.sock"),
+    ):
+        pool.replacement = tmp_path / "fresh.sock"
+        assert await read(local) == b"data: 1\n\n"
+        assert fresh.requests == [REQUEST.body]
+        assert pool.leases == 0
+
+
+async def test_only_one_worker_is_replaced(tmp_path: Path) -> None:
+    pool = FakePool(tmp_path / "none.sock")
+    pool.replacement = tmp_path / "none either.sock"
+    with pytest.raises(BackendError, match="did not answer"):
+        await read(LocalBackend("demo", as_pool(pool)))
+    assert pool.leases == 0
+
+
+async def test_an_answer_that_has_begun_is_not_asked_for_again(tmp_path: Path) -> None:
+    worker = FakeWorker(says(HEAD, framed(b"data: 1\n\n", is_ended=False)))
+    async with backend(tmp_path, worker) as (local, pool):
+        pool.replacement = pool.socket_path
+        with pytest.raises(BackendError, match="broke off"):
+            await read(local)
+        assert len(worker.requests) == 1
+
+
 async def test_what_the_pool_refuses_is_told_as_it_is(tmp_path: Path) -> None:
     pool = FakePool(tmp_path / "w.sock", CapacityError("full", status=429))
     with pytest.raises(CapacityError, match="full"):

@@ -201,6 +201,19 @@ async def test_heartbeats_cover_a_load_that_takes_longer_than_any_limit() -> Non
     assert client.events == [*map(without_private, answer("a")[:-1]), b"[DONE]"]
 
 
+async def test_a_backend_that_has_the_request_and_says_nothing_is_ended() -> None:
+    async def sent() -> None:
+        backend.requests[0].on_sent()
+
+    backend = FakeBackend(before=[sent, forever])
+    async with asyncio.timeout(30):
+        client = await ask(backend, limits=QUICK)
+    (error, done) = client.events
+    assert orjson.loads(error)["error"]["code"] == "backend_silent"
+    assert done == b"[DONE]"
+    assert backend.closed_count == 1
+
+
 async def test_heartbeats_cover_silence_between_chunks() -> None:
     async def pause() -> None:
         while b": heartbeat" not in client.body:

@@ -144,6 +144,23 @@ def test_a_bug_in_the_load_is_told_with_its_place() -> None:
 
 
 @HOW
+def test_after_word_of_its_end_nobody_is_leased_a_worker_that_died_idle(forks: bool) -> None:
+    async def main() -> None:
+        async with a_pool(forks=forks) as pool:
+            pool.add("a", fake_plan("a"))
+            async with pool.lease("a"):
+                first = pool.snapshot()[0].pid
+            assert first is not None
+            os.kill(first, signal.SIGKILL)
+            async with pool.lease("a") as worker:
+                assert await pool.has_ended(worker)
+            async with pool.lease("a") as worker:
+                assert (await asyncio.to_thread(ask, worker.socket_path, "say hi"))[0] == 200
+
+    asyncio.run(main())
+
+
+@HOW
 def test_a_killed_worker_breaks_its_answer_and_the_next_lease_has_a_new_one(forks: bool) -> None:
     async def main() -> None:
         async with a_pool(forks=forks) as pool:
@@ -158,6 +175,7 @@ def test_a_killed_worker_breaks_its_answer_and_the_next_lease_has_a_new_one(fork
                 os.kill(first, signal.SIGKILL)
                 with pytest.raises((ConnectionError, IndexError)):
                     await answer
+                assert await pool.has_ended(worker)
                 await until_state(pool, "failed")
                 error = pool.snapshot()[0].last_error
                 assert error is not None

@@ -5,7 +5,7 @@ Shapes only. Whatever the far end speaks, a backend yields OpenAI's wire as byte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -29,12 +29,17 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendRequest:
-    """One request as it goes on the wire; `body` is JSON and never logged."""
+    """One request as it goes on the wire; `body` is JSON and never logged.
+
+    `on_sent` is called when the backend has its turn and gets the request: what passed until
+    then was a queue or a load, what passes from then on is its own silence.
+    """
 
     request_id: str
     path: str
     body: bytes = field(repr=False)
     is_stream: bool
+    on_sent: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

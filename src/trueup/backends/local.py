@@ -6,13 +6,13 @@ Every request has a connection of its own: closing it is how the worker is told 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 
 from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health
 from trueup.errors import BackendError
-from trueup.pool.pool import Pool
+from trueup.pool.pool import Pool, Worker
 
 CONNECT_SECONDS = 5.0
 READ_BUFFER_BYTES = 2**18
@@ -29,29 +29,12 @@ class LocalBackend:
 
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
-        """Lease the worker, loading the model where it is not loaded, and ask it."""
-        async with (
-            self._pool.lease(self.name) as worker,
-            aiohttp.ClientSession(
-                connector=aiohttp.UnixConnector(str(worker.socket_path), force_close=True),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-                auto_decompress=False,
-                read_bufsize=READ_BUFFER_BYTES,
-            ) as session,
-        ):
-            try:
-                response = await session.post(
-                    f"http://worker{request.path}",
-                    data=request.body,
-                    headers={
-                        "Content-Type": "application/json",
-                        "X-Request-Id": request.request_id,
-                    },
-                    allow_redirects=False,
-                )
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise self._fault("did not answer", error) from error
+        """Lease the worker, loading the model where it is not loaded, and ask it.
+
+        A worker that ended before it said anything, while idle for one, is replaced once.
+        """
+        async with AsyncExitStack() as stack:
+            response = await self._asked(request, stack)
             try:
                 yield BackendResponse(
                     status=response.status,
@@ -60,6 +43,24 @@ class LocalBackend:
                 )
             finally:
                 response.close()
+
+    async def _asked(
+        self, request: BackendRequest, stack: AsyncExitStack
+    ) -> aiohttp.ClientResponse:
+        for is_last in (False, True):
+            async with AsyncExitStack() as attempt:
+                worker = await attempt.enter_async_context(self._pool.lease(self.name))
+                session = await attempt.enter_async_context(_session(worker))
+                request.on_sent()
+                try:
+                    response = await _post(session, request)
+                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    if is_last or not await self._pool.has_ended(worker):
+                        raise self._fault("did not answer", error) from error
+                    continue
+                stack.push_async_callback(attempt.pop_all().aclose)
+                return response
+        raise AssertionError("the last attempt returns or raises")
 
     async def health(self) -> Health:
         """The pool's word on this model."""
@@ -99,3 +100,22 @@ class LocalBackend:
             where=self.name,
             hint="ask again: a worker that has ended is started anew",
         )
+
+
+def _session(worker: Worker) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.UnixConnector(str(worker.socket_path), force_close=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+        auto_decompress=False,
+        read_bufsize=READ_BUFFER_BYTES,
+    )
+
+
+async def _post(session: aiohttp.ClientSession, request: BackendRequest) -> aiohttp.ClientResponse:
+    return await session.post(
+        f"http://worker{request.path}",
+        data=request.body,
+        headers={"Content-Type": "application/json", "X-Request-Id": request.request_id},
+        allow_redirects=False,
+    )

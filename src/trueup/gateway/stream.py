@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trueup.backends.base import Backend, BackendRequest
 from trueup.errors import BackendError, TrueUpError
@@ -51,7 +51,7 @@ class Answering:
         self._limits = limits
         self._starting = asyncio.Lock()
         self._is_writing = False
-        self._is_answered_by_backend = False
+        self._is_sent = False
 
     async def stream(self, request: BackendRequest, *, choices: int) -> None:
         """Stream the answer to the client.
@@ -103,8 +103,9 @@ class Answering:
         await self._exchange.answer(200, body)
 
     async def _relay(self, request: BackendRequest, contract: StreamContract) -> None:
+        request = replace(request, on_sent=self._note_sent)
         async with self._backend.open(request) as response:
-            self._is_answered_by_backend = True
+            self._note_sent()
             await check_stream(response)
             async for piece in response.body:
                 out = contract.take(piece)
@@ -116,6 +117,9 @@ class Answering:
                 if contract.is_over:
                     return
             contract.end()
+
+    def _note_sent(self) -> None:
+        self._is_sent = True
 
     async def _close(self, contract: StreamContract) -> None:
         error = contract.error
@@ -166,7 +170,7 @@ class Answering:
             pause = min(limits.heartbeat_seconds, self._patience(contract))
             now = time.monotonic()
             is_silent = contract.chunks in (0, seen)
-            if contract.chunks != seen or not self._is_answered_by_backend:
+            if contract.chunks != seen or not self._is_sent:
                 seen, progress_at = contract.chunks, now
             elif now - progress_at >= self._patience(contract):
                 self._end_stalled(contract)

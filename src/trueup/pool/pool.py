@@ -34,13 +34,20 @@ from trueup.pool.refusal import closing
 from trueup.pool.scheduler import Scheduler
 from trueup.pool.workers import Workers
 
+# Between a connection that is lost and word of its process's end.
+END_SECONDS = 5.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Worker:
-    """A leased worker: HTTP as in `trueup.worker.app` on a Unix socket."""
+    """A leased worker: HTTP as in `trueup.worker.app` on a Unix socket.
+
+    `load` tells it from earlier and later workers of its model.
+    """
 
     model_id: str
     socket_path: Path
+    load: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +140,13 @@ class Pool:
             self._promises.pop(ticket, None)
             self.post(Released(ticket=ticket))
 
+    async def has_ended(self, worker: Worker) -> bool:
+        """Whether the worker has ended, or does so within a few seconds.
+
+        Where it has, the next lease is another worker's.
+        """
+        return await self._workers.has_ended(worker.model_id, worker.load, END_SECONDS)
+
     def snapshot(self) -> tuple[ModelState, ...]:
         """How every model is now, in the order in which they were added."""
         now = self._clock()
@@ -215,7 +229,7 @@ class Pool:
         promise = self._promises.get(ticket)
         if promise is not None and not promise.done():
             process = self._workers.process(ticket.model_id, load)
-            worker = Worker(model_id=ticket.model_id, socket_path=process.socket_path)
+            worker = Worker(model_id=ticket.model_id, socket_path=process.socket_path, load=load)
             promise.set_result(worker)
 
     def refuse(self, ticket: Ticket, error: TrueUpError) -> None:

@@ -61,6 +61,14 @@ class Workers:
             raise KeyError(f"{model_id}: load {load} is not the latest, {latest}")
         return process
 
+    async def has_ended(self, model_id: str, load: int, seconds: float) -> bool:
+        """Whether a worker is at its end within `seconds`; its last event is posted by then."""
+        run = self._runs.get((model_id, load))
+        if run is None:
+            return True
+        done, _ = await asyncio.wait((run,), timeout=seconds)
+        return bool(done)
+
     def pid(self, model_id: str, load: int) -> int | None:
         """The number of a worker's process, None where it is not started yet."""
         latest, process = self._latest.get(model_id, (None, None))
