@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     # torch and transformers are imported by the first use of `load`, not by `import trueup`.
     if name == "load":

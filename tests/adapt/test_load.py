@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,12 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import trueup
 from tests.adapt.oracle import logits as oracle_logits
 from tests.checkpoints.build import Family, build_checkpoint
 from tests.checkpoints.weights import seeded
 from trueup.adapt.load import Loaded, load, load_plan
 from trueup.adapt.planning import Wishes, plan_model
-from trueup.errors import AdaptError, CheckpointError, TrueUpError
+from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError
 
 TOKEN_IDS = [31, 7, 500, 12, 12, 640, 3, 99, 250, 18, 77, 401]
 FP32 = Wishes(dtype="float32", device="cpu")
@@ -148,9 +150,12 @@ def test_a_tensor_too_few_too_many_or_misshapen_is_named(
     change: Any, word: str, tmp_path: Path
 ) -> None:
     directory = build_checkpoint("chatglm2", tmp_path / "model")
+    plan = plan_model(str(directory), FP32)
     rewrite(directory, change)
+    # The headers tell some of these to the planner; a plan that believes in the files does not.
+    digest = plan_model(str(directory), FP32).model.digest
     with pytest.raises(AdaptError) as caught:
-        loaded(directory)
+        load_plan(replace(plan, model=replace(plan.model, digest=digest)))
     assert f"`{word}`" in caught.value.cause
     assert str(directory) in (caught.value.where or "")
 
@@ -200,6 +205,39 @@ def test_a_refused_plan_is_not_loaded_and_says_why(tmp_path: Path) -> None:
     directory = build_checkpoint("chatglm2", tmp_path / "model", quantization_bit=4)
     with pytest.raises(AdaptError, match="quantization_bit"):
         load(str(directory))
+
+
+def test_load_takes_paths_and_the_types_of_torch(tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model")
+    model, _ = load(directory, dtype=torch.bfloat16, device=torch.device("cpu"))
+    assert (model.dtype, model.device) == (torch.bfloat16, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        ({"model": 3}, "model is `3`, expected a string or a `PathLike`"),
+        ({"model": b"/models"}, "model is"),
+        ({"dtype": 16}, "dtype is `16`, expected a string or a `dtype`"),
+        ({"dtype": None}, "dtype is `None`"),
+        ({"dtype": torch.int8}, "`int8` is no dtype"),
+        ({"device": 0}, "device is `0`, expected a string or a `device`"),
+        ({"device": torch.device("meta")}, "`meta` is no device"),
+        ({"device": Path("cpu")}, "device is"),
+        ({"route": Path("auto")}, "route is"),
+    ],
+)
+def test_load_says_which_argument_cannot_be_meant(
+    wishes: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model")
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        load(**{"model": directory, **wishes})
+
+
+def test_dir_lists_what_the_package_offers() -> None:
+    assert set(trueup.__all__) <= set(dir(trueup))
+    assert {"Any", "TYPE_CHECKING", "annotations"}.isdisjoint(dir(trueup))
 
 
 def test_progress_rises_to_one(tmp_path: Path) -> None:

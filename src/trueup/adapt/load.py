@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,10 @@ from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import Source
-from trueup.errors import AdaptError, CapacityError
+from trueup.errors import AdaptError, CapacityError, ConfigError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -84,7 +86,11 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
 
 
 def load(
-    model: str, *, device: str = "auto", dtype: str = "auto", route: str = "auto"
+    model: str | PathLike[str],
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype = "auto",
+    route: str = "auto",
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load `model` (a directory, or a hub id in the local cache) in this process.
 
@@ -92,12 +98,35 @@ def load(
     and PEFT; no code of the model runs.
 
     Raises: AdaptError where the plan is refused, with the reasons; CheckpointError where `model`
-    cannot be found or read; ConfigError for an unknown device, dtype or route.
+    cannot be found or read; ConfigError for an unknown device, dtype or route, or an argument of
+    another kind.
     """
+    import torch
+
     from trueup.adapt.planning import Wishes, plan_model
 
-    loaded = load_plan(plan_model(model, Wishes(device=device, dtype=dtype, route=route)))
+    wishes = Wishes(
+        device=_word("device", device, torch.device),
+        dtype=_word("dtype", dtype, torch.dtype).removeprefix("torch."),
+        route=_word("route", route),
+    )
+    loaded = load_plan(plan_model(_word("model", model, PathLike), wishes))
     return loaded.model, loaded.tokenizer
+
+
+def _word(name: str, value: object, *kinds: type) -> str:
+    """The text of a string or of a value of `kinds`."""
+    if isinstance(value, PathLike):
+        value = fspath(value) if PathLike in kinds else value
+    elif isinstance(value, kinds):
+        value = str(value)
+    if not isinstance(value, str):
+        accepted = " or ".join(f"a `{kind.__name__}`" for kind in kinds)
+        raise ConfigError(
+            f"{name} is `{value!r}`, expected a string" + (f" or {accepted}" if accepted else ""),
+            where=name,
+        )
+    return value
 
 
 def _read_again(plan: Plan) -> Checkpoint:
