@@ -148,3 +148,11 @@ def test_plain_containers_around_the_tensors_are_safe(tmp_path: Path) -> None:
     content = read_pickle_header(save(state, tmp_path / "w.bin", is_zip=True), "w.bin")
     assert content.unsafe == ()
     assert pickletools.genops(io.BytesIO(content.header))
+
+
+def test_only_the_old_layout_is_a_problem_because_it_cannot_be_mapped(
+    tmp_path: Path, layout: bool
+) -> None:
+    save(STATE, tmp_path / "pytorch_model.bin", is_zip=layout)
+    _, problems, _ = read_weights(tmp_path, {"pytorch_model.bin": 1})
+    assert [problem.kind for problem in problems] == ([] if layout else ["old_layout"])

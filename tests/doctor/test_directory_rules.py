@@ -35,6 +35,9 @@ def problem(kind: Any, path: str, **more: Any) -> Problem:
         (problem("absent", "modeling_x.py"), "DIR112", "import", CODE_ROUTES),
         (problem("python_syntax", "tokenization_x.py", line=4), "DIR113", "tokenizer",
          CODE_ROUTES),
+        (problem("malformed", "config.json", key="auto_map.AutoModel"), "DIR116", "config",
+         CODE_ROUTES),
+        (problem("old_layout", "pytorch_model.bin"), "DIR117", "load", ("native",)),
         (problem("unsafe_pickle", "pytorch_model.bin"), "SAFE101", "load", EVERY),
     ],
 )  # fmt: skip
@@ -96,6 +99,26 @@ def test_a_config_that_runs_code_is_found_where_it_does(version: str, codes: lis
     config = {"model_type": "llama", "_attn_implementation_internal": "org/kernel"}
     found = examine(checkpoint(config=config), environment(version))
     assert [finding.code for finding in found] == codes
+
+
+@pytest.mark.parametrize(
+    ("config", "version", "code", "place"),
+    [
+        ({"a": {"_attn_implementation_internal": "o/k"}}, "4.56.0", "SAFE102",
+         "a._attn_implementation_internal"),
+        ({"a": [{"_attn_implementation_internal": "o/k"}]}, "4.56.0", "SAFE102",
+         "a.0._attn_implementation_internal"),
+        ({"text_config": {"trust_remote_code": True}}, "4.50.0", "SAFE103",
+         "text_config.trust_remote_code"),
+        ({"parts": [1, {"trust_remote_code": True}]}, "5.2.0", "SAFE103",
+         "parts.1.trust_remote_code"),
+    ],
+)  # fmt: skip
+def test_keys_that_run_code_are_found_at_any_depth(
+    config: dict[str, Any], version: str, code: str, place: str
+) -> None:
+    found = examine(checkpoint(config={"model_type": "llama", **config}), environment(version))
+    assert [(each.code, each.where.key, each.blocks) for each in found] == [(code, place, EVERY)]
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,15 @@ Pure look-ups in facts: the installed model types come from `Environment.library
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from packaging.version import InvalidVersion, Version
 
 from trueup.adapt.first_release import IMPLEMENTATIONS, Presence, presence
 from trueup.adapt.native.family import Refusal
 from trueup.adapt.plan import Kind
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.dangerous_keys import dangerous_keys
 from trueup.environment.environment import Environment
 
-# Keys with which a config makes some releases run code, wherever in it they stand
-# (CVE-2026-4372, CVE-2026-5241).
-DANGEROUS_KEYS = frozenset({"_attn_implementation_internal", "trust_remote_code"})
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
 EMBEDDING_LATER = (
     "`{model_type}` has no language model head: embedding models come with a later release"
@@ -71,7 +66,7 @@ def refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
     """What keeps a model of the library from being loaded here."""
     found = [
         Refusal(reason="a key that makes transformers run code that the config names", key=key)
-        for key in sorted(DANGEROUS_KEYS & set(_keys(checkpoint.config)))
+        for key in sorted({key for key, _ in dangerous_keys(checkpoint.config)})
     ]
     if checkpoint.config.get("quantization_config"):
         reason = "quantised weights need packages that this version does not work with"
@@ -79,8 +74,3 @@ def refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
     if checkpoint.weights.format == "gguf":
         found.append(Refusal(reason="GGUF files are for other engines; expected safetensors"))
     return tuple(found)
-
-
-def _keys(shape: Mapping[str, Any]) -> list[str]:
-    nested = [value for value in shape.values() if isinstance(value, dict)]
-    return [*shape, *(key for inner in nested for key in _keys(inner))]

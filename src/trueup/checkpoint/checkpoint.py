@@ -22,6 +22,7 @@ ProblemKind = Literal[
     "lfs_pointer",  # Git LFS's three-line text instead of the content
     "html",  # a web page saved under the file's name
     "malformed",  # the header or archive cannot be read
+    "old_layout",  # a pickle from before torch 1.6, which cannot be mapped into memory
     "unsafe_pickle",  # a pickle that imports more than tensors need
     "unreadable",  # the operating system refuses
     "python_syntax",  # remote code that does not parse

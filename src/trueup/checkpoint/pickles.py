@@ -35,11 +35,15 @@ class PickleError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PickleContent:
-    """What a weight file holds; `unsafe` are the globals that plain weights do not need."""
+    """What a weight file holds; `unsafe` are the globals that plain weights do not need.
+
+    `is_archive` is False for the layout before torch 1.6.
+    """
 
     tensors: Mapping[str, TensorInfo]
     unsafe: tuple[str, ...]
     header: bytes
+    is_archive: bool
 
 
 def read_pickle_header(path: Path, name: str) -> PickleContent:
@@ -213,7 +217,10 @@ def _read_archive(path: Path, name: str) -> PickleContent:
                 f"{storage.count * storage.item_bytes:,}",
             )
     return PickleContent(
-        tensors=_tensors(state, name), unsafe=tuple(sorted(reader.unsafe)), header=header
+        tensors=_tensors(state, name),
+        unsafe=tuple(sorted(reader.unsafe)),
+        header=header,
+        is_archive=True,
     )
 
 
@@ -262,6 +269,7 @@ def _read_legacy(path: Path, name: str) -> PickleContent:
         tensors=_tensors(values[3], name),
         unsafe=tuple(sorted(unsafe)),
         header=bytes(metered.taken),
+        is_archive=False,
     )
     needed = sum(8 + each.count * each.item_bytes for each in storages.values())
     if not unsafe and size - position < needed:

@@ -14,7 +14,7 @@ from typing import Any
 from trueup.checkpoint.checkpoint import Problem, TensorInfo, Weights, WeightsFormat
 from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
 from trueup.checkpoint.json_file import read_json
-from trueup.checkpoint.pickles import PickleError, read_pickle_header
+from trueup.checkpoint.pickles import PickleContent, PickleError, read_pickle_header
 from trueup.checkpoint.safetensors_header import HeaderError, read_safetensors_header
 
 # In transformers' own order of preference; the index of a format lists its shards.
@@ -187,8 +187,7 @@ def _read_one(directory: Path, name: str, weights_format: WeightsFormat, reading
             content = read_pickle_header(path, name)
             reading.tensors.update(content.tensors)
             header = content.header
-            if content.unsafe:
-                reading.problems.append(_unsafe(name, content.unsafe))
+            reading.problems += _pickle_problems(name, content)
         else:
             header = head
     except (HeaderError, PickleError) as error:
@@ -201,6 +200,15 @@ def _read_one(directory: Path, name: str, weights_format: WeightsFormat, reading
         return False
     reading.headers[name] = header
     return True
+
+
+def _pickle_problems(name: str, content: PickleContent) -> list[Problem]:
+    if content.unsafe:
+        return [_unsafe(name, content.unsafe)]
+    if content.is_archive:
+        return []
+    detail = "torch's layout from before 1.6, which the loader cannot map into memory"
+    return [Problem(kind="old_layout", path=name, detail=detail)]
 
 
 def _unsafe(name: str, names: tuple[str, ...]) -> Problem:

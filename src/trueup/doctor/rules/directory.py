@@ -46,6 +46,10 @@ class ProblemRule(Rule):
                 )
 
 
+def _is_of_auto_map(problem: Problem) -> bool:
+    return (problem.key or "").startswith("auto_map.")
+
+
 def _shown(path: str) -> str:
     return path if path.isprintable() else repr(path)[1:-1]
 
@@ -177,6 +181,41 @@ class Malformed(ProblemRule):
     kind = "malformed"
     stage = "load"
 
+    def concerns(self, problem: Problem) -> bool:
+        return problem.kind == "malformed" and not _is_of_auto_map(problem)
+
+
+class AutoMapMalformed(ProblemRule):
+    """A value of `auto_map` is not `module.Class`, so the model's own code cannot be found.
+
+    The native route does not need it. Correct the value.
+    """
+
+    code = "DIR116"
+    kind = "malformed"
+    stage = "import"
+    blocks = WITH_REMOTE_CODE
+    hint = "correct the value in `{path}`, such as `modeling_x.XForCausalLM`"
+
+    def concerns(self, problem: Problem) -> bool:
+        return problem.kind == "malformed" and _is_of_auto_map(problem)
+
+
+class OldPickleLayout(ProblemRule):
+    """The pickled weights have torch's layout from before 1.6, which cannot be mapped into memory.
+
+    The loader reads tensors where they lie in the file. Rewrite the file in today's layout.
+    """
+
+    code = "DIR117"
+    kind = "old_layout"
+    stage = "load"
+    blocks = ("native",)
+    hint = (
+        "rewrite the file, in its directory: python -c \"import torch; f = '{path}'; "
+        "torch.save(torch.load(f, weights_only=True, map_location='cpu'), f)\""
+    )
+
 
 class Unreadable(ProblemRule):
     """The operating system does not let the file be read."""
@@ -249,6 +288,8 @@ RULES: tuple[Rule, ...] = (
     LfsPointer(),
     WebPage(),
     Malformed(),
+    AutoMapMalformed(),
+    OldPickleLayout(),
     Unreadable(),
     CodeMissing(),
     CodeDoesNotParse(),
