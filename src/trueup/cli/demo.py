@@ -22,7 +22,7 @@ EXAMPLE = """  trueup demo
 SCHEMA_VERSION = 1
 MODEL = "demo"
 REPORTED_VERSION = "4.56.0"  # where the five errors were first met
-QUESTIONS = ("你好，你是谁？", "Why does ChatGLM2 fail on a new transformers?")
+QUESTIONS = ("你好，你是谁？", "Why does my model not run on new transformers?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
