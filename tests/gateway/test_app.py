@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fakes import FakeBackend, FakeClient, answer, forever, whole_answer
+from tests.fakes import FakeBackend, FakeClient, Step, answer, chunk, forever, whole_answer
 from trueup.backends.base import Health
 from trueup.config.secret import Secret
 from trueup.errors import AdaptError, BackendError, CapacityError, ConfigError, TrueUpError
@@ -369,7 +369,8 @@ async def test_the_log_has_one_line_a_request_and_no_prompt() -> None:
     log = io.StringIO()
     gateway = app(FakeBackend(answer("a", "b")), log=log)
     await chat(gateway, stream=True, messages=[{"role": "user", "content": "SECRET"}])
-    await ask(gateway, "GET", "/health")
+    for path in ("/health", "/ready", "/api/ps"):
+        await ask(gateway, "GET", path)
     await ask(gateway, "GET", "/v1/models/x\ny\x1b[2J")
     first, second = log.getvalue().splitlines()
     assert re.fullmatch(
@@ -378,6 +379,23 @@ async def test_the_log_has_one_line_a_request_and_no_prompt() -> None:
     )
     assert "SECRET" not in log.getvalue()
     assert "\x1b" not in second
+    assert second.endswith(" code=model_not_found")
+
+
+@pytest.mark.parametrize("steps", [[], [chunk("a")]], ids=["before", "in the stream"])
+async def test_the_log_tells_the_code_of_a_failure(steps: list[Step]) -> None:
+    log = io.StringIO()
+    broken = BackendError("broken", retryable=True, code="worker_failed")
+    await chat(app(FakeBackend([*steps, broken]), log=log), stream=True)
+    assert " code=worker_failed model=demo" in log.getvalue()
+
+
+@pytest.mark.parametrize("name", ["embeddings", "responses", "audio/speech", "images/generations"])
+async def test_openai_s_other_paths_are_said_to_be_unserved(name: str) -> None:
+    client = await ask(app(), "POST", f"/v1/{name}")
+    assert client.status == 404
+    assert "not served by this version" in client.json["error"]["message"]
+    assert "nearest" not in client.json["error"]["message"]
 
 
 async def test_events_tell_the_life_of_a_request() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -64,12 +64,14 @@ class Running:
 
 
 @asynccontextmanager
-async def running(backend: Backend, *, drain_seconds: float = 5) -> AsyncIterator[Running]:
+async def running(
+    backend: Backend, *, drain_seconds: float = 5, say: Callable[[str], None] | None = None
+) -> AsyncIterator[Running]:
     serving = Serving()
     serving.router.open(Served(id="demo", kind="chat", backend=backend))
     listener = listen("127.0.0.1", 0)
     address = listener.getsockname()
-    server = Server(Gateway(serving, Access(())), drain_seconds=drain_seconds)
+    server = Server(Gateway(serving, Access(())), drain_seconds=drain_seconds, say=say)
     async with server.running(listener):
         yield Running(server, serving, address)
 
@@ -294,8 +296,9 @@ async def test_sigterm_lets_a_running_answer_finish() -> None:
     async def wait() -> None:
         await going.wait()
 
+    said: list[str] = []
     backend = FakeBackend([chunk("a"), wait, chunk("b"), chunk(finish="stop")])
-    async with running(backend) as here:
+    async with running(backend, say=said.append) as here:
         reader, writer = await asyncio.open_connection(*here.address)
         writer.write(POST + b"\r\n" + BODY)
         await reader.readuntil(b'"choices"')
@@ -307,6 +310,7 @@ async def test_sigterm_lets_a_running_answer_finish() -> None:
     assert b"[DONE]" in rest
     assert b'"error"' not in rest
     assert here.server.ended_by is signal.SIGTERM
+    assert said == ["finishing 1 answer, up to 5 s; Ctrl-C again stops at once"]
 
 
 @pytest.mark.parametrize("how", ["second signal", "time is up"])

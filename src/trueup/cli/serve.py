@@ -90,7 +90,11 @@ class _Serve:
         self._serving = Serving()
         log = None if arguments.quiet else sys.stderr
         gateway = Gateway(self._serving, access, log=log)
-        self._server = Server(gateway, drain_seconds=settings.server.drain_seconds)
+        self._server = Server(
+            gateway,
+            drain_seconds=settings.server.drain_seconds,
+            say=None if arguments.quiet else _say,
+        )
 
     async def run(self) -> int:
         async with contextlib.AsyncExitStack() as stack:

@@ -28,7 +28,7 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/api/ps": {"GET": status.processes},
 }
 # Asked every second by whoever watches the server.
-UNLOGGED_PATHS = frozenset({"/health", "/ready"})
+UNLOGGED_PATHS = frozenset({"/health", "/ready", "/api/ps"})
 
 
 class Gateway:
@@ -88,12 +88,13 @@ class Gateway:
     def _note(self, exchange: Exchange, seconds: float) -> None:
         if self._log is None or exchange.path in UNLOGGED_PATHS:
             return
+        code = f" code={exchange.error_code}" if exchange.error_code else ""
         model = f" model={exchange.model}" if exchange.model else ""
         chunks = f" chunks={exchange.chunks}" if exchange.chunks else ""
         line = (
             f"{time.strftime('%H:%M:%S')} {exchange.method} {exchange.path} "
             f"{exchange.status or '-'} {exchange.outcome} {seconds * 1000:.0f} ms "
-            f"{exchange.request_id}{model}{chunks}"
+            f"{exchange.request_id}{code}{model}{chunks}"
         )
         # A path may hold line breaks, and a model's name what its owner liked.
         self._log.write("".join(c if c.isprintable() else "?" for c in line) + "\n")

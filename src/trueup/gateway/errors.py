@@ -12,7 +12,7 @@ import orjson
 
 from trueup.errors import BackendError, CapacityError, RequestError, TrueUpError
 from trueup.gateway.exchange import Exchange
-from trueup.protocol.errors import error_body, status_of
+from trueup.protocol.errors import code_of, error_body, status_of
 
 # A failed load may be tried again by the next request: not at once, it just failed.
 RETRY_AFTER_SECONDS = 5
@@ -21,15 +21,19 @@ FALLBACK_BODY = (
     b'"code":"internal_error","param":null,"source":"trueup","where":null,"hint":null}}'
 )
 MAX_LISTED = 8
+# Paths of OpenAI's that clients ask for and that a near miss of another would explain wrongly.
+UNSERVED = ("/v1/embeddings", "/v1/responses", "/v1/audio", "/v1/images")
 
 
 async def answer_error(exchange: Exchange, error: Exception) -> None:
     """Answer with an error; an exception that is not ours is a bug and is told to stderr."""
     if not isinstance(error, TrueUpError):
+        exchange.error_code = "internal_error"
         log_bug(exchange, error)
         await exchange.answer(500, FALLBACK_BODY)
         return
     status = status_of(error)
+    exchange.error_code = code_of(error)
     try:
         body = orjson.dumps(error_body(error, exchange.source))
     except (TypeError, ValueError):  # a lone surrogate of the client's, for one
@@ -62,6 +66,13 @@ def unknown_model(name: str, served: Iterable[str]) -> RequestError:
 
 def unknown_path(path: str, known: Iterable[str]) -> RequestError:
     """The error for a path that is not served."""
+    if path.startswith(UNSERVED):
+        return RequestError(
+            f"`{path}` is not served by this version",
+            code="not_found",
+            status=404,
+            hint=f"served are {', '.join(f'`{each}`' for each in known if '/v1/' in each)}",
+        )
     near = get_close_matches(path, list(known), n=1)
     return RequestError(
         f"there is no `{path}`",

@@ -32,7 +32,7 @@ class Exchange:
     """A request as it came, and what has been answered so far.
 
     `status` is None until a response was started; `source` is who would be to blame for an
-    error; `model`, `chunks` and `outcome` are notes for the access log.
+    error; `model`, `chunks`, `error_code` and `outcome` are notes for the access log.
     """
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,6 +48,7 @@ class Exchange:
         self.source = "trueup"
         self.model: str | None = None
         self.chunks = 0
+        self.error_code: str | None = None
         self.outcome: Outcome = "answered"
         self._extra: list[tuple[str, str]] = []
 

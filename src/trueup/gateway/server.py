@@ -11,7 +11,7 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 
 import uvicorn
 
@@ -59,9 +59,18 @@ def url_of(listener: socket.socket) -> str:
 
 
 class Server(uvicorn.Server):
-    """uvicorn with our own way of ending; `ended_by` is the signal that ended it."""
+    """uvicorn with our own way of ending; `ended_by` is the signal that ended it.
 
-    def __init__(self, gateway: Gateway, *, drain_seconds: float) -> None:
+    `say` gets the line for the operator whose signal has to wait for answers.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        drain_seconds: float,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 gateway,
@@ -79,6 +88,7 @@ class Server(uvicorn.Server):
         self._is_listening = asyncio.Event()
         self._gateway = gateway
         self._drain_seconds = drain_seconds
+        self._say = say
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -114,9 +124,17 @@ class Server(uvicorn.Server):
     def _on_signal(self, received: signal.Signals) -> None:
         if self.ended_by is None:
             self.ended_by = received
+            self._tell_wait()
             self.stop()
         else:
             self._hurry()
+
+    def _tell_wait(self) -> None:
+        count = len(self._gateway.serving.answering)
+        if self._say and count:
+            answers = "1 answer" if count == 1 else f"{count} answers"
+            seconds = f"{self._drain_seconds:g} s"
+            self._say(f"finishing {answers}, up to {seconds}; Ctrl-C again stops at once")
 
     def stop(self) -> None:
         """Take no more requests, drain, and let `running` end; a second call changes nothing."""

@@ -21,6 +21,7 @@ from trueup.gateway.exchange import Exchange
 from trueup.gateway.interruption import Interruptible
 from trueup.gateway.response import check_stream, check_whole, read_all
 from trueup.gateway.sse import HEARTBEAT
+from trueup.protocol.errors import code_of
 
 STREAM_HEADERS = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
 
@@ -127,6 +128,7 @@ class Answering:
             raise error
         if error is not None:
             self._exchange.outcome = "failed"
+            self._exchange.error_code = code_of(error)
         last = contract.last_bytes()
         with contextlib.suppress(TimeoutError):  # a client that does not read is not waited for
             async with asyncio.timeout(self._limits.between_tokens_seconds):
