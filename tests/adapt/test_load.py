@@ -18,8 +18,9 @@ from tests.adapt.oracle import logits as oracle_logits
 from tests.checkpoints.build import Family, build_checkpoint
 from tests.checkpoints.weights import seeded
 from trueup.adapt.load import Loaded, load, load_plan
+from trueup.adapt.load_native import library_class
 from trueup.adapt.planning import Wishes, plan_model
-from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError
+from trueup.errors import AdaptError, CapacityError, CheckpointError, ConfigError, TrueUpError
 
 TOKEN_IDS = [31, 7, 500, 12, 12, 640, 3, 99, 250, 18, 77, 401]
 FP32 = Wishes(dtype="float32", device="cpu")
@@ -238,6 +239,26 @@ def test_load_says_which_argument_cannot_be_meant(
 def test_dir_lists_what_the_package_offers() -> None:
     assert set(trueup.__all__) <= set(dir(trueup))
     assert {"Any", "TYPE_CHECKING", "annotations"}.isdisjoint(dir(trueup))
+
+
+def test_a_class_that_the_library_lacks_is_an_error_that_can_be_followed() -> None:
+    with pytest.raises(AdaptError, match="has no `NobodyForCausalLM`") as caught:
+        library_class("transformers.NobodyForCausalLM")
+    assert caught.value.hint == "pip install --upgrade transformers"
+    assert (caught.value.where or "").endswith("transformers")
+
+
+def test_memory_that_runs_out_while_loading_names_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: Any) -> Any:
+        raise MemoryError
+
+    plan = plan_model(str(build_checkpoint("chatglm2", tmp_path / "model")), FP32)
+    monkeypatch.setattr("trueup.adapt.load_native.load_native", exhausted)
+    with pytest.raises(CapacityError) as caught:
+        load_plan(plan)
+    assert "--dtype bfloat16" in (caught.value.hint or "")
 
 
 def test_progress_rises_to_one(tmp_path: Path) -> None:

@@ -222,6 +222,12 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers(tmp_path: Path) -
     assert plan.route == "refused"
     assert "23.3 GiB of weights" in plan.why[0]
     assert "16.0 GiB" in plan.why[0]
+    assert "`--dtype bfloat16` halves" in plan.why[0]
+    smaller = replace(ROOMY, host_total_bytes=8 * GIB)
+    wishes = Wishes(dtype="bfloat16")
+    narrow = make_plan(glm_checkpoint("chatglm3", tmp_path), MODERN, smaller, (), wishes)
+    assert narrow.route == "refused"
+    assert "--dtype" not in narrow.why[0]
 
 
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -249,7 +255,8 @@ def test_a_pinned_route_that_does_not_exist_yet_is_refused(route: str, tmp_path:
     checkpoint = glm_checkpoint("chatglm2", tmp_path)
     plan = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(route=route))
     assert plan.route == "refused"
-    assert f"`{route}`" in plan.why[0]
+    assert f"`{route}` was asked for" in plan.why[0]
+    assert "`--route auto`" in plan.why[0]
 
 
 def test_a_finding_that_blocks_the_native_route_refuses_the_plan(tmp_path: Path) -> None:

@@ -372,6 +372,7 @@ def test_a_model_that_does_not_fit_is_refused_with_the_numbers() -> None:
     error = bench.effects.refused[bench.ask("b")]
     assert isinstance(error, CapacityError)
     assert (error.status, error.code) == (503, "insufficient_memory")
+    assert "stop other programs" in (error.hint or "")
     assert error.cause == (
         "`b` needs 5.0 GB, 4.0 GB are free of the 10.0 GB of `memory.host_bytes`"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from trueup.adapt.chat import EncodeChat, chat_encoder
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.chat_format import ENDS_ROLE_LINE
+from trueup.adapt.placement import NARROWER_HINT
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
@@ -71,6 +72,8 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
             f"the memory of `{plan.device}` ran out while loading: the weights need "
             f"{plan.memory.weights_bytes} bytes",
             where=plan.model.directory,
+            hint="stop other programs that hold memory"
+            + (f", or {NARROWER_HINT}" if plan.dtype == "float32" else ""),
         ) from error
     model.eval()
     model.requires_grad_(False)

@@ -89,7 +89,8 @@ def library_class(implementation: str) -> Any:
     if found is None:
         raise AdaptError(
             f"transformers {transformers.__version__} has no `{implementation.rpartition('.')[2]}`",
-            hint="trueup plan with the environment that loads the model",
+            where=str(Path(transformers.__file__).parent),
+            hint="pip install --upgrade transformers",
         )
     return found
 

@@ -12,6 +12,7 @@ from trueup.environment.environment import Gpu, Hardware
 
 GIB = 1024**3
 MIB = 1024**2
+NARROWER_HINT = "`--dtype bfloat16` halves what the weights need"
 # What is lost where weights are kept in another dtype than they were published in.
 LOSSES = {
     ("float32", "float16"): "13 of 23 bits of precision, and numbers beyond 65504",
@@ -62,7 +63,7 @@ def place(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes) -> Placeme
 def _placed(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, device: str) -> Placement:
     dtype, reason = _dtype(checkpoint, hardware, wishes, device)
     memory = estimate_memory(checkpoint, dtype, device)
-    against = _against_device(hardware, device) or _against_size(memory, hardware, device)
+    against = _against_device(hardware, device) or _against_size(memory, hardware, device, dtype)
     return Placement(
         device=device,
         dtype=dtype,
@@ -92,7 +93,7 @@ def _against_device(hardware: Hardware, device: str) -> tuple[str, ...]:
     return (f"the device `{device}` was asked for, and this machine has {there}",)
 
 
-def _against_size(memory: Memory, hardware: Hardware, device: str) -> tuple[str, ...]:
+def _against_size(memory: Memory, hardware: Hardware, device: str, dtype: str) -> tuple[str, ...]:
     gpu = _gpu(hardware, device)
     total = hardware.host_total_bytes if gpu is None else gpu.total_bytes
     needed = memory.weights_bytes + memory.kv_bytes_per_1k_tokens + memory.overhead_bytes
@@ -102,7 +103,8 @@ def _against_size(memory: Memory, hardware: Hardware, device: str) -> tuple[str,
     return (
         f"it needs {size_words(needed)} ({size_words(memory.weights_bytes)} of weights, "
         f"{size_words(memory.kv_bytes_per_1k_tokens)} for 1000 tokens, "
-        f"{size_words(memory.overhead_bytes)} besides), and {place_name} has {size_words(total)}",
+        f"{size_words(memory.overhead_bytes)} besides), and {place_name} has {size_words(total)}"
+        + (f"; {NARROWER_HINT}" if dtype == "float32" else ""),
     )
 
 

@@ -255,7 +255,10 @@ def _unknown_words(checkpoint: Checkpoint, version: Version) -> str:
 def _against_pinned_route(wishes: Wishes) -> tuple[str, ...]:
     if wishes.route in ("auto", "native"):
         return ()
-    return (f"the route `{wishes.route}` is pinned, and this version does not have it yet",)
+    return (
+        f"the route `{wishes.route}` was asked for, and this release of TrueUp has only `native`: "
+        "`--route auto` takes what there is",
+    )
 
 
 def _against_findings(findings: tuple[Finding, ...]) -> tuple[str, ...]:

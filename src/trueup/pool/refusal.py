@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trueup.adapt.placement import NARROWER_HINT
 from trueup.errors import BackendError, CapacityError, TrueUpError
 from trueup.pool.budget import Shortage
 from trueup.pool.model import Model
@@ -61,9 +62,11 @@ def load_failed(model: Model, seconds: float) -> TrueUpError:
 
 def does_not_fit(model: Model, missing: Shortage) -> TrueUpError:
     """There is not enough memory for the model now."""
+    narrower = f"{NARROWER_HINT}, or " if model.plan.dtype == "float32" else ""
     return CapacityError(
         f"`{model.id}` {missing}",
         code="insufficient_memory",
         retry_after_seconds=CAPACITY_RETRY_SECONDS,
         where=f"models.{model.id}",
+        hint=f"{narrower}stop other programs that hold memory",
     )

@@ -164,7 +164,7 @@ def _load_error(plan: Plan, error: BaseException) -> TrueUpError:
         code="model_load_failed",
         status=503,
         where=_place(error),
-        hint="pip install 'trueup[torch]'" if missing in ("torch", "transformers") else None,
+        hint="pip install torch transformers" if missing in ("torch", "transformers") else None,
     )
 
 
