@@ -75,6 +75,7 @@ def test_every_command_has_help_with_an_example(
 def test_files_that_documents_name_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     named = set(re.findall(r"`([\w/.-]+\.(?:py|md|yaml|txt))`", text))
+    named |= set(re.findall(r"\]\(([\w/.-]+)\)", text))
     missing = [
         name
         for name in sorted(named)
