@@ -16,6 +16,7 @@ $(VENV)/complete: $(PINS) pyproject.toml
 		{ echo "TrueUp needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		apt-get update && apt-get install --yes python3-venv && $(PYTHON) -m venv $(VENV); }
+	@echo "installing the pinned packages into $(VENV): a few minutes the first time"
 	$(RUN) -m pip install -qq $$(grep '^torch==' $(PINS))
 	$(RUN) -m pip install -qq --requirement $(PINS)
 	$(RUN) -m pip install -qq --no-deps --no-build-isolation --editable .
@@ -40,7 +41,7 @@ test-environments: install
 test-versions: install
 	for name in $(OTHER_VERSIONS); do \
 		python=$$($(RUN) -m tests.environments $$name) && \
-		PYTHONPATH=src $$python -m pytest -m "$(QUICK)" -p no:cacheprovider || exit 1; \
+		PYTHONPATH=$(CURDIR)/src $$python -m pytest -m "$(QUICK)" -p no:cacheprovider || exit 1; \
 	done
 
 check: install
