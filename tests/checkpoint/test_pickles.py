@@ -12,6 +12,7 @@ import torch
 
 from trueup.checkpoint.pickle_names import ALLOWED
 from trueup.checkpoint.pickles import PickleError, read_pickle_header
+from trueup.checkpoint.weights import read_weights
 
 STATE = {
     "a.weight": torch.zeros(3, 5, dtype=torch.float16),

@@ -95,6 +95,7 @@ def test_strict_fails_for_errors_that_the_route_avoids(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["check", "demo", "--transformers", "4.56.0", "--strict"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith("--strict: 6 error findings")
 
 
 def test_a_model_that_no_route_runs_is_exit_1_with_the_reason(
@@ -132,7 +133,10 @@ def test_another_environment_is_judged_by_its_own_packages(
         (["--error", ""], 2, "the text is empty"),
         (["/nowhere/at/all"], 1, "does not exist"),
         (["org/name"], 1, "neither a directory nor a hub id"),
-        (["demo", "--transformers", "newest"], 1, "is not a version"),
+        (["demo", "--transformers", "newest"], 2, "is not a version"),
+        (["demo", "--transformers", ""], 2, "is not a version"),
+        (["demo", "--revision", "main"], 1, "has no revisions"),
+        ([".", "--revision", "main"], 1, "has no revisions"),
         (["demo", "--python", "/nowhere/python"], 1, "is not an interpreter"),
     ],
 )
@@ -209,3 +213,21 @@ def test_check_needs_no_heavy_module_and_rich_only_on_a_terminal(words: list[str
         [sys.executable, "-c", code, "check", *words], capture_output=True, text=True, check=True
     )
     assert done.stderr.strip() == "[]"
+
+
+def test_a_program_that_is_no_python_is_told_in_plain_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "demo", "--python", "/bin/ls"]) == 1
+    told = capsys.readouterr().err
+    assert "it ends with status" in told
+    assert "'-c'" not in told
+
+
+def test_a_transformers_newer_than_any_known_is_said_to_be(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report, _ = check(capsys, "demo", "--transformers", "99.0")
+    (finding,) = [each for each in report["findings"] if each["code"] == "ENV105"]
+    assert finding["severity"] == "info"
+    assert "newer than 5.23.0" in finding["cause"]

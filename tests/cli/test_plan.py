@@ -65,7 +65,8 @@ def test_strict_exits_with_one_for_an_error_that_is_avoided(tmp_path: Path) -> N
         (["--dtype", "int4"], "invalid choice: 'int4'", 2),
         (["--device", "gpu"], "`gpu` is no device", 2),
         (["--transformers", "5.0.0", "--export-native", "x"], "running interpreter", 2),
-        (["--transformers", "new"], "`new`", 1),
+        (["--transformers", "new"], "`new`", 2),
+        (["--transformers", ""], "is not a version", 2),
     ],
 )
 def test_a_word_that_is_not_understood_is_an_error_with_choices(
@@ -95,7 +96,9 @@ def test_an_export_is_written_where_asked(
     directory = build_checkpoint("chatglm3", tmp_path / "model", dtype="float16")
     target = tmp_path / "native"
     assert main(["plan", str(directory), "--export-native", str(target), "--format", "json"]) == 0
-    json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["export"] == {"directory": str(target), "dtype": "float16"}
+    assert "weights in float16" in shown.err
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
     assert (config["model_type"], config["torch_dtype"]) == ("glm", "float16")
     assert main(["plan", str(directory), "--export-native", str(target)]) == 1

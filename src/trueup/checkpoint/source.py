@@ -42,6 +42,7 @@ def resolve(model: str, *, revision: str | None = None, download: bool = False) 
     Raises: CheckpointError where there is none, with the nearest names that there are.
     """
     if model == DEMO:
+        _refuse_revision(model, revision)
         return Source(directory=unpack_demo(), source=model, revision=None, id=DEMO)
     if not model.strip() or "\0" in model:
         raise CheckpointError(
@@ -50,6 +51,7 @@ def resolve(model: str, *, revision: str | None = None, download: bool = False) 
     path = Path(model).expanduser()
     try:
         if path.is_dir():
+            _refuse_revision(model, revision)
             return Source(
                 directory=path.resolve(),
                 source=model,
@@ -67,6 +69,15 @@ def resolve(model: str, *, revision: str | None = None, download: bool = False) 
     if _is_path(model, path):
         raise _missing_path(model, path)
     return _from_hub(model, revision, download=download)
+
+
+def _refuse_revision(model: str, revision: str | None) -> None:
+    if revision is not None:
+        raise CheckpointError(
+            f"`{model}` has no revisions: `{revision}` can only be one of a hub id",
+            where="--revision",
+            hint="leave out --revision",
+        )
 
 
 def hub_cache() -> Path:

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             "no model was named",
             hint="trueup check MODEL, or `trueup check --error TEXT` for an error message",
         )
-    from trueup.cli.report import model_report
+    from trueup.cli.report import model_report, strict_line
 
     report, _ = model_report(
         "check",
@@ -62,9 +62,10 @@ def run(arguments: argparse.Namespace) -> int:
         from trueup.doctor.render.text import print_lines, report_lines
 
         print_lines(report_lines(report))
-    is_refused = report["plan"]["route"] == "refused"
-    has_error = any(finding["severity"] == "error" for finding in report["findings"])
-    return int(is_refused or (arguments.strict and has_error))
+    strict = strict_line(report) if arguments.strict else None
+    if strict is not None:
+        print(strict, file=sys.stderr if arguments.format == "json" else sys.stdout)
+    return int(report["plan"]["route"] == "refused" or strict is not None)
 
 
 def _explain(arguments: argparse.Namespace) -> int:

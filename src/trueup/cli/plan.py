@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
             where="--export-native",
             hint="leave out --transformers and --python",
         )
-    from trueup.cli.report import model_report
+    from trueup.cli.report import model_report, strict_line
 
     report, plan = model_report(
         "plan",
@@ -64,17 +64,23 @@ def run(arguments: argparse.Namespace) -> int:
         transformers=arguments.transformers,
         wishes=Wishes(route=arguments.route, dtype=arguments.dtype, device=arguments.device),
     )
-    if arguments.format == "json":
-        print(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
+    shown = report
+    if arguments.format == "text":
         from trueup.cli.plan_text import plan_lines
         from trueup.doctor.render.text import print_lines
 
         print_lines(plan_lines(report))
-    if arguments.export_native is not None:
-        _export(plan, arguments.export_native, arguments.dtype)
-    has_error = any(finding["severity"] == "error" for finding in report["findings"])
-    return int(plan.route == "refused" or (arguments.strict and has_error))
+    try:
+        if arguments.export_native is not None:
+            written = _export(plan, arguments.export_native, arguments.dtype)
+            shown = {**report, "export": written}
+    finally:  # a failed export leaves the plan worth reading
+        if arguments.format == "json":
+            print(json.dumps(shown, indent=2, ensure_ascii=False))
+    strict = strict_line(report) if arguments.strict else None
+    if strict is not None:
+        print(strict, file=sys.stderr if arguments.format == "json" else sys.stdout)
+    return int(plan.route == "refused" or strict is not None)
 
 
 def _device(word: str) -> str:
@@ -83,7 +89,8 @@ def _device(word: str) -> str:
     return word
 
 
-def _export(plan: Plan, directory: Path, dtype: str) -> None:
+def _export(plan: Plan, directory: Path, dtype: str) -> dict[str, str]:
+    """Write the checkpoint; returns where it is and the dtype that its weights have."""
     if plan.route != "native":
         raise AdaptError(
             f"nothing was exported: the plan's route is `{plan.route}`, expected `native`",
@@ -92,4 +99,6 @@ def _export(plan: Plan, directory: Path, dtype: str) -> None:
     from trueup.adapt.load_export import export_native
 
     export_native(plan, directory, dtype=dtype)
-    print(f"exported: {directory}", file=sys.stderr)
+    config = json.loads((directory.expanduser() / "config.json").read_text(encoding="utf-8"))
+    print(f"exported: {directory}, weights in {config['dtype']}", file=sys.stderr)
+    return {"directory": str(directory.expanduser().resolve()), "dtype": config["dtype"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,3 +34,9 @@ def model_report(
         plan=facts.plan.as_dict(),
     )
     return report, facts.plan
+
+
+def strict_line(report: Mapping[str, Any]) -> str | None:
+    """What `--strict` fails for, None where it does not."""
+    errors = sum(finding["severity"] == "error" for finding in report["findings"])
+    return f"--strict: {errors} error finding{'' if errors == 1 else 's'}" if errors else None

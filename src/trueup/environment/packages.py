@@ -14,7 +14,7 @@ from packaging.version import InvalidVersion, Version
 
 from trueup.environment.environment import Environment
 from trueup.environment.symbols import library_models
-from trueup.errors import ConfigError
+from trueup.errors import ConfigError, UsageError
 
 METADATA_SUFFIXES = (".dist-info", ".egg-info")
 ASK_SECONDS = 20
@@ -27,7 +27,7 @@ def read_environment(
     """The packages of `python` (None: of the running interpreter), with nothing imported.
 
     `assume_transformers` replaces the version of transformers by one that need not be there.
-    Raises: ConfigError where the interpreter or the version cannot be used.
+    Raises: ConfigError where the interpreter cannot be used, UsageError for what is no version.
     """
     if python is None:
         executable, version = sys.executable, platform.python_version()
@@ -53,7 +53,7 @@ def _version(text: str) -> str:
     try:
         return str(Version(text))
     except InvalidVersion as error:
-        raise ConfigError(
+        raise UsageError(
             f"`{text}` is not a version of transformers: expected one such as `4.56.0`",
             where="--transformers",
         ) from error
@@ -156,11 +156,26 @@ def _ask(python: Path) -> tuple[str, list[str]]:
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError) as error:
         raise ConfigError(
-            f"`{python}` does not run as a Python interpreter: {error}",
+            f"`{python}` does not run as a Python interpreter: {_reason(error)}",
             where="--python",
             hint="give the `bin/python` of an environment",
         ) from error
     version, *folders = answer.stdout.splitlines() or [""]
     if not re.fullmatch(r"\d+\.\d+\.\d+\S*", version):
-        raise ConfigError(f"`{python}` does not answer as Python does", where="--python")
+        raise ConfigError(
+            f"`{python}` does not answer as Python does",
+            where="--python",
+            hint="give the `bin/python` of an environment",
+        )
     return version, folders
+
+
+def _reason(error: Exception) -> str:
+    """Why a program gave no answer, without the command that it was asked by."""
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"it ends with status {error.returncode} instead of an answer"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"no answer within {ASK_SECONDS} s"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "its answer is not text"

@@ -7,6 +7,7 @@ from trueup.doctor.rules import (
     cache,
     config,
     directory,
+    environment,
     generation,
     load,
     safety,
@@ -15,7 +16,7 @@ from trueup.doctor.rules import (
 )
 
 RULES: tuple[Rule, ...] = (
-    load.TransformersMissing(),
+    *environment.RULES,
     *directory.RULES,
     *safety.RULES,
     *shapes.RULES,

@@ -52,8 +52,8 @@ def _fate(facts: Facts) -> str:
     if version is not None and version.release < (4, 44):
         return "which returns a pair since 4.42"
     if version is not None and version.release < (4, 49):
-        return "which takes no `standardize_cache_format` since 4.44"
-    return "which transformers removed in 4.49"
+        return "changed in 4.42 (a pair) and 4.44 (no `standardize_cache_format`)"
+    return "which transformers changed in 4.42 and removed in 4.49"
 
 
 class MaskMayBeNone(Rule):

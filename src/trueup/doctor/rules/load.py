@@ -31,27 +31,6 @@ NAMES_GONE: dict[str, tuple[str, str | None]] = {
 SAFE_TORCH = Version("2.6")
 
 
-class TransformersMissing(Rule):
-    """The interpreter has no transformers.
-
-    Nothing can be loaded there. Install it, or name another interpreter with `--python`.
-    """
-
-    code = "ENV101"
-    stage = "import"
-    evidence = "index"
-    blocks = ("native", "fixed")
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        if facts.environment.transformers is None:
-            python = facts.environment.python
-            yield self.found(
-                "transformers is not installed in this interpreter",
-                where=Where(path=python),
-                hint=f"{python} -m pip install transformers torch",
-            )
-
-
 class PackageMissing(Rule):
     """The model's own code imports a package that is not installed.
 
