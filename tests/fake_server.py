@@ -28,14 +28,16 @@ class FakePool:
         self.socket_path = socket_path
         self.error = error
         self.leases = 0
+        self.clients: list[str] = []
         self.replacement: Path | None = None
         self.released = asyncio.Event()
 
     @asynccontextmanager
-    async def lease(self, model_id: str) -> AsyncIterator[Worker]:
+    async def lease(self, model_id: str, *, client: str = "") -> AsyncIterator[Worker]:
         if self.error:
             raise self.error
         self.leases += 1
+        self.clients.append(client)
         try:
             yield Worker(model_id=model_id, socket_path=self.socket_path)
         finally:

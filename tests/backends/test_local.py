@@ -13,7 +13,7 @@ from trueup.backends.local import LocalBackend
 from trueup.errors import BackendError, CapacityError
 
 REQUEST = BackendRequest(
-    request_id="r1", path="/v1/chat/completions", body=b'{"a":1}', is_stream=True
+    request_id="r1", path="/v1/chat/completions", body=b'{"a":1}', is_stream=True, client="c"
 )
 
 
@@ -46,6 +46,7 @@ async def test_the_body_goes_through_as_it_is(tmp_path: Path) -> None:
             assert b"".join([p async for p in response.body]) == b"data: 1\n\ndata: 2\n\n"
         assert pool.leases == 0
         assert worker.requests == [b'{"a":1}']
+        assert pool.clients == ["c"]
 
 
 async def test_a_status_is_no_exception(tmp_path: Path) -> None:

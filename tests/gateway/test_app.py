@@ -390,6 +390,17 @@ async def test_the_log_tells_the_code_of_a_failure(steps: list[Step]) -> None:
     assert " code=worker_failed model=demo" in log.getvalue()
 
 
+async def test_a_backend_can_tell_clients_apart_and_not_read_their_keys() -> None:
+    backend = FakeBackend(answer("a"))
+    gateway = app(backend, keys=("one-key", "two-key"))
+    for key in ("one-key", "two-key", "one-key"):
+        headers = {**JSON, "authorization": f"Bearer {key}"}
+        await ask(gateway, body={**CHAT, "stream": True}, headers=headers)
+    first, second, third = (each.client for each in backend.requests)
+    assert first == third != second
+    assert "one-key" not in first
+
+
 @pytest.mark.parametrize("name", ["embeddings", "responses", "audio/speech", "images/generations"])
 async def test_openai_s_other_paths_are_said_to_be_unserved(name: str) -> None:
     client = await ask(app(), "POST", f"/v1/{name}")

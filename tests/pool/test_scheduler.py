@@ -64,8 +64,8 @@ class Bench:
     def take(self, event: Event) -> None:
         self.scheduler.handle(event, self.now)
 
-    def ask(self, model_id: str = "a") -> Ticket:
-        ticket = Ticket(model_id=model_id)
+    def ask(self, model_id: str = "a", client: str = "") -> Ticket:
+        ticket = Ticket(model_id=model_id, client=client)
         self.take(Requested(ticket=ticket))
         return ticket
 
@@ -129,6 +129,21 @@ def test_requests_during_a_load_do_not_load_again() -> None:
     bench.ask()
     bench.ask()
     assert bench.starts == 1
+
+
+def test_clients_that_wait_take_turns() -> None:
+    bench = Bench()
+    for client in "xxxxyyz":
+        bench.ask(client=client)
+    bench.ready()
+    late = None
+    for number in range(8):
+        bench.release(bench.effects.granted[-1])
+        if number == 4:
+            late = bench.ask(client="y")
+    assert "".join(each.client for each in bench.effects.granted) == "xyzxyxyx"
+    assert late in bench.effects.granted
+    assert bench.scheduler.models["a"].turns.keys() == {"x"}
 
 
 def test_waiters_are_served_in_their_order_one_at_a_time() -> None:

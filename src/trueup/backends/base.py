@@ -31,6 +31,7 @@ class Capabilities:
 class BackendRequest:
     """One request as it goes on the wire; `body` is JSON and never logged.
 
+    `client` tells one asker from another where they have to queue, and nothing else.
     `on_sent` is called when the backend has its turn and gets the request: what passed until
     then was a queue or a load, what passes from then on is its own silence.
     """
@@ -39,6 +40,7 @@ class BackendRequest:
     path: str
     body: bytes = field(repr=False)
     is_stream: bool
+    client: str = field(default="", repr=False)
     on_sent: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 

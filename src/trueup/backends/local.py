@@ -49,7 +49,9 @@ class LocalBackend:
     ) -> aiohttp.ClientResponse:
         for is_last in (False, True):
             async with AsyncExitStack() as attempt:
-                worker = await attempt.enter_async_context(self._pool.lease(self.name))
+                worker = await attempt.enter_async_context(
+                    self._pool.lease(self.name, client=request.client)
+                )
                 session = await attempt.enter_async_context(_session(worker))
                 request.on_sent()
                 try:

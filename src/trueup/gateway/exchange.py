@@ -38,6 +38,7 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self._peer: str = (scope.get("client") or ("",))[0]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self.receive = receive
         self._send = send
@@ -59,6 +60,11 @@ class Exchange:
             if key == wanted:
                 return value.decode("latin-1")
         return None
+
+    @property
+    def client(self) -> str:
+        """Who asks, as far as addresses and keys tell; the key cannot be read from it."""
+        return f"{self._peer} {hash(self.header('authorization'))}"
 
     def add_header(self, name: str, value: str) -> None:
         """Have a header on the response, whatever the response will be."""

@@ -72,6 +72,7 @@ async def answer_asked(
         path=exchange.path,
         body=body if asked.has_seed else with_seed(body, shape),
         is_stream=asked.is_stream,
+        client=exchange.client,
     )
     answering = Answering(exchange, served.backend, serving.limits)
     serving.answering.add(answering)

@@ -9,9 +9,13 @@ from trueup.errors import TrueUpError
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Ticket:
-    """One caller's wish for a lease; `is_abandoned` is set the moment the caller leaves."""
+    """One caller's wish for a lease; `is_abandoned` is set the moment the caller leaves.
+
+    Clients take turns: tickets of one `client` are served one after another.
+    """
 
     model_id: str
+    client: str = ""
     is_abandoned: bool = False
 
 

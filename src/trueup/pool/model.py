@@ -16,7 +16,8 @@ from trueup.pool.event import Ticket
 class Model:
     """One model of a pool. `load` numbers its workers, late word of an earlier one is known by it.
 
-    `idle_since` is set while it is ready and nobody holds a lease.
+    `idle_since` is set while it is ready and nobody holds a lease. `turns` numbers the last turn
+    of each client that still waits.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Model:
     state: State = "stopped"
     load: int = 0
     waiters: deque[Ticket] = field(default_factory=deque)
+    turns: dict[str, int] = field(default_factory=dict)
     leases: set[Ticket] = field(default_factory=set)
     progress: float = 0.0
     memory_bytes: int | None = None
@@ -33,6 +35,19 @@ class Model:
     failures: int = 0
     retry_at: float = 0.0
     error: TrueUpError | None = None
+
+    def next_waiter(self) -> Ticket:
+        """Take out who is next: the first of the client whose last turn is the longest ago."""
+        ticket = min(self.waiters, key=lambda each: self.turns.get(each.client, 0))
+        self.waiters.remove(ticket)
+        return ticket
+
+    def note_turn(self, client: str) -> None:
+        """A client has had a turn; who does not wait is forgotten."""
+        turn = max(self.turns.values(), default=0) + 1
+        waiting = {each.client for each in self.waiters}
+        self.turns = {name: last for name, last in self.turns.items() if name in waiting}
+        self.turns[client] = turn
 
     @property
     def is_held(self) -> bool:

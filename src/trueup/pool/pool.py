@@ -121,8 +121,10 @@ class Pool:
         self._launcher.warm_up()
 
     @asynccontextmanager
-    async def lease(self, model_id: str) -> AsyncIterator[Worker]:
+    async def lease(self, model_id: str, *, client: str = "") -> AsyncIterator[Worker]:
         """A worker to ask, as long as the context is open; waits for the load and for a place.
+
+        Clients that wait take turns, so that one with many requests does not hold up others.
 
         Raises:
             CapacityError: the queue is full (429), the model does not fit, or the pool closes.
@@ -130,7 +132,7 @@ class Pool:
         """
         if self._owner is None:
             raise closing()
-        ticket = Ticket(model_id=model_id)
+        ticket = Ticket(model_id=model_id, client=client)
         promise = self._promises[ticket] = asyncio.get_running_loop().create_future()
         self.post(Requested(ticket=ticket))
         try:

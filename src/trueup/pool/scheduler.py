@@ -224,7 +224,7 @@ class Scheduler:
 
     def _serve_waiters(self, model: Model, now: float) -> None:
         while model.waiters and self._has_place(model):
-            self._grant(model, model.waiters.popleft())
+            self._grant(model, model.next_waiter())
         if model.state != "ready" or model.leases:
             return
         model.idle_since = now
@@ -237,6 +237,7 @@ class Scheduler:
     def _grant(self, model: Model, ticket: Ticket) -> None:
         model.idle_since = None
         model.leases.add(ticket)
+        model.note_turn(ticket.client)
         self._effects.grant(ticket, model.load)
 
     def _refusal(self, model: Model) -> TrueUpError | None:
