@@ -117,3 +117,8 @@ def test_an_unknown_command_is_told_the_nearest(
 ) -> None:
     assert main([word]) == 2
     assert capsys.readouterr().err == f"error: `{word}` is no command\n  hint:  {hint}\n"
+
+
+@pytest.mark.parametrize(("command", "status"), [("xyz", 2), ("check /nowhere/at/all", 1)])
+def test_a_full_disk_under_stderr_keeps_the_exit_status(command: str, status: int) -> None:
+    assert trueup(f"trueup {command} 2> /dev/full").returncode == status

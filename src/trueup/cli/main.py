@@ -7,6 +7,7 @@ failure, 2 usage, 3 a bug of ours (a report is saved), 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
 import importlib
 import sys
@@ -67,9 +68,9 @@ def _run(words: list[str]) -> int:
     except Exception as error:
         if isinstance(error, OSError) and (fault := output_fault(error)):
             return _unwritten(fault)
-        print(f"error: a bug in TrueUp: {type(error).__name__}: {error}", file=sys.stderr)
-        print(f"  where: {save_report(words, error)}", file=sys.stderr)
-        print("  hint:  report it with that file", file=sys.stderr)
+        _say(f"error: a bug in TrueUp: {type(error).__name__}: {error}")
+        _say(f"  where: {save_report(words, error)}")
+        _say("  hint:  report it with that file")
         return EXIT_BUG
 
 
@@ -77,17 +78,22 @@ def _unwritten(fault: OSError) -> int:
     """Say why the output is not complete, unless its reader has simply gone."""
     if not isinstance(fault, BrokenPipeError):
         reason = fault.strerror or str(fault)
-        print(f"error: the output cannot be written: {reason}", file=sys.stderr)
+        _say(f"error: the output cannot be written: {reason}")
     return EXIT_FAILURE
 
 
 def print_error(error: TrueUpError) -> None:
     """Show an expected error on stderr: cause, where, hint."""
-    print(f"error: {error.cause}", file=sys.stderr)
+    _say(f"error: {error.cause}")
     if error.where:
-        print(f"  where: {error.where}", file=sys.stderr)
+        _say(f"  where: {error.where}")
     if error.hint:
-        print(f"  hint:  {error.hint}", file=sys.stderr)
+        _say(f"  hint:  {error.hint}")
+
+
+def _say(line: str) -> None:
+    with contextlib.suppress(OSError):  # the exit status still tells
+        print(line, file=sys.stderr)
 
 
 def _parse(words: list[str]) -> tuple[argparse.Namespace, Verb]:
