@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -176,6 +177,21 @@ def test_a_file_cut_short_is_an_error_with_its_name(weights_format: Any, tmp_pat
     with pytest.raises(CheckpointError) as caught:
         load_plan(digest)
     assert caught.value.where == str(path)
+
+
+def test_a_pickle_of_an_old_torch_can_be_rewritten_as_its_hint_says(tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model", weights_format="pickle")
+    plan = plan_model(str(directory), FP32)
+    path = directory / "pytorch_model.bin"
+    tensors = torch.load(path, weights_only=True)
+    torch.save(tensors, path, _use_new_zipfile_serialization=False)
+    digest = plan_model(str(directory), FP32).model.digest
+    with pytest.raises(CheckpointError, match="zip pickle") as caught:
+        load_plan(replace(plan, model=replace(plan.model, digest=digest)))
+    command = (caught.value.hint or "").partition("python -c ")[2]
+    program, *arguments = shlex.split(command)
+    subprocess.run([sys.executable, "-c", program, *arguments], check=True, timeout=60)
+    loaded(directory)
 
 
 def test_a_pickle_that_runs_code_is_not_unpickled(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ keeps and by one tensor at most. Every tensor is accounted for. Runs in whoever 
 from __future__ import annotations
 
 import pickle
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 Progress = Callable[[float], None]
 MapTensor = Callable[[str], tuple[Part, ...] | None]
 SHOWN_NAMES = 3
+PICKLE_START = b"\x80"
 
 
 @dataclass(slots=True)
@@ -105,19 +107,36 @@ def _read_pickle(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
         raise CheckpointError(
             "the pickle holds more than tensors, and nothing else is unpickled",
             where=str(path),
-            hint=f"trueup check {path.parent}",
+            hint="use a copy of the model with safetensors files",
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         first = str(error).partition("\n")[0]
         raise CheckpointError(
             f"the weight file cannot be mapped as a zip pickle: {first}",
             where=str(path),
-            hint=f"trueup check {path.parent}",
+            hint=_rewrite_hint(path) if _is_legacy(path) else "fetch the file again",
         ) from error
     for name in list(loaded):
         tensor = loaded.pop(name)
         if isinstance(tensor, torch.Tensor):
             yield name, tensor.detach()
+
+
+def _is_legacy(path: Path) -> bool:
+    """Whether it is a pickle of torch before 1.6, no zip archive."""
+    try:
+        with path.open("rb") as file:
+            return file.read(1) == PICKLE_START
+    except OSError:
+        return False
+
+
+def _rewrite_hint(path: Path) -> str:
+    return (
+        "written in the format of torch before 1.6; rewrite it (this reads tensors only): "
+        'python -c "import sys, torch; path = sys.argv[1]; torch.save(torch.load('
+        f"path, map_location='cpu', weights_only=True), path)\" {shlex.quote(str(path))}"
+    )
 
 
 def _check_rows(name: str, tensor: torch.Tensor, parts: tuple[Part, ...], path: Path) -> None:
