@@ -1,9 +1,9 @@
-"""What every answer carries: its id, its token counts and the private key of chunks."""
+"""What every answer carries: its id, the shape around its choices, its counts, our private key."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -24,6 +24,25 @@ def usage(*, prompt_tokens: int, completion_tokens: int) -> dict[str, int]:
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
     }
+
+
+def answer_body(
+    id: str,
+    kind: str,
+    created: int,
+    model: str,
+    choices: Sequence[Mapping[str, Any]],
+    usage: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """What is around the choices of every answer and chunk; `kind` is the key `object`."""
+    around: dict[str, Any] = {
+        "id": id,
+        "object": kind,
+        "created": created,
+        "model": model,
+        "choices": list(choices),
+    }
+    return around if usage is None else {**around, "usage": dict(usage)}
 
 
 def private(*, position: int, token_ids: Sequence[int]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trueup.errors import RequestError
+from trueup.protocol.answer import answer_body
 from trueup.protocol.fields import (
     Reader,
     anything,
@@ -198,22 +199,16 @@ def chat_response(
     usage: Mapping[str, int],
 ) -> dict[str, Any]:
     """A whole answer; `choices` are (text, finish_reason) in the order of their index."""
-    return {
-        "id": id,
-        "object": "chat.completion",
-        "created": created,
-        "model": model,
-        "choices": [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": text},
-                "logprobs": None,
-                "finish_reason": finish_reason,
-            }
-            for index, (text, finish_reason) in enumerate(choices)
-        ],
-        "usage": dict(usage),
-    }
+    rows = [
+        {
+            "index": index,
+            "message": {"role": "assistant", "content": text},
+            "logprobs": None,
+            "finish_reason": finish_reason,
+        }
+        for index, (text, finish_reason) in enumerate(choices)
+    ]
+    return answer_body(id, "chat.completion", created, model, rows, usage)
 
 
 def chat_chunk(
@@ -226,26 +221,12 @@ def chat_chunk(
     finish_reason: str | None = None,
 ) -> dict[str, Any]:
     """One chunk of one choice: `delta` has `role` in the first, `content` in the others."""
-    return {
-        "id": id,
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": model,
-        "choices": [
-            {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        ],
-    }
+    choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+    return answer_body(id, "chat.completion.chunk", created, model, [choice])
 
 
 def chat_usage_chunk(
     *, id: str, created: int, model: str, usage: Mapping[str, int]
 ) -> dict[str, Any]:
     """The last chunk of a stream with `include_usage`: no choices."""
-    return {
-        "id": id,
-        "object": "chat.completion.chunk",
-        "created": created,
-        "model": model,
-        "choices": [],
-        "usage": dict(usage),
-    }
+    return answer_body(id, "chat.completion.chunk", created, model, [], usage)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from trueup.protocol.answer import answer_body
 from trueup.protocol.fields import Reader, integer, read_fields, refuse, token_ids, unless
 from trueup.protocol.sampling import (
     SHARED_READERS,
@@ -102,17 +103,11 @@ def completion_response(
     usage: Mapping[str, int],
 ) -> dict[str, Any]:
     """A whole answer; `choices` are (text, finish_reason) in the order of their index."""
-    return {
-        "id": id,
-        "object": "text_completion",
-        "created": created,
-        "model": model,
-        "choices": [
-            {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
-            for index, (text, finish_reason) in enumerate(choices)
-        ],
-        "usage": dict(usage),
-    }
+    rows = [
+        {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
+        for index, (text, finish_reason) in enumerate(choices)
+    ]
+    return answer_body(id, "text_completion", created, model, rows, usage)
 
 
 def completion_chunk(
@@ -125,26 +120,12 @@ def completion_chunk(
     finish_reason: str | None = None,
 ) -> dict[str, Any]:
     """One chunk of one choice."""
-    return {
-        "id": id,
-        "object": "text_completion",
-        "created": created,
-        "model": model,
-        "choices": [
-            {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
-        ],
-    }
+    choice = {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
+    return answer_body(id, "text_completion", created, model, [choice])
 
 
 def completion_usage_chunk(
     *, id: str, created: int, model: str, usage: Mapping[str, int]
 ) -> dict[str, Any]:
     """The last chunk of a stream with `include_usage`: no choices."""
-    return {
-        "id": id,
-        "object": "text_completion",
-        "created": created,
-        "model": model,
-        "choices": [],
-        "usage": dict(usage),
-    }
+    return answer_body(id, "text_completion", created, model, [], usage)
