@@ -11,8 +11,13 @@ from trueup.adapt.native.tokenizer import build_tokenizer, save_tokenizer
 SIZES = {"vocab_size": 704, "eos_token_id": 2, "pad_token_id": 0, "bos_token_id": 1}
 
 
-def build_library_checkpoint(model_type: str, directory: Path) -> Path:
-    """`qwen2`, `llama`, `gpt2` or `gptj` with a tokenizer of ours, as transformers saves it."""
+def build_library_checkpoint(
+    model_type: str, directory: Path, *, dtype: str = "float32", **overrides: Any
+) -> Path:
+    """`qwen2`, `llama`, `gpt2` or `gptj` with a tokenizer of ours, as transformers saves it.
+
+    `overrides` are keys of the config.
+    """
     import torch
     import transformers
 
@@ -27,7 +32,9 @@ def build_library_checkpoint(model_type: str, directory: Path) -> Path:
         "gptj": (transformers.GPTJConfig, {**old, "rotary_dim": 8}),
     }
     config_class, sizes = configs[model_type]
-    model = transformers.AutoModelForCausalLM.from_config(config_class(**SIZES, **sizes))
+    model = transformers.AutoModelForCausalLM.from_config(
+        config_class(**{**SIZES, **sizes, **overrides})
+    ).to(getattr(torch, dtype))
     model.save_pretrained(directory)
     vocabulary = directory / "vocabulary"
     vocabulary.mkdir()
