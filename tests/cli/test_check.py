@@ -1,7 +1,9 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -213,6 +215,17 @@ def test_check_needs_no_heavy_module_and_rich_only_on_a_terminal(words: list[str
         [sys.executable, "-c", code, "check", *words], capture_output=True, text=True, check=True
     )
     assert done.stderr.strip() == "[]"
+
+
+def test_a_chatglm_directory_without_its_code_is_told_what_to_copy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with as_file(files("trueup") / "demo_checkpoint") as demo:
+        for name in ("config.json", "model.safetensors", "tokenizer.model"):
+            shutil.copy(demo / name, tmp_path)
+    assert main(["check", str(tmp_path)]) == 1
+    next_step = " ".join(capsys.readouterr().out.partition("next:")[2].split())
+    assert next_step.startswith("copy tokenizer_config.json and the Python files")
 
 
 def test_a_program_that_is_no_python_is_told_in_plain_words(

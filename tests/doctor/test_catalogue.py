@@ -98,6 +98,12 @@ MESSAGES = [
      "CHATCHAT101"),
     ("AttributeError: 'NoneType' object has no attribute 'dict'", "CHATCHAT102"),
     ("openai.BadRequestError: Error code: 400 - tool_choice is not supported", "CHATCHAT103"),
+    ('{"message":"\\"auto\\" tool choice requires --enable-auto-tool-choice and '
+     '--tool-call-parser to be set"}', "VLLM101"),
+    ('"auto" tool choice requires --enable-auto-tool-choice', "VLLM101"),
+    ("KeyError: 'chatglm'", "CFG103"),
+    ("AttributeError: property 'eos_token' of 'ChatGLMTokenizer' object has no setter", "TOK112"),
+    ("TypeError: get_extended_attention_mask() takes 3 positional arguments", "LOAD108"),
     ('{"detail":"Could not validate credentials"}', "XIN101"),
     ('{"detail":"The chat completion request failed. Check the server logs for details."}',
      "XIN102"),

@@ -46,6 +46,18 @@ ROWS = (
         command=CHAT,
     ),
     Known(
+        code="TOK112",
+        patterns=(
+            r"property '(?P<name>\w+_token)' of '(?P<owner>\w*Tokenizer\w*)' object has no setter",
+            r"can't set attribute '?(?P<name>\w+_token)\b",
+        ),
+        cause="`{name}` is read-only in the tokenizer's own class, and tokenizer_config.json, "
+        "written again by another program, sets it",
+        hint="take tokenizer_config.json from where the model came from, or remove `{name}` "
+        f"from it; {NATIVE_HINT}",
+        command=CHAT,
+    ),
+    Known(
         code="GEN105",
         patterns=(
             r"'(?P<model>\w*(?:For|LMHead)\w*)' object has no attribute '?(?:generate\b|"
@@ -116,6 +128,7 @@ ROWS = (
             r"does not recognize this architecture",
             r"Unrecognized model in .* Should have a `?model_type",
             r"Unrecognized configuration class",
+            r"KeyError: '(?:chatglm|baichuan|internlm2?|qwen|aquila)'",
         ),
         cause="neither the installed transformers nor code in the directory implements the model",
         hint="install a newer transformers, or get the model's Python files",
@@ -172,6 +185,7 @@ ROWS = (
         patterns=(
             r"object has no attribute '?(?P<name>get_head_mask|get_extended_attention_mask|"
             r"invert_attention_mask|warn_if_padding_and_no_attention_mask)",
+            r"(?P<name>get_extended_attention_mask)",
         ),
         since="5.0.0",
         cause="the base class no longer has `{name}`",

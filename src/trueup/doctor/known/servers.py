@@ -48,8 +48,16 @@ ROWS = (
         patterns=(r"tool_choice", r"Tool choice"),
         cause="`tool_choice` reached a server that does not take it: Langchain-Chatchat answers "
         'its own `tool_choice: "auto"` with a 500, many model servers with a 400',
-        hint="leave `tool_choice` out of the request; this version of TrueUp's server refuses it "
-        "by name",
+        hint="leave `tool_choice` out of the request; this version of TrueUp's server takes `auto` "
+        "and `none`, which ask for nothing, and refuses every other value and `tools` by name",
+    ),
+    Known(
+        code="VLLM101",
+        patterns=(r"tool choice requires --enable-auto-tool-choice",),
+        cause="vLLM was started without tool calls, and the request has `tools` or "
+        '`tool_choice: "auto"`',
+        hint="start vLLM with `--enable-auto-tool-choice --tool-call-parser NAME`, or leave both "
+        "out of the request",
     ),
     Known(
         code="XIN101",

@@ -139,14 +139,12 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
         yield Line("No route runs this model here.", "bad")
         for reason in (plan or {}).get("why", ()):
             yield from _wrapped("why:", reason, width, "plain")
-        hints = [
-            each["hint"]
-            for each in report["findings"]
-            if each["hint"] and {"native", "fixed"} <= set(each["blocks"])
-        ]
+        told = [each for each in report["findings"] if each["hint"]]
+        hints = [each["hint"] for each in told if "native" in each["blocks"]]
         if not hints and _is_too_old(report["environment"]["transformers"]):
             oldest = ".".join(map(str, OLDEST_TRANSFORMERS.release[:2]))
             hints = [f"pip install 'transformers>={oldest}'"]
+        hints = hints or [each["hint"] for each in told if each["stage"] in ("config", "import")]
         if hints:
             yield from _wrapped("next:", hints[0], width, "plain")
         return

@@ -165,6 +165,37 @@ class VocabularyMissing(Rule):
             )
 
 
+class TokenizerCodeMissing(Rule):
+    """A ChatGLM directory is without the tokenizer's own code, or without what names it.
+
+    ChatGLM2, ChatGLM3 and GLM-4 share their `model_type`: the tokenizer's code, which is read and
+    not run, tells which one it is. Copy the files from where the model came from.
+    """
+
+    code = "TOK111"
+    stage = "tokenizer"
+    evidence = "index"
+    blocks = ("native", "fixed", "isolated")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        checkpoint = facts.checkpoint
+        # Without any auto_map the directory is of an unknown kind, which CFG103 tells.
+        if checkpoint.model_type != "chatglm" or not checkpoint.auto_map:
+            return
+        reference = checkpoint.auto_map.get("AutoTokenizer")
+        name = f"{(reference or '').partition('.')[0]}.py"
+        if reference is not None and ("--" in reference or name in checkpoint.remote_code):
+            return
+        missing = f"`{name}`" if reference else "what `auto_map` in tokenizer_config.json names"
+        yield self.found(
+            f"the tokenizer's own code, {missing}, is not in the directory: it tells which model "
+            "of the ChatGLM line this is",
+            where=Where(path=name if reference else "tokenizer_config.json"),
+            hint="copy tokenizer_config.json and the Python files (configuration_chatglm.py, "
+            "modeling_chatglm.py, tokenization_chatglm.py) from where the model came from",
+        )
+
+
 def _own_vocabulary_files(facts: Facts) -> dict[str, Where]:
     """File names in `vocab_files_names` of the tokenizer's own class, with their places."""
     owner = facts.code.tokenizer
@@ -186,6 +217,7 @@ def _own_vocabulary_files(facts: Facts) -> dict[str, Where]:
 
 RULES: tuple[Rule, ...] = (
     VocabularyMissing(),
+    TokenizerCodeMissing(),
     StartsBeforeItsVocabulary(),
     PadTakesNoSide(),
     BatchEncodePlusGone(),
