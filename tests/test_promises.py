@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -92,4 +93,21 @@ def test_no_document_or_source_names_a_command_that_does_not_exist() -> None:
         for verb in re.findall(r"`trueup ([a-z]+)[ `]", path.read_text(encoding="utf-8"))
         if verb not in VERBS
     }
+    assert not unknown
+
+
+def test_no_hint_names_a_command_that_does_not_exist() -> None:
+    unknown = set()
+    for path in SOURCES.rglob("*.py"):
+        if "demo_checkpoint" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg in ("hint", "command"):
+                unknown |= {
+                    f"{path.relative_to(ROOT)}:{node.value.lineno}: trueup {verb}"
+                    for text in ast.walk(node.value)
+                    if isinstance(text, ast.Constant) and isinstance(text.value, str)
+                    for verb in re.findall(r"\btrueup ([a-z]+)\b", text.value)
+                    if verb not in VERBS
+                }
     assert not unknown

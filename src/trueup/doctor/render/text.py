@@ -101,14 +101,18 @@ def _closing_lines(
         yield Line("")
         yield from _finding_lines(finding, width)
     yield Line("")
-    codes = dict.fromkeys(each["code"] for each in closing)
-    rest = dict.fromkeys(each["code"] for each in findings if each not in closing)
-    if rest:
-        count = _count(sum(each not in closing for each in findings), "finding")
-        mended = f"{', '.join(codes)} {'is' if len(codes) == 1 else 'are'} mended"
+    rest = [each for each in findings if each not in closing]
+    own_code = [each for each in rest if each["blocks"]]
+    for finding in rest:
+        if finding not in own_code:
+            yield from _finding_lines(finding, width)
+            yield Line("")
+    if own_code:
+        mended = f"{closing[0]['code']} is" if len(closing) == 1 else "these are"
+        others = ", ".join(dict.fromkeys(each["code"] for each in own_code))
         yield from _paragraph(
-            f"{count} would be avoided by the native route once {mended}: {', '.join(rest)} "
-            "(their text: --format json)",
+            f"{_count(len(own_code), 'finding')} would be avoided by the native route once {mended} "
+            f"mended: {others} (their text: --format json)",
             width,
             indent="",
         )
