@@ -108,10 +108,11 @@ def _closing_lines(
             yield from _finding_lines(finding, width)
             yield Line("")
     if own_code:
+        count = _count(len(own_code), "finding")
         mended = f"{closing[0]['code']} is" if len(closing) == 1 else "these are"
         others = ", ".join(dict.fromkeys(each["code"] for each in own_code))
         yield from _paragraph(
-            f"{_count(len(own_code), 'finding')} would be avoided by the native route once {mended} "
+            f"{count} would be avoided by the native route once {mended} "
             f"mended: {others} (their text: --format json)",
             width,
             indent="",
