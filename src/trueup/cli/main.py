@@ -16,7 +16,7 @@ from typing import Protocol
 
 import trueup
 from trueup.cli.crash import save_report
-from trueup.cli.streams import output_fault, prepare_output
+from trueup.cli.streams import flush_fault, output_fault, prepare_output
 from trueup.errors import TrueUpError, UsageError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
@@ -94,6 +94,7 @@ def print_error(error: TrueUpError) -> None:
 def _say(line: str) -> None:
     with contextlib.suppress(OSError):  # the exit status still tells
         print(line, file=sys.stderr)
+    flush_fault(sys.stderr)
 
 
 def _parse(words: list[str]) -> tuple[argparse.Namespace, Verb]:

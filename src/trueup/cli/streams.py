@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from typing import TextIO
 
 OUTPUT_ERRNOS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -23,17 +24,27 @@ def output_fault(met: OSError | None = None) -> OSError | None:
     """Write out what stdout still holds; the error of the system where that does not work.
 
     `met` is an error that ended the command: returned too when it is one of writing to a stream.
-    After an error stdout is the null device, so that the interpreter's own flush at exit is quiet.
     """
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        return error
+    if fault := flush_fault(sys.stdout):
+        return fault
     # An unbuffered stdout keeps nothing that could fail again.
     if met is not None and met.filename is None and met.errno in OUTPUT_ERRNOS:
         return met
+    return None
+
+
+def flush_fault(stream: TextIO) -> OSError | None:
+    """Write out what `stream` still holds; the error of the system where that does not work.
+
+    After an error the stream is the null device: the interpreter's own flush at exit is quiet then
+    and leaves the exit status alone.
+    """
+    try:
+        stream.flush()
+    except OSError as error:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+        return error
     return None
 
 
