@@ -161,7 +161,7 @@ def run_server(path: Path, listener: socket.socket) -> None:
 
     class LoadedPool:
         @asynccontextmanager
-        async def lease(self, model_id: str) -> AsyncIterator[Any]:
+        async def lease(self, model_id: str, *, client: str) -> AsyncIterator[Any]:
             yield SimpleNamespace(model_id=model_id, socket_path=path)
 
     async def serve() -> None:
