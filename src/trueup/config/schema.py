@@ -52,11 +52,13 @@ class ModelSection(Section):
 
     source: Filled
     revision: Filled | None = None
-    kind: Literal["chat"] = "chat"
+    kind: Literal["auto", "chat", "completion", "embedding"] = "auto"
     route: Literal["auto", "native", "fixed", "isolated"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
-    engine: Literal["auto", "torch"] = "auto"
+    engine: Literal["auto", "torch", "onnxruntime"] = "auto"
+    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
+    normalize: bool | None = None
     context_tokens: Annotated[int, Field(ge=1)] | None = None
     pin: bool = False
     ttl_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = 600.0

@@ -27,17 +27,20 @@ class ModelSettings:
     """One model that TrueUp runs itself; `name` None leaves the name to its source.
 
     `places` says where each key stands in the configuration file, `file:line: models.x.key`;
-    the empty key is the model itself. Empty where no file told of the model.
+    the empty key is the model itself. Empty where no file told of the model. `pooling` auto and
+    `normalize` None leave it to the model's own settings.
     """
 
     name: str | None
     source: str
     revision: str | None = None
-    kind: Literal["chat"] = "chat"
+    kind: Literal["auto", "chat", "completion", "embedding"] = "auto"
     route: str = "auto"
     dtype: str = "auto"
     device: str = "auto"
     engine: str = "auto"
+    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
+    normalize: bool | None = None
     context_tokens: int | None = None
     pin: bool = False
     ttl_seconds: float | None = 600.0
