@@ -6,7 +6,7 @@ import pytest
 
 import trueup.config
 from trueup.config.load import load_config
-from trueup.config.settings import ModelSettings, ServerSettings
+from trueup.config.settings import Acceptance, ModelSettings, RoleSettings, ServerSettings
 from trueup.errors import ConfigError
 
 EXAMPLE = Path(trueup.config.__file__).parent / "example.yaml"
@@ -22,13 +22,16 @@ def test_the_example_is_valid_and_shows_the_defaults() -> None:
     settings = load_config(EXAMPLE, {})
     assert settings.server == ServerSettings()
     assert settings.models == (ModelSettings(name="glm", source="demo"),)
+    (role,) = settings.roles
+    assert (role.name, role.chain) == ("user_communication", ("glm",))
+    assert [alias.target for alias in settings.aliases] == ["user_communication"]
 
 
 def test_the_example_shows_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
-    for section in (ServerSettings, ModelSettings):
-        for key in section.__dataclass_fields__.keys() - {"name", "places"}:
-            assert f"\n  {key}:" in text.replace("\n    ", "\n  ").replace("# api_", "api_"), key
+    shown = {line.strip().removeprefix("# ").partition(":")[0] for line in text.splitlines()}
+    for section in (ServerSettings, ModelSettings, RoleSettings, Acceptance):
+        assert section.__dataclass_fields__.keys() - {"name", "place", "places"} <= shown
 
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# What is shown instead.
+HIDDEN = "***"
+
 
 @dataclass(frozen=True, slots=True)
 class Secret:
@@ -16,6 +19,6 @@ class Secret:
         return self._text
 
     def __repr__(self) -> str:
-        return "Secret(***)"
+        return f"Secret({HIDDEN})"
 
     __str__ = __repr__

@@ -48,8 +48,56 @@ class ModelSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """What a role's answers have to reach; kept and shown, measured by nothing yet.
+
+    None and () ask for nothing. `similarity_accuracy` is a share from 0 to 1.
+    """
+
+    answer_seconds: float | None = None
+    first_token_seconds: float | None = None
+    embedding_seconds: float | None = None
+    similarity_accuracy: float | None = None
+    languages: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, object]:
+        """What is asked for, and nothing else."""
+        shape: dict[str, object] = {
+            name: value
+            for name in ("answer_seconds", "first_token_seconds", "embedding_seconds")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.similarity_accuracy is not None:
+            shape["similarity_accuracy"] = self.similarity_accuracy
+        if self.languages:
+            shape["languages"] = list(self.languages)
+        return shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSettings:
+    """A name for what is done: the first healthy model of `chain` answers; `place` is the line."""
+
+    name: str
+    chain: tuple[str, ...]
+    acceptance: Acceptance = field(default_factory=Acceptance)
+    place: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasSettings:
+    """Another name for the model or role `target`; `place` is the line."""
+
+    name: str
+    target: str
+    place: str = field(default="", compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """A whole configuration."""
 
     server: ServerSettings = field(default_factory=ServerSettings)
     models: tuple[ModelSettings, ...] = ()
+    roles: tuple[RoleSettings, ...] = ()
+    aliases: tuple[AliasSettings, ...] = ()

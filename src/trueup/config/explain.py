@@ -1,0 +1,123 @@
+"""From what pydantic says of a configuration to what its author can mend."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from trueup.config.document import Document
+from trueup.config.mistake import Key, Mistake
+from trueup.config.names import listing, nearest
+from trueup.config.schema import CURRENT_VERSION, LANGUAGE_PATTERN, Configuration
+
+SECRET_KEYS = frozenset({"api_keys", "api_key"})
+TYPES = {
+    "dict_type": "a mapping (`key: value`)",
+    "model_type": "a mapping (`key: value`)",
+    "list_type": "a list",
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+}
+PATTERNS = {LANGUAGE_PATTERN: "the code of a language, such as `zh` or `en`"}
+# Keys of a later version that are written about already.
+LATER = {
+    "backends": (
+        "`backends` is no part of this version: it asks no other servers",
+        "remove `backends`; what TrueUp runs itself stands under `models`",
+    ),
+}
+SHOWN_CHARACTERS = 80
+
+
+def explained(detail: ErrorDetails, document: Document) -> Mistake:
+    """One mistake in the file's own words."""
+    key, kind, found = tuple(detail["loc"]), detail["type"], detail["input"]
+    if key and key[-1] == "[key]":
+        name = f"`{_shortened(found)}` is no name"
+        return document.mistake(key[:-1], f"{name}: expected 1 to 200 characters and no spaces")
+    name = _name(key)
+    if kind == "extra_forbidden":
+        return document.mistake(key, *_unknown(name, key))
+    if kind == "missing":
+        hint = f"config_version: {CURRENT_VERSION}" if name == "config_version" else None
+        return document.mistake(key, f"the key `{name}` is missing", hint)
+    if kind == "too_short" and found == []:
+        hint = f"write at least one: {name}: [NAME]"
+        return document.mistake(key, f"`{name}` is an empty list, expected names", hint)
+    context = detail.get("ctx", {})
+    is_secret = bool(SECRET_KEYS & set(key))
+    shown = "the value" if is_secret else f"`{_shortened(found)}`"
+    expected = _expected(kind, context, detail["msg"]) + _range(key, kind)
+    hint = None
+    if isinstance(found, str) and (choices := context.get("expected")) and not is_secret:
+        near = get_close_matches(found, re.findall(r"'([^']+)'", str(choices)), n=1)
+        hint = f"did you mean `{near[0]}`" if near else None
+    return document.mistake(key, f"`{name}` is {shown}, expected {expected}", hint)
+
+
+def _name(key: Key) -> str:
+    if not key:
+        return "the file"
+    return f"{key[-2]}[{key[-1]}]" if isinstance(key[-1], int) else key[-1]
+
+
+def _shortened(found: object) -> str:
+    is_word = found is None or isinstance(found, bool)
+    text = json.dumps(found) if is_word else str(found)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
+def _unknown(name: str, key: Key) -> tuple[str, str | None]:
+    if len(key) == 1 and name in LATER:
+        return LATER[name]
+    known = _known_keys(key[:-1])
+    hint = nearest(name, known)
+    return f"`{name}` is not a key here", hint or f"known here: {listing(known)}"
+
+
+def _expected(kind: str, context: Mapping[str, Any], message: str) -> str:
+    if kind == "literal_error":
+        return str(context["expected"]).replace("'", "`")
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "string_pattern_mismatch":
+        pattern = str(context["pattern"])
+        return PATTERNS.get(pattern) or f"what matches `{pattern}`"
+    return TYPES.get(kind) or message.removeprefix("Input should be ").removeprefix(
+        "String should "
+    )
+
+
+def _range(key: Key, kind: str) -> str:
+    """What a number of the wrong type should also have kept to."""
+    section = _section(key[:-1])
+    if kind != "int_type" or section is None:
+        return ""
+    limits = section.model_fields[str(key[-1])].metadata
+    lowest = next((each.ge for each in limits if hasattr(each, "ge")), None)
+    highest = next((each.le for each in limits if hasattr(each, "le")), None)
+    return "" if highest is None else f" from {lowest} to {highest}"
+
+
+def _known_keys(section: Sequence[int | str]) -> list[str]:
+    """The keys that the schema knows at a place."""
+    kind = _section(section)
+    return [] if kind is None else list(kind.model_fields)
+
+
+def _section(section: Sequence[int | str]) -> type[BaseModel] | None:
+    kind: Any = Configuration
+    for part in section:
+        if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
+            kind = kind.model_fields[str(part)].annotation
+        elif get_origin(kind) in (dict, list):
+            kind = get_args(kind)[-1]
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None

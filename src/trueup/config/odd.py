@@ -1,0 +1,83 @@
+"""What is valid in a configuration and probably not meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trueup.config.document import Document
+from trueup.config.mistake import Key, Mistake
+from trueup.config.settings import Settings
+from trueup.config.variables import VARIABLE
+
+
+def find_odd(document: Document, settings: Settings) -> Iterator[Mistake]:
+    """Every oddity of a valid file, in no order."""
+    yield from _unused(document, settings)
+    yield from _shadowing(document, settings)
+    yield from _twins(document, settings)
+    yield from _plain_keys(document)
+    for model in settings.models:
+        key: Key = ("models", str(model.name))
+        if model.pin and "ttl_seconds" in document.places(*key):
+            cause = (
+                f"`{model.name}` is pinned and never unloaded: its `ttl_seconds` changes nothing"
+            )
+            yield document.mistake((*key, "ttl_seconds"), cause)
+
+
+def _unused(document: Document, settings: Settings) -> Iterator[Mistake]:
+    """Models without a role: only where the file has roles at all."""
+    used = {name for role in settings.roles for name in role.chain}
+    used |= {alias.target for alias in settings.aliases}
+    for model in settings.models if settings.roles else ():
+        if model.name not in used:
+            yield document.mistake(
+                ("models", str(model.name)),
+                f"`{model.name}` is in no role and has no alias: only its own name reaches it",
+            )
+
+
+def _shadowing(document: Document, settings: Settings) -> Iterator[Mistake]:
+    """Names that are another model's source: who asks for that source gets something else."""
+    sources = {model.source: str(model.name) for model in settings.models}
+    reached: dict[str, tuple[str, ...]] = {str(model.name): () for model in settings.models}
+    reached |= {role.name: role.chain for role in settings.roles}
+    named: list[tuple[str, str, tuple[str, ...]]] = [
+        *(("models", str(model.name), (str(model.name),)) for model in settings.models),
+        *(("roles", role.name, role.chain) for role in settings.roles),
+        *(
+            ("aliases", alias.name, (alias.target, *reached[alias.target]))
+            for alias in settings.aliases
+        ),
+    ]
+    for section, name, answers in named:
+        owner = sources.get(name)
+        if owner is not None and owner not in answers:
+            yield document.mistake(
+                (section, name),
+                f"`{name}` is also the source of the model `{owner}`, and does not lead to it",
+            )
+
+
+def _twins(document: Document, settings: Settings) -> Iterator[Mistake]:
+    first: dict[tuple[str, str | None, str, str], str] = {}
+    for model in settings.models:
+        name = str(model.name)
+        twin = first.setdefault((model.source, model.revision, model.dtype, model.device), name)
+        if twin != name:
+            yield document.mistake(
+                ("models", name, "source"),
+                f"`{name}` and `{twin}` are the same model and would be loaded twice",
+                f"another name for it is an alias: aliases: {{{name}: {twin}}}",
+            )
+
+
+def _plain_keys(document: Document) -> Iterator[Mistake]:
+    server = document.tree.get("server") or {}
+    for index, key in enumerate(server.get("api_keys") or ()):
+        if VARIABLE.search(str(key)) is None:
+            yield document.mistake(
+                ("server", "api_keys", index),
+                "this key can be read by everybody who can read the file",
+                "keep it in the environment: `${env.NAME}`",
+            )
