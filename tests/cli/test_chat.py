@@ -103,6 +103,15 @@ def test_a_model_is_known_by_its_directory(tmp_path: os.PathLike[str]) -> None:
     assert chat._name_of("other", rows) is None
 
 
+def test_a_name_that_is_served_wins_over_the_source_of_another_model() -> None:
+    rows = [
+        {"id": "glm", "trueup": {"plan": {"model": {"source": "demo"}}}},
+        {"id": "demo", "trueup": {"plan": None, "role": {"chain": ["other"]}}},
+    ]
+    assert chat._name_of("demo", rows) == "demo"
+    assert chat._name_of("demo", rows[:1]) == "glm"
+
+
 def test_a_cut_answer_in_json_says_so_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
     body = event("half") + event(finish="length") + b"data: [DONE]\n\n"
     with served((200, body)) as server:

@@ -231,10 +231,12 @@ def _is_here(model: str) -> bool:
 
 def _name_of(model: str, rows: list[dict[str, Any]]) -> str | None:
     """The served name of what the user called `model`: a name, a source or a directory."""
+    if any(row.get("id") == model for row in rows):  # a role, for one, wins over a source
+        return model
     folder = os.path.realpath(model) if os.path.isdir(model) else None
     for row in rows:
         served = ((row.get("trueup") or {}).get("plan") or {}).get("model") or {}
-        if model in (row.get("id"), served.get("source")) or (
+        if model == served.get("source") or (
             folder and folder == os.path.realpath(served.get("directory") or "")
         ):
             return str(row["id"])

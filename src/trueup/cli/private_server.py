@@ -55,7 +55,9 @@ async def private_server(
         BackendError: it was killed or says nothing.
     """
     api_key = None if is_keyless else secrets.token_urlsafe(24)
-    environment = {name: value for name, value in os.environ.items() if name != "TRUEUP_API_KEY"}
+    # Of its own alone: a configuration would add models before the one that is wanted.
+    own = ("TRUEUP_API_KEY", "TRUEUP_CONFIG")
+    environment = {name: value for name, value in os.environ.items() if name not in own}
     if api_key:
         environment["TRUEUP_API_KEY"] = api_key
     process = await asyncio.create_subprocess_exec(

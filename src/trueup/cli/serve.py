@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trueup.cli.roles import check_roles, served_names
 from trueup.cli.settings import CONFIG_VARIABLE, WISHES, flag_of, settings_of
 from trueup.config.servers import RunningServer, registered
 from trueup.config.settings import DEFAULT_PORT, ModelSettings, Settings
@@ -106,9 +107,10 @@ class _Serve:
             names = tuple(plans)
             if ended.done():
                 return self._status()
-            found = RunningServer(url=self._url, pid=os.getpid(), models=names)
+            known = (*names, *(each.name for each in self._settings.further_names))
+            found = RunningServer(url=self._url, pid=os.getpid(), models=known)
             stack.enter_context(registered(found))
-            self._greet(names)
+            self._greet(known)
             preload = asyncio.create_task(self._get_ready(pool, names))
             await asyncio.wait((ended,))
             preload.cancel()
@@ -120,7 +122,9 @@ class _Serve:
 
     async def _plan(self) -> dict[str, Plan]:
         try:
-            return await asyncio.to_thread(plan_models, self._settings.models)
+            plans = await asyncio.to_thread(plan_models, self._settings.models)
+            check_roles(self._settings, {name: plan.kind for name, plan in plans.items()})
+            return plans
         except TrueUpError as error:
             self._serving.router.fail(error)
             raise
@@ -142,7 +146,7 @@ class _Serve:
             pool.add(name, plan, ttl_seconds=model.ttl_seconds, pin=model.pin)
             backend = LocalBackend(name, pool)
             served.append(Served(id=name, kind=plan.kind, backend=backend, plan=plan.as_dict()))
-        self._serving.router.open(*served)
+        self._serving.router.open(*served, roles=served_names(self._settings, served))
         return pool
 
     async def _get_ready(self, pool: Pool, names: Sequence[str]) -> None:

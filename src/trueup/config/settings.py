@@ -101,3 +101,8 @@ class Settings:
     models: tuple[ModelSettings, ...] = ()
     roles: tuple[RoleSettings, ...] = ()
     aliases: tuple[AliasSettings, ...] = ()
+
+    @property
+    def further_names(self) -> tuple[RoleSettings | AliasSettings, ...]:
+        """What clients may ask for beside the models."""
+        return (*self.roles, *self.aliases)

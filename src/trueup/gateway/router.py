@@ -1,10 +1,10 @@
-"""From a model's name to what answers it."""
+"""From the name that a client asks for to what answers it: a model, a role or an alias."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from trueup.backends.base import Backend
@@ -15,12 +15,16 @@ from trueup.protocol.model import ModelRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """One served name; `plan` is `Plan.as_dict()`, None where others run the model."""
+    """One served model; `plan` is `Plan.as_dict()`, None where others run the model."""
 
     id: str
     kind: str
     backend: Backend
     plan: Mapping[str, Any] | None = None
+
+    async def answering(self) -> Served:
+        """Itself."""
+        return self
 
     async def row(self) -> ModelRow:
         """The row of /v1/models."""
@@ -28,11 +32,62 @@ class Served:
         return ModelRow(id=self.id, kind=self.kind, state=health.state, plan=self.plan)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedRole:
+    """A name for what is done; its chain holds one or more models of one kind.
+
+    `acceptance` is told in /v1/models and nothing else.
+    """
+
+    id: str
+    chain: tuple[Served, ...]
+    acceptance: Mapping[str, Any] = field(default_factory=dict)
+
+    async def answering(self) -> Served:
+        """The first healthy model; the first one where none is, so that its error is told."""
+        for each in self.chain:
+            if (await each.backend.health()).state != "failed":
+                return each
+        return self.chain[0]
+
+    async def row(self) -> ModelRow:
+        """The row of /v1/models."""
+        answering = await self.answering()
+        role = {
+            "chain": [each.id for each in self.chain],
+            "answers": answering.id,
+            "acceptance": dict(self.acceptance),
+        }
+        health = await answering.backend.health()
+        return ModelRow(id=self.id, kind=answering.kind, state=health.state, role=role)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedAlias:
+    """Another name for a model or a role."""
+
+    id: str
+    target: Served | ServedRole
+
+    async def answering(self) -> Served:
+        """What answers for its target."""
+        return await self.target.answering()
+
+    async def row(self) -> ModelRow:
+        """The row of /v1/models."""
+        row = await self.target.row()
+        return ModelRow(id=self.id, kind=row.kind, state=row.state, alias_of=self.target.id)
+
+
+Name = Served | ServedRole | ServedAlias
+
+
 class Router:
     """The served names; requests wait until `open` has said that they are all known."""
 
     def __init__(self) -> None:
-        self._served: dict[str, Served] = {}
+        self._models: tuple[Served, ...] = ()
+        self._names: dict[str, Name] = {}
         self._error: TrueUpError | None = None
         self._is_open = asyncio.Event()
 
@@ -41,9 +96,10 @@ class Router:
         """Whether all names are known."""
         return self._is_open.is_set()
 
-    def open(self, *served: Served) -> None:
-        """Serve these; called once."""
-        self._served.update((each.id, each) for each in served)
+    def open(self, *models: Served, roles: Iterable[ServedRole | ServedAlias] = ()) -> None:
+        """Serve these, each by a name of its own; called once."""
+        self._models = models
+        self._names.update((each.id, each) for each in (*models, *roles))
         self._is_open.set()
 
     def fail(self, error: TrueUpError) -> None:
@@ -52,21 +108,34 @@ class Router:
         self._is_open.set()
 
     async def all(self) -> tuple[Served, ...]:
-        """Everything that is served, in the order of the configuration."""
+        """Every model that is served, once each, in the order of the configuration."""
         await self._opened()
-        return tuple(self._served.values())
+        return self._models
+
+    async def names(self) -> Sequence[Name]:
+        """Everything that a client may ask for: models, then roles and aliases."""
+        await self._opened()
+        return tuple(self._names.values())
+
+    async def named(self, name: str) -> Name:
+        """The model, role or alias of a name.
+
+        Raises:
+            RequestError: there is none; the nearest names are told.
+        """
+        await self._opened()
+        found = self._names.get(name)
+        if found is None:
+            raise unknown_model(name, self._names)
+        return found
 
     async def find(self, name: str) -> Served:
-        """What answers to a name.
+        """The model that answers to a name now.
 
         Raises:
             RequestError: nothing does; the nearest names are told.
         """
-        await self._opened()
-        served = self._served.get(name)
-        if served is None:
-            raise unknown_model(name, self._served)
-        return served
+        return await (await self.named(name)).answering()
 
     async def _opened(self) -> None:
         await self._is_open.wait()

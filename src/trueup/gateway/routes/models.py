@@ -10,12 +10,12 @@ PREFIX = "/v1/models/"
 
 
 async def list_models(exchange: Exchange, serving: Serving) -> None:
-    """Everything that is served, with its state and plan."""
-    rows = [await served.row() for served in await serving.router.all()]
+    """Every name that may be asked for, with its state; a model's plan, a role's chain."""
+    rows = [await named.row() for named in await serving.router.names()]
     await exchange.answer_json(model_list(rows))
 
 
 async def show_model(exchange: Exchange, serving: Serving) -> None:
-    """One model; the name may have slashes."""
-    served = await serving.router.find(exchange.path.removeprefix(PREFIX))
-    await exchange.answer_json((await served.row()).as_dict())
+    """One model, role or alias; the name may have slashes."""
+    named = await serving.router.named(exchange.path.removeprefix(PREFIX))
+    await exchange.answer_json((await named.row()).as_dict())
