@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "chat": "talk to a model in the terminal",
     "serve": "serve models behind one OpenAI-compatible endpoint",
     "ps": "show what a running server has loaded",
+    "config": "write, check, show or convert a configuration file",
     "demo": "show the main job on a small model that comes with TrueUp",
 }
 

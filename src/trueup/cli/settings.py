@@ -29,7 +29,7 @@ def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Se
     """
     _check_flags(arguments)
     settings = _configured(arguments, environ)
-    server, models = _with_key(settings.server, environ), settings.models
+    server, models = with_key(settings.server, environ), settings.models
     for name in ("host", "port", "drain_seconds"):
         if (value := getattr(arguments, name)) is not None:
             server = replace(server, **{name: value})
@@ -37,6 +37,20 @@ def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Se
     named = arguments.models or ([] if models else ["demo"])
     added = tuple(ModelSettings(name=None, source=source, **wishes) for source in named)
     return replace(settings, server=server, models=(*models, *added))
+
+
+def with_key(server: ServerSettings, environ: Mapping[str, str]) -> ServerSettings:
+    """The settings with the key of TRUEUP_API_KEY, where that is set, as one more.
+
+    Raises: ConfigError where it is no key.
+    """
+    key = environ.get(KEY_VARIABLE, "").strip()
+    if not key:
+        return server
+    if not key.isascii() or not key.isprintable():
+        raise ConfigError("the key is not printable ASCII", where=KEY_VARIABLE)
+    keys = (*server.api_keys, Secret(key))
+    return replace(server, api_keys=tuple(dict.fromkeys(keys)))
 
 
 def flag_of(name: str) -> str:
@@ -79,13 +93,3 @@ def _configured(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Se
             error.where = f"{variable}={path}"
             error.hint = f"name an existing file, or: unset {variable}"
         raise
-
-
-def _with_key(server: ServerSettings, environ: Mapping[str, str]) -> ServerSettings:
-    key = environ.get(KEY_VARIABLE, "").strip()
-    if not key:
-        return server
-    if not key.isascii() or not key.isprintable():
-        raise ConfigError("the key is not printable ASCII", where=KEY_VARIABLE)
-    keys = (*server.api_keys, Secret(key))
-    return replace(server, api_keys=tuple(dict.fromkeys(keys)))

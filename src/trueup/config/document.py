@@ -72,7 +72,15 @@ def read_document(path: Path) -> Document:
 
     Raises: ConfigError where it cannot be read, is no YAML, or holds no keys.
     """
-    tree = _parsed(path, _raw(path))
+    return parsed_document(path, _raw(path))
+
+
+def parsed_document(path: Path, raw: bytes) -> Document:
+    """The document of bytes that are, or will be, in a file.
+
+    Raises: ConfigError where they are no YAML or hold no keys.
+    """
+    tree = _parsed(path, raw)
     if not isinstance(tree, CommentedMap):
         raise ConfigError(
             f"the file holds {_kind(tree)}, expected keys such as `config_version: 1`",

@@ -55,8 +55,15 @@ def check_config(path: Path, environ: Mapping[str, str] | None = None) -> Checke
     Raises:
         ConfigError: it cannot be read or is no YAML with keys, so that nothing more can be said.
     """
-    document = read_document(path)
-    tree, errors = plain_tree(document, os.environ if environ is None else environ)
+    return check_document(read_document(path), os.environ if environ is None else environ)
+
+
+def check_document(document: Document, environ: Mapping[str, str]) -> Checked:
+    """Find everything that is wrong or odd in a document.
+
+    Raises: ConfigError where references make it endless.
+    """
+    tree, errors = plain_tree(document, environ)
     unread = [mistake.key for mistake in errors]
     settings = None
     found = list(check_names(document, tree))
