@@ -113,7 +113,7 @@ class _Writing:
 
     def text(self) -> str:
         lines = [
-            f"# Written by `trueup config import` from {_shown(self._text.name)}.",
+            f"# Written by `trueup config import` from {_shown(Path(self._text.name).name)}.",
             "# Comments with a name and a value are what that file says and this one has no key "
             "for.",
             *_comments([*self._remarks(None), *self._agents.kept]),

@@ -83,7 +83,7 @@ def read_agents(text: JsonText) -> Agents:
     parent: Any = text.tree
     for depth, part in enumerate(key):
         agents.kept += [
-            _kept(text, agents, (*key[:depth], other), parent[other])
+            _kept(text, agents, here := (*key[:depth], other), parent[other], dotted(here))
             for other in parent
             if other != part
         ]
@@ -100,13 +100,13 @@ def _roles_of(text: JsonText) -> tuple[Key, Any]:
     inner = [((key,), value) for key, value in tree.items()] if isinstance(tree, dict) else []
     for key, shape in (*outer, *((key, value) for key, value in inner)):
         for word in ROLES_KEYS if isinstance(shape, dict) else ():
-            if isinstance(shape.get(word), dict | list):
+            if isinstance(shape.get(word), dict | list) and shape[word]:
                 return (*key, word), shape[word]
     kind = "an object" if isinstance(tree, dict) else f"`{as_json(tree)[:40]}`"
     kind = "a list" if isinstance(tree, list) else kind
     has = f" with {', '.join(f'`{key}`' for key in list(tree)[:8])}" if tree and inner else ""
     raise ConfigError(
-        f"the file holds {kind}{has}, expected an object with `models`",
+        f"the file holds {kind}{has}, expected an object with roles in `models`",
         where=text.name,
         hint='it begins with: {"models": {"ROLE": {"model_name": "ORG/NAME"}}}',
     )
@@ -136,10 +136,9 @@ def _word(key: str) -> str:
     return re.sub(r"[\s-]+", "_", snake).lower()
 
 
-def _kept(text: JsonText, agents: Agents, key: Key, value: object) -> str:
+def _kept(text: JsonText, agents: Agents, key: Key, value: object, label: str = "") -> str:
     agents.notes.append(f"{text.place(key)}: kept as a comment, a configuration has no key for it")
-    name = f"{key[-2]}[{key[-1]}]" if isinstance(key[-1], int) else key[-1]
-    return f"{name}: {as_json(value)}"
+    return f"{label or key[-1]}: {as_json(value)}"
 
 
 class _Reading:
@@ -257,8 +256,8 @@ def _measure(word: str, value: Any) -> tuple[str, Any] | None:
 
 def _settle_time(role: AgentRole) -> None:
     """The response of a model that makes embeddings is an embedding."""
-    is_encoder = "similarity_accuracy" in role.acceptance or any(
-        ENCODER.search(source) for source in role.sources
+    is_encoder = any(ENCODER.search(source) for source in role.sources) or (
+        not role.sources and "similarity_accuracy" in role.acceptance
     )
     if is_encoder and "embedding_seconds" not in role.acceptance:
         settled: Mapping[str, tuple[Any, str]] = {
