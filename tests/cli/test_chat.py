@@ -160,6 +160,16 @@ def test_a_private_server_that_refuses_is_heard_once(capfd: pytest.CaptureFixtur
     assert "no-such-model-anywhere" in shown
 
 
+def test_no_configuration_adds_to_a_private_server(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUEUP_CONFIG", "/no/such/file.yaml")
+    assert main(["chat", "no-such-model-anywhere", "--message", "a"]) == 1
+    shown = capfd.readouterr().err
+    assert "no-such-model-anywhere" in shown
+    assert "file.yaml" not in shown
+
+
 def test_a_revision_goes_to_the_private_server(capfd: pytest.CaptureFixture[str]) -> None:
     words = ["no-such-org/model", "--revision", "branch-of-nobody"]
     assert main(["chat", *words, "--message", "a"]) == 1

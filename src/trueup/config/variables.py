@@ -24,10 +24,7 @@ def plain_tree(
     Raises: ConfigError where references of YAML make it endless.
     """
     filling = _Filling(document, environ)
-    try:
-        return filling.filled(document.tree, ()), filling.mistakes
-    except RecursionError:
-        raise ConfigError("the values are nested without end", where=str(document.path)) from None
+    return filling.filled(document.tree, ()), filling.mistakes
 
 
 class _Filling:
