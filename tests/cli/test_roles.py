@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import openai
 import pytest
 
+from tests.cli.test_serve import served
 from tests.fakes import FakeBackend
+from trueup.cli.main import main
 from trueup.cli.roles import check_roles, served_names
 from trueup.config.load import load_config
 from trueup.config.settings import Settings
@@ -58,3 +62,36 @@ def test_a_model_of_the_command_line_has_a_name_of_its_own(
     with pytest.raises(ConfigError, match=f"`{name}` names a MODEL") as caught:
         check_roles(settings, {"glm": "chat", "bert": "chat", name: "chat"})
     assert str(caught.value.where).endswith(line)
+
+
+@pytest.mark.slow
+def test_a_role_is_asked_as_a_model_by_the_official_sdk_and_by_chat(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path))
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "config_version: 1\n"
+        "models: {glm: {source: demo}}\n"
+        "roles: {talk: {chain: [glm], acceptance: {answer_seconds: 5}}}\n"
+        "aliases: {gpt-4o: talk}\n"
+    )
+    question: Any = [{"role": "user", "content": "你好"}]
+    with served(tmp_path, "--config", str(path)) as (_, said):
+        assert said["models"] == ["glm", "talk", "gpt-4o"]
+        client = openai.OpenAI(base_url=f"{said['url']}/v1", api_key="none", timeout=120)
+        assert [model.id for model in client.models.list()] == ["glm", "talk", "gpt-4o"]
+        texts = []
+        for name in ("glm", "talk", "gpt-4o"):
+            raw = client.chat.completions.with_raw_response.create(
+                model=name, messages=question, temperature=0
+            )
+            assert raw.headers["x-trueup-backend"] == "glm"
+            assert raw.parse().model == name
+            texts.append(raw.parse().choices[0].message.content)
+        assert len(set(texts)) == 1
+        client.close()
+        assert main(["chat", "talk", "--message", "你好"]) == 0
+        shown = capsys.readouterr()
+        assert shown.out == f"{texts[0]}\n"
+        assert "(asking `talk` at " in shown.err
