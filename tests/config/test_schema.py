@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,12 @@ def test_what_hides_a_key_is_no_key(tmp_path: Path) -> None:
     path.write_text(shown)
     (error,) = check_config(path, {}).errors
     assert "trueup config show" in error.cause
+
+
+def test_the_configuration_of_the_guide_is_valid(tmp_path: Path) -> None:
+    guide = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+    (text,) = re.findall(r"```yaml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "c.yaml"
+    path.write_text(text, encoding="utf-8")
+    checked = check_config(path, {"TEAM_KEY": "k"})
+    assert (checked.errors, checked.warnings) == ((), ())
