@@ -1,0 +1,9 @@
+def compare_versions(a, b):
+    left = [int(part) for part in a.split(".")]
+    right = [int(part) for part in b.split(".")]
+    width = max(len(left), len(right))
+    left += [0] * (width - len(left))
+    right += [0] * (width - len(right))
+    if left == right:
+        return 0
+    return 1 if left > right else -1

@@ -1,0 +1,9 @@
+function flattenKeys(tree, prefix = []) {
+  return Object.entries(tree).reduce((flat, [key, value]) => {
+    const path = [...prefix, key];
+    if (value !== null && typeof value === "object" && !Array.isArray(value)) {
+      return { ...flat, ...flattenKeys(value, path) };
+    }
+    return { ...flat, [path.join(".")]: value };
+  }, {});
+}

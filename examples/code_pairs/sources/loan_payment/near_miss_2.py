@@ -1,0 +1,8 @@
+def loan_payment(principal_cents, yearly_percent, months):
+    discount = 1 / (1 + yearly_percent / 1200)
+    factor = 0.0
+    power = 1.0
+    for _ in range(months):
+        factor += power
+        power *= discount
+    return round(principal_cents / factor)

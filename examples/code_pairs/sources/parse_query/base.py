@@ -1,0 +1,11 @@
+from urllib.parse import unquote_plus
+
+
+def parse_query(query):
+    params = {}
+    for part in query.split("&"):
+        if not part:
+            continue
+        key, _, value = part.partition("=")
+        params.setdefault(unquote_plus(key), []).append(unquote_plus(value))
+    return params

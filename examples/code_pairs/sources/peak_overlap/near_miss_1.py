@@ -1,0 +1,11 @@
+def peak_overlap(intervals):
+    changes = []
+    for start, end in intervals:
+        changes.append((start, 1))
+        changes.append((end, -1))
+    changes.sort(key=lambda change: (change[0], -change[1]))
+    active = peak = 0
+    for _, change in changes:
+        active += change
+        peak = max(peak, active)
+    return peak

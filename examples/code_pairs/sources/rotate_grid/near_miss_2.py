@@ -1,0 +1,2 @@
+def rotate_grid(grid):
+    return [list(column) for column in zip(*grid)]

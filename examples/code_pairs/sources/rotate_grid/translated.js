@@ -1,0 +1,5 @@
+function rotateGrid(grid) {
+  return grid[0].map((_, column) =>
+    grid.map((row) => row[column]).reverse(),
+  );
+}

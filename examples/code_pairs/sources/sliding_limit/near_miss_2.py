@@ -1,0 +1,6 @@
+def accepted_requests(limit, window, times):
+    accepted = []
+    for now in times:
+        if len(accepted) < limit or now - accepted[-1] >= window:
+            accepted.append(now)
+    return accepted

@@ -1,0 +1,10 @@
+def latest_records(records):
+    position = {}
+    kept = []
+    for key, value in records:
+        if key in position:
+            kept[position[key]][1] += value
+        else:
+            position[key] = len(kept)
+            kept.append([key, value])
+    return kept
