@@ -2,7 +2,8 @@
 
 A variant of the same function must give the outputs of `base.py`, a near miss must differ
 on at least one case. Languages whose tools are not on PATH are named and left out.
-Usage: `python examples/code_pairs/verify.py [GROUP …]`; exits 1 when a label is wrong.
+Usage: `python examples/code_pairs/verify.py [GROUP …]`; exits 1 when a label is wrong,
+2 when a group is unknown.
 """
 
 from __future__ import annotations
@@ -124,7 +125,11 @@ def main(names: list[str]) -> int:
     verified: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     faults = 0
-    for group in build.read_groups():
+    groups = build.read_groups()
+    if unknown := set(names) - {group.name for group in groups}:
+        print(f"no folder of sources/: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    for group in groups:
         if names and group.name not in names:
             continue
         cases = build.read_cases(group.name)
