@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the labelled pairs are in (default: found out)",
     )
     group.add_argument(
-        "--max-pairs",
+        "--limit",
         type=int,
         metavar="N",
         help="draw at most N pairs (default: all; 2000 of BigCloneBench and POJ-104)",
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     pairs = load_pairs(
         Path(arguments.evaluate),
         form=arguments.pairs_format,
-        limit=arguments.max_pairs,
+        limit=arguments.limit,
         seed=arguments.seed,
     )
     report = asyncio.run(_evaluated(arguments, pairs))
@@ -82,13 +82,12 @@ def open_embedder(arguments: argparse.Namespace) -> AbstractAsyncContextManager[
 
 async def _evaluated(arguments: argparse.Namespace, pairs: PairSet) -> dict[str, Any]:
     from trueup.similarity.evaluate import evaluate
-    from trueup.similarity.judgement import check_pairs
+    from trueup.similarity.split import split_pairs
 
-    check_pairs(pairs.pairs)  # before a model is loaded for nothing
+    # Before a model is loaded for nothing.
+    split = split_pairs(pairs.pairs, folds=arguments.folds, seed=arguments.seed)
     async with open_embedder(arguments) as embedder:
-        report = await evaluate(
-            pairs, embedder, folds=arguments.folds, seed=arguments.seed, progress=_progress()
-        )
+        report = await evaluate(pairs, split, embedder, progress=_progress())
     return {
         "schema_version": report.pop("schema_version"),
         "kind": report.pop("kind"),
@@ -98,12 +97,12 @@ async def _evaluated(arguments: argparse.Namespace, pairs: PairSet) -> dict[str,
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    folds, most = arguments.folds, arguments.max_pairs
+    folds, most = arguments.folds, arguments.limit
     goal, seed = arguments.min_accuracy, arguments.seed
     if folds is not None and not 2 <= folds <= MOST_FOLDS:
         raise UsageError(f"`{folds}` folds, expected 2 to {MOST_FOLDS}", where="--folds")
     if most is not None and most < LEAST_LIMIT:
-        raise UsageError(f"`{most}` pairs, expected at least {LEAST_LIMIT}", where="--max-pairs")
+        raise UsageError(f"`{most}` pairs, expected at least {LEAST_LIMIT}", where="--limit")
     if goal is not None and not (math.isfinite(goal) and 0 <= goal <= 1):
         raise UsageError(
             f"the accuracy is `{goal:g}`, expected a share from 0 to 1", where="--min-accuracy"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trueup.doctor.render.text import Line, printable
+from trueup.similarity.pair import counted
 
 WIDTH = 80
 NAMES = {
@@ -22,6 +23,8 @@ SPLITS = {
     "snippet": "snippet (the data name no groups)",
 }
 NAME_WIDTH = 24
+# Rows of fewer pairs say little and are left to JSON.
+LEAST_PAIRS = 5
 Figure = Mapping[str, Any]
 
 
@@ -108,19 +111,27 @@ def _retrieval_lines(retrieval: Mapping[str, Any] | None) -> Iterator[Line]:
 
 
 def _table_lines(title: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
+    shown = [row for row in rows if row["pairs"] >= LEAST_PAIRS]
     if not rows:
         return
-    width = max(NAME_WIDTH - 2, *(min(len(row["name"]), 30) for row in rows))
     yield Line(
-        f"{title:{width + 2}}{'pairs':>7}{'alike':>7}  accuracy  95 % interval   score", "title"
+        f"{title:{NAME_WIDTH}}{'pairs':>7}{'alike':>7}  accuracy  95 % interval   score  ROC AUC",
+        "title",
     )
-    for row in rows:
-        name = textwrap.shorten(printable(row["name"]), width, placeholder="…")
+    for row in shown:
+        name = printable(row["name"])
+        name = name if len(name) <= NAME_WIDTH - 2 else f"{name[: NAME_WIDTH - 3]}…"
         accuracy = row["accuracy"]
         yield Line(
-            f"  {name:{width}}{row['pairs']:>7,}{row['alike']:>7,}{accuracy['value']:>10.3f}"
-            f"  {_interval(accuracy):<14}{row['mean_score']:>7.3f}"
+            f"  {name:{NAME_WIDTH - 2}}{row['pairs']:>7,}{row['alike']:>7,}"
+            f"{accuracy['value']:>10.3f}  {_interval(accuracy):<14}{row['mean_score']:>7.3f}"
+            f"{_number(row['roc_auc']['value']):>9}"
         )
+    if len(shown) < len(rows):
+        count = counted(len(rows) - len(shown), "more row")
+        yield from _bullet(f"{count} of fewer than {LEAST_PAIRS} pairs: --format json")
+    if any(row["alike"] in (0, row["pairs"]) for row in shown):
+        yield from _bullet("ROC AUC of a row with one label: against all pairs of the other label")
     yield Line("")
 
 

@@ -43,9 +43,13 @@ def load_pairs(
     Raises:
         ConfigError: the path holds none of the formats, or a line cannot be used.
     """
-    if not path.exists():
-        raise ConfigError(f"`{path}` does not exist", where=str(path))
-    found = _format_of(path) if form == "auto" else form
+    try:
+        if not path.exists():
+            raise ConfigError("there is no such file or folder", where=str(path))
+        found = _format_of(path) if form == "auto" else form
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"the path cannot be read: {reason}", where=str(path)) from error
     if found == "pairs":
         pairs = read_pairs(path)
         return pairs if limit is None else drawn_sample(pairs, limit, seed)

@@ -18,7 +18,8 @@ from trueup.similarity.interval import intervals
 from trueup.similarity.judgement import judgement
 from trueup.similarity.pair import Pair, PairSet
 from trueup.similarity.retrieval import average_precisions
-from trueup.similarity.threshold import Floats, Ints, Membership
+from trueup.similarity.split import Membership, Split
+from trueup.similarity.threshold import Floats
 
 TEXTS_PER_CALL = 256
 TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -27,33 +28,21 @@ Progress = Callable[[int, int], None]
 
 
 async def evaluate(
-    pairs: PairSet,
-    embedder: Embedder,
-    *,
-    folds: int | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
+    pairs: PairSet, split: Split, embedder: Embedder, *, progress: Progress | None = None
 ) -> dict[str, Any]:
     """The report on the pairs; `progress` is told how many snippets of how many are embedded.
 
-    The same pairs, vectors and seed give the same report.
+    `split` is what `split_pairs` makes of these pairs. The same pairs, split and vectors give
+    the same report.
 
     Raises:
         BackendError: the model cannot be asked, or gives no usable vector.
-        ConfigError: the pairs do not suffice: one label alone, or too few groups.
     """
-    numbers = _numbered(pairs)
+    numbers = _numbered(pairs, split)
     vectors = await _vectors(list(numbers), embedder, pairs.pairs, progress)
-    sides = np.array([(numbers[pair.left.text], numbers[pair.right.text]) for pair in pairs.pairs])
-    cosines = np.einsum("ij,ij->i", vectors[sides[:, 0]], vectors[sides[:, 1]])
-    report = judgement(
-        pairs.pairs,
-        sides,
-        np.clip(cosines, -1.0, 1.0),
-        _token_overlaps(list(numbers), sides),
-        folds=folds,
-        seed=seed,
-    )
+    left, right = vectors[split.sides[:, 0]], vectors[split.sides[:, 1]]
+    scores = np.clip(np.einsum("ij,ij->i", left, right), -1.0, 1.0)
+    report = judgement(pairs.pairs, split, scores, _token_overlaps(split))
     return {
         "schema_version": 1,
         "kind": "evaluation",
@@ -64,17 +53,19 @@ async def evaluate(
             "notes": list(pairs.notes),
             "pairs": len(pairs.pairs),
             "alike": sum(pair.label for pair in pairs.pairs),
-            "snippets": len(numbers),
+            "snippets": len(split.texts),
         },
         "embedder": embedder.identity,
         **report,
-        "retrieval": None if pairs.classes is None else _retrieval(pairs, numbers, vectors, seed),
+        "retrieval": (
+            None if pairs.classes is None else _retrieval(pairs, numbers, vectors, split.seed)
+        ),
     }
 
 
-def _numbered(pairs: PairSet) -> dict[str, int]:
-    """Every distinct snippet with its number."""
-    texts = [code.text for pair in pairs.pairs for code in (pair.left, pair.right)]
+def _numbered(pairs: PairSet, split: Split) -> dict[str, int]:
+    """Every distinct snippet with its number: those of the pairs, then the other programs."""
+    texts = list(split.texts)
     if pairs.classes is not None:
         texts += [code.text for programs in pairs.classes.values() for code in programs]
     return {text: i for i, text in enumerate(dict.fromkeys(texts))}
@@ -124,11 +115,11 @@ def _no_vector(unusable: set[str], count: int, pairs: Sequence[Pair]) -> Backend
     )
 
 
-def _token_overlaps(texts: list[str], sides: Ints) -> Floats:
+def _token_overlaps(split: Split) -> Floats:
     """The Jaccard index of both sides' sets of words and signs: what no model is needed for."""
-    tokens = [frozenset(TOKEN.findall(text)) for text in texts]
-    overlaps = np.empty(len(sides))
-    for i, (left, right) in enumerate(sides.tolist()):
+    tokens = [frozenset(TOKEN.findall(text)) for text in split.texts]
+    overlaps = np.empty(len(split.sides))
+    for i, (left, right) in enumerate(split.sides.tolist()):
         union = len(tokens[left] | tokens[right])
         overlaps[i] = len(tokens[left] & tokens[right]) / union if union else 1.0
     return overlaps

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.similarity.threshold import Floats, Ints, Membership
+from trueup.similarity.split import Membership
+from trueup.similarity.threshold import Floats, Ints
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95

@@ -12,19 +12,10 @@ from typing import Any
 import numpy as np
 from sklearn import metrics
 
-from trueup.errors import ConfigError
-from trueup.similarity.interval import Bools, Judged, figures, intervals, wilson
+from trueup.similarity.interval import Bools, Judged, area_under_curve, figures, intervals, wilson
 from trueup.similarity.pair import Pair
-from trueup.similarity.threshold import (
-    DEFAULT_FOLDS,
-    Floats,
-    Ints,
-    Membership,
-    best_threshold,
-    cells,
-    membership,
-    thresholds,
-)
+from trueup.similarity.split import Membership, Split
+from trueup.similarity.threshold import Floats, Ints, best_threshold, thresholds
 
 WORST = 10
 # Figures that are shares of pairs: Wilson's interval holds for them.
@@ -32,39 +23,22 @@ SHARES = ("accuracy", "precision", "recall")
 
 
 def judgement(
-    pairs: Sequence[Pair],
-    sides: Ints,
-    scores: Floats,
-    overlaps: Floats,
-    *,
-    folds: int | None,
-    seed: int,
+    pairs: Sequence[Pair], split: Split, scores: Floats, overlaps: Floats
 ) -> dict[str, Any]:
     """Split, thresholds, measures, baselines, tables and worst errors as plain data.
 
-    `scores` are the model's, `overlaps` those of the baseline that counts shared tokens; `sides`
-    holds the numbers of each pair's snippets. Without `folds` there are DEFAULT_FOLDS, fewer
-    where there are fewer groups.
-
-    Raises:
-        ConfigError: every pair has one label, or the groups do not suffice for the folds.
+    `scores` are the model's, `overlaps` those of the baseline that counts shared tokens.
     """
-    check_pairs(pairs)
-    labels = np.array([pair.label for pair in pairs])
-    groups = [pair.groups for pair in pairs]
-    members = membership(groups, sides, folds or DEFAULT_FOLDS)
-    used = max(2, min(DEFAULT_FOLDS, members.count)) if folds is None else folds
-    split = cells(members, sides, folds=used, seed=seed)
-    chosen = thresholds(scores, labels, split)
+    labels, members = split.labels, split.members
+    chosen = thresholds(scores, labels, split.cells)
+    said = overlaps >= thresholds(overlaps, labels, split.cells)
     model = Judged(labels=labels, scores=scores, said=scores >= chosen)
-    tokens = Judged(
-        labels=labels, scores=overlaps, said=overlaps >= thresholds(overlaps, labels, split)
-    )
+    tokens = Judged(labels=labels, scores=overlaps, said=said)
     tables = {
         "by_kind": _members_of([pair.kind for pair in pairs]),
         "by_languages": _members_of([pair.languages for pair in pairs]),
     }
-    ranges = intervals(members, _everything(model, tokens, tables), seed=seed)
+    ranges = intervals(members, _everything(model, tokens, tables), seed=split.seed)
     counts = metrics.confusion_matrix(labels, model.said, labels=[0, 1])
     majority = max(labels.mean(), 1 - labels.mean())
     return {
@@ -72,8 +46,8 @@ def judgement(
             "method": "cross-validation",
             "by": members.by,
             "groups": members.count,
-            "folds": used,
-            "seed": seed,
+            "folds": split.folds,
+            "seed": split.seed,
             "thresholds": sorted({float(each) for each in chosen}),
         },
         "measures": _measures(model, members, ranges, "model"),
@@ -93,28 +67,13 @@ def judgement(
         "threshold": _recommended(scores, labels),
         **{
             name: [
-                _row(key, inside, model, members, ranges[f"{name}/{key}"])
+                _row(key, inside, model, members, ranges, f"{name}/{key}")
                 for key, inside in table.items()
             ]
             for name, table in tables.items()
         },
         "worst": _worst(pairs, scores, chosen, model),
     }
-
-
-def check_pairs(pairs: Sequence[Pair]) -> None:
-    """Make sure that there is something to tell apart.
-
-    Raises:
-        ConfigError: every pair has the same label.
-    """
-    labels = {pair.label for pair in pairs}
-    if len(labels) == 1:
-        raise ConfigError(
-            f"all of {len(pairs)} pairs have label `{labels.pop()}`, expected both `1` and `0`",
-            where=pairs[0].where.rpartition(":")[0] or pairs[0].where,
-            hint="add pairs of the other label",
-        )
 
 
 def _members_of(keys: Sequence[str | None]) -> dict[str, Bools]:
@@ -138,7 +97,9 @@ def _everything(
             for key, inside in table.items():
                 with np.errstate(invalid="ignore"):
                     right = weights @ (model.right & inside).astype(float)
-                    found[f"{name}/{key}"] = right / (weights @ inside.astype(float))
+                    found[f"{name}/{key}/accuracy"] = right / (weights @ inside.astype(float))
+                compared = _compared(inside, model.labels)
+                found[f"{name}/{key}/roc_auc"] = area_under_curve(model, weights * compared)
         return found
 
     return measure
@@ -191,8 +152,15 @@ def _figure(value: float, found: tuple[float, float] | None, cases: int = 0) -> 
 
 
 def _group_count(members: Membership, inside: Bools) -> int:
+    """How many groups some pairs belong to, at most the number of the pairs."""
     groups = members.groups[inside]
-    return len(np.unique(groups[groups >= 0]))
+    return min(len(groups), len(np.unique(groups[groups >= 0])))
+
+
+def _compared(inside: Bools, labels: Ints) -> Bools:
+    """The pairs of a table's row; where they have one label, with all pairs of the other label."""
+    found = set(labels[inside].tolist())
+    return inside if len(found) > 1 else inside | (labels != found.pop())
 
 
 def _row(
@@ -200,14 +168,24 @@ def _row(
     inside: Bools,
     model: Judged,
     members: Membership,
-    found: tuple[float, float] | None,
+    ranges: dict[str, tuple[float, float] | None],
+    name: str,
 ) -> dict[str, Any]:
-    right = model.right[inside]
+    labels, right = model.labels[inside], model.right[inside]
+    compared = _compared(inside, model.labels)
+    has_both = labels.min() != labels.max()
     return {
         "name": key,
         "pairs": len(right),
-        "alike": int(model.labels[inside].sum()),
-        "accuracy": _figure(float(right.mean()), found, _group_count(members, inside)),
+        "alike": int(labels.sum()),
+        "accuracy": _figure(
+            float(right.mean()), ranges[f"{name}/accuracy"], _group_count(members, inside)
+        ),
+        "f1": float(metrics.f1_score(labels, model.said[inside])) if has_both else None,
+        "roc_auc": _figure(
+            float(metrics.roc_auc_score(model.labels[compared], model.scores[compared])),
+            ranges[f"{name}/roc_auc"],
+        ),
         "mean_score": float(model.scores[inside].mean()),
     }
 

@@ -65,10 +65,10 @@ def read_poj104(path: Path, *, limit: int, seed: int) -> PairSet:
 def raw_folder(path: Path) -> Path | None:
     """The folder with one folder of programs for each problem: `path`, or ProgramData in it."""
     for folder in (path / RAW_FOLDER, path):
-        if folder.is_dir() and any(
-            each.name.isdigit() and each.is_dir() for each in os.scandir(folder)
-        ):
-            return folder
+        if folder.is_dir():
+            with os.scandir(folder) as entries:
+                if any(each.name.isdigit() and each.is_dir() for each in entries):
+                    return folder
     return None
 
 
