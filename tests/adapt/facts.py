@@ -35,6 +35,16 @@ MODERN = Environment(
         "qwen2": "Qwen2ForCausalLM",
         "gptj": "GPTJForCausalLM",
         "bert": None,
+        "roberta": "RobertaForCausalLM",
+        "mpnet": None,
+        "t5": None,
+    },
+    library_bases={
+        "bert": "BertModel",
+        "roberta": "RobertaModel",
+        "qwen2": "Qwen2Model",
+        "mpnet": "MPNetModel",
+        "t5": "T5Model",
     },
 )
 ROOMY = Hardware(

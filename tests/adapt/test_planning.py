@@ -309,10 +309,14 @@ def test_a_library_model_without_chat_template_completes() -> None:
     assert (plan.route, plan.kind, plan.context_tokens) == ("native", "completion", 2048)
 
 
-def test_an_encoder_is_refused_until_a_later_release() -> None:
-    plan = make_plan(plain_checkpoint(model_type="bert"), MODERN, ROOMY, ())
-    assert (plan.route, plan.kind) == ("refused", "embedding")
-    assert "come with a later release" in plan.why[0]
+def test_an_encoder_embeds_and_a_wish_for_text_is_refused() -> None:
+    checkpoint = plain_checkpoint(model_type="bert", hidden_size=8)
+    plan = make_plan(checkpoint, MODERN, ROOMY, ())
+    assert (plan.route, plan.kind, plan.dtype) == ("native", "embedding", "float32")
+    assert plan.implementation == "transformers.BertModel"
+    refused = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(kind="chat"))
+    assert refused.route == "refused"
+    assert "no class of `bert` that generates text" in refused.why[0]
 
 
 @pytest.mark.parametrize(

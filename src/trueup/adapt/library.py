@@ -15,9 +15,6 @@ from trueup.checkpoint.dangerous_keys import dangerous_keys
 from trueup.environment.environment import Environment
 
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
-EMBEDDING_LATER = (
-    "`{model_type}` has no language model head: embedding models come with a later release"
-)
 
 
 def is_implemented(model_type: str | None, environment: Environment) -> bool:
@@ -39,9 +36,14 @@ def implementation(checkpoint: Checkpoint, environment: Environment) -> str | No
     return environment.library_models.get(checkpoint.model_type or "")
 
 
-def assumed_presence(checkpoint: Checkpoint, version: Version) -> Presence:
+def assumed_presence(
+    checkpoint: Checkpoint, version: Version, *, is_embedding: bool = False
+) -> Presence:
     """Whether a `version` without files implements the checkpoint's architecture."""
     told = presence(checkpoint.model_type, version)
+    if is_embedding and told == "no" and checkpoint.model_type not in IMPLEMENTATIONS:
+        # The tables are of language models: an encoder that is in none may be there.
+        told = "unknown"
     return "yes" if told == "unknown" and was_saved_by(checkpoint, version) else told
 
 
@@ -57,7 +59,7 @@ def was_saved_by(checkpoint: Checkpoint, version: Version) -> bool:
 
 
 def kind(checkpoint: Checkpoint) -> Kind:
-    """`chat` where the checkpoint brings a chat template, else `completion`."""
+    """`chat` where a generating checkpoint brings a chat template, else `completion`."""
     has_file = "chat_template.jinja" in checkpoint.files or "chat_template.json" in checkpoint.files
     return "chat" if has_file or checkpoint.tokenizer_config.get("chat_template") else "completion"
 

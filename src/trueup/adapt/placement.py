@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from trueup.adapt.plan import Caveat, Memory
 from trueup.adapt.sizes import estimate_memory, file_dtype
-from trueup.adapt.wishes import Wishes
+from trueup.adapt.wishes import INT8, ONNXRUNTIME, TORCH, Wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.environment.environment import Gpu, Hardware
 
@@ -15,6 +16,9 @@ MIB = 1024**2
 NARROWER_HINT = "`--dtype bfloat16` halves what the weights need"
 # What is lost where weights are kept in another dtype than they were published in.
 LOSSES = {
+    ("float32", "int8"): "all but 8 bits, with a scale for each row",
+    ("float16", "int8"): "all but 8 bits, with a scale for each row",
+    ("bfloat16", "int8"): "all but 8 bits, with a scale for each row",
     ("float32", "float16"): "13 of 23 bits of precision, and numbers beyond 65504",
     ("float32", "bfloat16"): "16 of 23 bits of precision",
     ("float16", "bfloat16"): "3 of 10 bits of precision",
@@ -34,21 +38,25 @@ class Placement:
     against: tuple[str, ...] = ()
 
 
-def place(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes) -> Placement:
+def place(
+    checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, *, is_embedding: bool = False
+) -> Placement:
     """Choose device and dtype.
 
     A GPU is used where there is one that the model fits into, in the file's dtype; a CPU computes
-    in bfloat16 where it can do that natively, else in float32. A model is refused where it does
-    not fit the whole of the memory, not where others take it for the moment.
+    in bfloat16 where it can do that natively, else in float32; an embedding model in float32
+    always, and on a CPU where it is to be int8. A model is refused where it does not fit the
+    whole of the memory, not where others take it for the moment.
     """
+    placed = partial(_placed, checkpoint, hardware, wishes, is_embedding)
     if wishes.device != "auto":
-        return _placed(checkpoint, hardware, wishes, wishes.device)
-    if not hardware.gpus:
-        return _placed(checkpoint, hardware, wishes, "cpu")
-    on_gpu = _placed(checkpoint, hardware, wishes, _name(_largest(hardware.gpus)))
+        return placed(wishes.device)
+    if not hardware.gpus or _dtype_wish(wishes) == INT8:
+        return placed("cpu")
+    on_gpu = placed(_name(_largest(hardware.gpus)))
     if not on_gpu.against:
         return on_gpu
-    on_cpu = _placed(checkpoint, hardware, wishes, "cpu")
+    on_cpu = placed("cpu")
     if on_cpu.against:
         return on_gpu
     return Placement(
@@ -60,10 +68,16 @@ def place(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes) -> Placeme
     )
 
 
-def _placed(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, device: str) -> Placement:
-    dtype, reason = _dtype(checkpoint, hardware, wishes, device)
-    memory = estimate_memory(checkpoint, dtype, device)
-    against = _against_device(hardware, device) or _against_size(memory, hardware, device, dtype)
+def _placed(
+    checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, is_embedding: bool, device: str
+) -> Placement:
+    dtype, reason = _dtype(checkpoint, hardware, wishes, device, is_embedding=is_embedding)
+    memory = estimate_memory(checkpoint, dtype, device, is_embedding=is_embedding)
+    against = (
+        _against_device(hardware, device)
+        or _against_int8(dtype, device, wishes, is_embedding=is_embedding)
+        or _against_size(memory, hardware, device, dtype)
+    )
     return Placement(
         device=device,
         dtype=dtype,
@@ -74,13 +88,26 @@ def _placed(checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, device: 
     )
 
 
+def _dtype_wish(wishes: Wishes) -> str:
+    """The dtype that was asked for; what onnxruntime is used for is int8."""
+    return INT8 if wishes.dtype == "auto" and wishes.engine == ONNXRUNTIME else wishes.dtype
+
+
 def _dtype(
-    checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, device: str
+    checkpoint: Checkpoint,
+    hardware: Hardware,
+    wishes: Wishes,
+    device: str,
+    *,
+    is_embedding: bool,
 ) -> tuple[str, str]:
-    if wishes.dtype != "auto":
-        return wishes.dtype, "as asked for"
+    wanted = _dtype_wish(wishes)
+    if wanted != "auto":
+        return wanted, "as asked for"
     if device != "cpu":
         return file_dtype(checkpoint), "the dtype of the weight files"
+    if is_embedding:
+        return "float32", "vectors stay comparable with those of other machines"
     if hardware.has_native_bf16:
         return "bfloat16", "this processor computes it natively"
     return "float32", "this processor does not compute bfloat16 natively"
@@ -91,6 +118,22 @@ def _against_device(hardware: Hardware, device: str) -> tuple[str, ...]:
         return ()
     there = ", ".join(_name(gpu) for gpu in hardware.gpus) or "no GPU"
     return (f"the device `{device}` was asked for, and this machine has {there}",)
+
+
+def _against_int8(
+    dtype: str, device: str, wishes: Wishes, *, is_embedding: bool
+) -> tuple[str, ...]:
+    """int8 is computed by onnxruntime, on a CPU, for embedding models; nothing else is."""
+    wanted = ONNXRUNTIME if dtype == INT8 else TORCH
+    if wishes.engine not in ("auto", wanted):
+        return (f"`{dtype}` is computed by `{wanted}`, and `{wishes.engine}` was asked for",)
+    if dtype != INT8:
+        return ()
+    if not is_embedding:
+        return (f"`{INT8}` is for embedding models, and this one generates text",)
+    if device != "cpu":
+        return (f"`{INT8}` is computed on a CPU, and `{device}` was asked for",)
+    return ()
 
 
 def _against_size(memory: Memory, hardware: Hardware, device: str, dtype: str) -> tuple[str, ...]:

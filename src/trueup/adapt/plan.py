@@ -13,6 +13,7 @@ from typing import Any, Literal
 PlanRoute = Literal["native", "fixed", "isolated", "refused"]
 Kind = Literal["chat", "completion", "embedding", "forecast"]
 Consent = Literal["not needed", "needed", "given"]
+Pooling = Literal["mean", "cls", "last"]
 
 SCHEMA_VERSION = 1
 
@@ -54,12 +55,46 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation:
+    """How far vectors in the plan's dtype are from fp32's, measured on this machine.
+
+    Over `texts` texts of our own: the smallest and the mean cosine, and the largest difference
+    of any number in a vector of length 1.
+    """
+
+    cosine_min: float
+    cosine_mean: float
+    difference_max: float
+    texts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingPlan:
+    """How hidden states become one vector.
+
+    `prompts` are the model's own, by name; `default_prompt` is put before every text. `deviation`
+    is None in fp32, and elsewhere until the first load has measured it. `artifact` is the folder
+    where a converted model is kept.
+    """
+
+    pooling: Pooling
+    normalize: bool
+    dimensions: int
+    lower_case: bool = False
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str | None = None
+    deviation: Deviation | None = None
+    artifact: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How one model will be run; printable before anything is loaded.
 
     `mapped` tells in words what a native route changes in names and config;
     `findings` are the codes of what the route avoids; `context_tokens` is the longest
-    sequence that the model was made for, None where its config does not say.
+    sequence that the model was made for, None where its config does not say; `embedding` is
+    there for kind `embedding` alone.
     """
 
     model: PlannedModel
@@ -80,6 +115,7 @@ class Plan:
     consent: Consent = "not needed"
     proof: Proof = field(default_factory=Proof)
     context_tokens: int | None = None
+    embedding: EmbeddingPlan | None = None
     schema_version: int = SCHEMA_VERSION
 
     def as_dict(self) -> dict[str, Any]:
@@ -90,6 +126,11 @@ class Plan:
     def from_dict(cls, shape: Mapping[str, Any]) -> Plan:
         """Read back what `as_dict` wrote, possibly by way of JSON."""
         rest = dict(shape)
+        embedding = rest.pop("embedding", None)
+        if embedding is not None:
+            deviation = embedding["deviation"]
+            measured = None if deviation is None else Deviation(**deviation)
+            embedding = EmbeddingPlan(**{**embedding, "deviation": measured})
         return cls(
             model=PlannedModel(**rest.pop("model")),
             memory=Memory(**rest.pop("memory")),
@@ -99,5 +140,6 @@ class Plan:
             fixes=tuple(rest.pop("fixes")),
             mapped=tuple(rest.pop("mapped")),
             findings=tuple(rest.pop("findings")),
+            embedding=embedding,
             **rest,
         )

@@ -8,40 +8,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from packaging.version import Version
-
-from trueup.adapt import library
-from trueup.adapt.first_release import presence
-from trueup.adapt.native import NATIVE
-from trueup.adapt.native.family import NativeFamily, Refusal
+from trueup.adapt.candidate import candidate_of
+from trueup.adapt.deviation import with_deviation
+from trueup.adapt.embedding import is_embedding
 from trueup.adapt.placement import place
-from trueup.adapt.plan import Caveat, Kind, Plan, PlannedModel
+from trueup.adapt.plan import Plan, PlannedModel
 from trueup.adapt.sizes import against_context, context_tokens
-from trueup.adapt.wishes import NO_WISHES, Wishes, check_wishes
+from trueup.adapt.wishes import INT8, NO_WISHES, ONNXRUNTIME, TORCH, Wishes, check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import Source, resolve
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
 from trueup.doctor.report import is_avoided
-from trueup.environment.environment import OLDEST_TRANSFORMERS, Environment, Hardware
+from trueup.environment.environment import Environment, Hardware
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
 
 __all__ = ["PlannedFacts", "Wishes", "make_plan", "plan_model", "plan_with_facts"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Candidate:
-    """What the native route would run, and every reason against it."""
-
-    family: str | None = None
-    implementation: str | None = None
-    kind: Kind = "chat"
-    why: tuple[str, ...] = ()
-    mapped: tuple[str, ...] = ()
-    caveats: tuple[Caveat, ...] = ()
-    against: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +64,7 @@ def plan_with_facts(
     environment = read_environment(python, transformers)
     findings = examine(checkpoint, environment)
     plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
+    plan = with_deviation(plan, environment)
     return PlannedFacts(
         source=source,
         checkpoint=checkpoint,
@@ -105,8 +90,13 @@ def make_plan(
     Raises: ConfigError for a wish that cannot be meant.
     """
     check_wishes(wishes, context_tokens(checkpoint))
-    placement = place(checkpoint, hardware, wishes)  # 2
-    candidate = _candidate(checkpoint, environment, placement.dtype)  # 1
+    embeds = is_embedding(checkpoint, environment, wishes.kind)
+    placement = place(checkpoint, hardware, wishes, is_embedding=embeds)  # 2
+    candidate = candidate_of(  # 1
+        checkpoint, environment, placement.dtype, wishes, is_embedding=embeds
+    )
+    embedding = candidate.embedding
+    longest = context_tokens(checkpoint) if embedding is None else embedding.context_tokens
     against = (
         *_against_pinned_route(wishes),
         *candidate.against,
@@ -129,8 +119,14 @@ def make_plan(
         memory=placement.memory,
         caveats=() if against else (*candidate.caveats, *placement.caveats),
         findings=() if against else avoided,
-        context_tokens=wishes.context_tokens or context_tokens(checkpoint),
+        context_tokens=_smaller(wishes.context_tokens, longest),
+        engine=ONNXRUNTIME if placement.dtype == INT8 else TORCH,
+        embedding=None if embedding is None or against else embedding.plan,
     )
+
+
+def _smaller(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _planned_model(checkpoint: Checkpoint) -> PlannedModel:
@@ -141,114 +137,6 @@ def _planned_model(checkpoint: Checkpoint) -> PlannedModel:
         revision=checkpoint.revision,
         digest=checkpoint.digest,
         directory=str(checkpoint.directory),
-    )
-
-
-def _candidate(checkpoint: Checkpoint, environment: Environment, dtype: str) -> _Candidate:
-    version = environment.transformers
-    if version is None:
-        return _Candidate(
-            against=(f"transformers is not installed for `{environment.python}`",),
-        )
-    if version < OLDEST_TRANSFORMERS:
-        reason = (
-            f"transformers {version} is older than {OLDEST_TRANSFORMERS}, the oldest that TrueUp "
-            "runs models natively on"
-        )
-        return _Candidate(against=(reason,))
-    family = next((each for each in NATIVE if each.recognise(checkpoint)), None)
-    if family is not None:
-        return _mapped(family, checkpoint, environment, version, dtype)
-    if library.is_implemented(checkpoint.model_type, environment):
-        return _library(checkpoint, environment, version)
-    if environment.is_assumed and checkpoint.model_type is not None:
-        told = library.assumed_presence(checkpoint, version)
-        if told == "yes":
-            return _library(checkpoint, environment, version)
-        if told == "unknown":
-            return _Candidate(against=(_untold_words(checkpoint.model_type, version),))
-    return _Candidate(against=(_unknown_words(checkpoint, version),))
-
-
-def _mapped(
-    family: NativeFamily,
-    checkpoint: Checkpoint,
-    environment: Environment,
-    version: Version,
-    dtype: str,
-) -> _Candidate:
-    against = _refusal_words(family.title, family.refusals(checkpoint))
-    if against or family.implementation is None:
-        return _Candidate(family=family.name, kind=family.kind, against=against)
-    has_class = library.is_implemented(family.model_type, environment)
-    if not has_class and not environment.is_assumed:
-        reason = f"transformers {version} has no `{family.implementation}`"
-        return _Candidate(family=family.name, kind=family.kind, against=(reason,))
-    why = (
-        f"{family.title}'s architecture is one that transformers {version} implements itself, as "
-        f"`{family.implementation}`: config and weight names are mapped while loading",
-        "none of the model's own code runs",
-    )
-    return _Candidate(
-        family=family.name,
-        implementation=f"transformers.{family.implementation}",
-        kind=family.kind,
-        why=why,
-        mapped=family.describe(checkpoint),
-        caveats=family.caveats(checkpoint, dtype),
-    )
-
-
-def _library(checkpoint: Checkpoint, environment: Environment, version: Version) -> _Candidate:
-    model_type = checkpoint.model_type or ""
-    implementation = library.implementation(checkpoint, environment)
-    if implementation is None:
-        reason = library.EMBEDDING_LATER.format(model_type=model_type)
-        return _Candidate(family=model_type, kind="embedding", against=(reason,))
-    why = [f"transformers {version} implements `{model_type}` itself, as `{implementation}`"]
-    if checkpoint.auto_map:
-        why.append("none of the model's own code runs")
-    if environment.is_assumed and presence(model_type, version) == "unknown":
-        why = [
-            f"the checkpoint was saved without code of its own by transformers "
-            f"{checkpoint.config.get('transformers_version')}, so {version} should have "
-            f"`{implementation}`"
-        ]
-    return _Candidate(
-        family=model_type,
-        implementation=f"transformers.{implementation}",
-        kind=library.kind(checkpoint),
-        why=tuple(why),
-        against=_refusal_words(model_type, library.refusals(checkpoint)),
-    )
-
-
-def _refusal_words(title: str, refusals: tuple[Refusal, ...]) -> tuple[str, ...]:
-    return tuple(
-        f"{title} with `{each.key}` in config.json: {each.reason}"
-        if each.key
-        else f"{title}: {each.reason}"
-        for each in refusals
-    )
-
-
-def _untold_words(model_type: str, version: Version) -> str:
-    return (
-        f"whether transformers {version} implements `{model_type}` cannot be told without its "
-        "files; use `--python` with an interpreter that has it"
-    )
-
-
-def _unknown_words(checkpoint: Checkpoint, version: Version) -> str:
-    if checkpoint.model_type is None:
-        return "config.json names no `model_type`, so the architecture is not known"
-    titles = ", ".join(family.title for family in NATIVE if family.implementation)
-    unread = ""
-    if checkpoint.model_type == "chatglm":
-        unread = "; which of these it is, its own tokenizer code tells, and that is not there"
-    return (
-        f"the architecture `{checkpoint.model_type}` is neither implemented by transformers "
-        f"{version} nor mapped by TrueUp (mapped: {titles}){unread}"
     )
 
 

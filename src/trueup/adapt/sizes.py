@@ -49,7 +49,7 @@ def file_dtype(checkpoint: Checkpoint) -> str:
 
 def context_tokens(checkpoint: Checkpoint) -> int | None:
     """The longest sequence that the config says the model was made for."""
-    return _first(checkpoint.config, CONTEXT)
+    return first_number(checkpoint.config, CONTEXT)
 
 
 def against_context(checkpoint: Checkpoint) -> tuple[str, ...]:
@@ -64,14 +64,22 @@ def against_context(checkpoint: Checkpoint) -> tuple[str, ...]:
     )
 
 
-def estimate_memory(checkpoint: Checkpoint, dtype: str, device: str) -> Memory:
-    """Weights and KV cache in `dtype`, and what torch and the head in fp32 take besides."""
-    item_bytes = DTYPE_BYTES[dtype]
+def estimate_memory(
+    checkpoint: Checkpoint, dtype: str, device: str, *, is_embedding: bool = False
+) -> Memory:
+    """Weights and KV cache in `dtype`, and what torch and the head in fp32 take besides.
+
+    An embedding model has no cache and no head.
+    """
+    if is_embedding:
+        return _embedding_memory(checkpoint, dtype, device)
+    # A chat model in int8 is refused; the refusal need not know how large it would be.
+    item_bytes = DTYPE_BYTES.get(dtype, 1)
     config = checkpoint.config
     weights_bytes = _weights_bytes(checkpoint, item_bytes)
     overhead = HOST_OVERHEAD_BYTES if device == "cpu" else CUDA_OVERHEAD_BYTES
     if dtype != "float32":  # the language-model head computes in fp32
-        whole = 4 * (_first(config, VOCABULARY) or 0) * (_first(config, HIDDEN) or 0)
+        whole = 4 * (first_number(config, VOCABULARY) or 0) * (first_number(config, HIDDEN) or 0)
         block = HOST_HEAD_BLOCK_BYTES if device == "cpu" else CUDA_HEAD_BLOCK_BYTES
         overhead += min(whole, block)
     return Memory(
@@ -79,6 +87,14 @@ def estimate_memory(checkpoint: Checkpoint, dtype: str, device: str) -> Memory:
         kv_bytes_per_1k_tokens=_kv_bytes(config, item_bytes) * KV_TOKENS,
         overhead_bytes=overhead,
     )
+
+
+def _embedding_memory(checkpoint: Checkpoint, dtype: str, device: str) -> Memory:
+    """The first load of anything but fp32 has the fp32 weights beside it, to measure by."""
+    narrow = _weights_bytes(checkpoint, DTYPE_BYTES.get(dtype, 1))
+    wide = 0 if dtype == "float32" else _weights_bytes(checkpoint, DTYPE_BYTES["float32"])
+    overhead = HOST_OVERHEAD_BYTES if device == "cpu" else CUDA_OVERHEAD_BYTES
+    return Memory(weights_bytes=narrow, kv_bytes_per_1k_tokens=0, overhead_bytes=overhead + wide)
 
 
 def _weights_bytes(checkpoint: Checkpoint, item_bytes: int) -> int:
@@ -96,16 +112,17 @@ def _weights_bytes(checkpoint: Checkpoint, item_bytes: int) -> int:
 
 def _kv_bytes(config: Mapping[str, Any], item_bytes: int) -> int:
     """Bytes of keys and values for one token; 0 where the config does not tell."""
-    layers, heads = _first(config, LAYERS), _first(config, HEADS)
-    hidden = _first(config, HIDDEN)
+    layers, heads = first_number(config, LAYERS), first_number(config, HEADS)
+    hidden = first_number(config, HIDDEN)
     if layers is None or heads is None or hidden is None:
         return 0
-    kv_heads = _first(config, KV_HEADS) or heads
+    kv_heads = first_number(config, KV_HEADS) or heads
     if config.get("multi_query_attention") is False:
         kv_heads = heads
-    size = _first(config, HEAD_SIZE) or hidden // heads
+    size = first_number(config, HEAD_SIZE) or hidden // heads
     return 2 * layers * kv_heads * size * item_bytes
 
 
-def _first(config: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
+def first_number(config: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
+    """The whole number of the first of `keys` that has one."""
     return next((number for key in keys if (number := whole_number(config, key))), None)

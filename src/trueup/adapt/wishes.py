@@ -9,20 +9,30 @@ from trueup.adapt.sizes import DTYPE_BYTES, LARGEST_CONTEXT_TOKENS
 from trueup.errors import ConfigError
 
 ROUTES = ("auto", "native", "fixed", "isolated")
-DTYPES = ("auto", *DTYPE_BYTES)
-ENGINES = ("auto", "torch")
+INT8 = "int8"
+DTYPES = ("auto", *DTYPE_BYTES, INT8)
+TORCH, ONNXRUNTIME = "torch", "onnxruntime"
+ENGINES = ("auto", TORCH, ONNXRUNTIME)
+KINDS = ("auto", "chat", "completion", "embedding")
+POOLINGS = ("auto", "mean", "cls", "last")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """How the user wants a model to be run; `auto` and None leave it to the planner."""
+    """How the user wants a model to be run; `auto` and None leave it to the planner.
+
+    `pooling` and `normalize` are for embedding models.
+    """
 
     route: str = "auto"
     dtype: str = "auto"
     device: str = "auto"
     context_tokens: int | None = None
     engine: str = "auto"
+    kind: str = "auto"
+    pooling: str = "auto"
+    normalize: bool | None = None
 
 
 NO_WISHES = Wishes()
@@ -34,6 +44,8 @@ def check_wishes(wishes: Wishes, longest_context: int | None) -> None:
         ("route", wishes.route, ROUTES),
         ("dtype", wishes.dtype, DTYPES),
         ("engine", wishes.engine, ENGINES),
+        ("kind", wishes.kind, KINDS),
+        ("pooling", wishes.pooling, POOLINGS),
     ):
         if value not in choices:
             listing = ", ".join(f"`{choice}`" for choice in choices)

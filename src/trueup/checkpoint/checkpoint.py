@@ -75,6 +75,25 @@ class RemoteModule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceModule:
+    """One entry of Sentence Transformers' modules.json; `type` is the class's own name."""
+
+    type: str
+    path: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentenceModules:
+    """What Sentence Transformers wrote: modules in order, its settings, those of the model."""
+
+    is_present: bool = False
+    modules: tuple[SentenceModule, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    transformer: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A model directory: JSON files, weight headers, tokenizer files and remote code.
 
@@ -95,6 +114,7 @@ class Checkpoint:
     remote_code: Mapping[str, RemoteModule]
     problems: tuple[Problem, ...]
     digest: str
+    sentence: SentenceModules = field(default_factory=SentenceModules)
 
     @property
     def model_type(self) -> str | None:

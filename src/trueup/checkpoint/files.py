@@ -15,6 +15,7 @@ from typing import Any
 from trueup.checkpoint.checkpoint import Checkpoint, Problem, Weights
 from trueup.checkpoint.json_file import read_json
 from trueup.checkpoint.remote_code import join_auto_maps, read_remote_code
+from trueup.checkpoint.sentence_modules import read_sentence_modules
 from trueup.checkpoint.source import Source
 from trueup.checkpoint.tokenizer_files import tokenizer_problems
 from trueup.checkpoint.weights import read_weights
@@ -47,6 +48,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
         )
     auto_map = join_auto_maps(config, tokenizer_config)
     remote_code, code_problems = read_remote_code(directory, auto_map)
+    sentence, sentence_problems, sentence_contents = read_sentence_modules(directory, files)
     return Checkpoint(
         directory=directory,
         source=source.source,
@@ -61,10 +63,12 @@ def read_checkpoint(source: Source) -> Checkpoint:
         problems=(
             *problems,
             *code_problems,
+            *sentence_problems,
             *tokenizer_problems(directory, files),
             *weight_problems,
         ),
-        digest=_digest(directory, files, weights, headers),
+        digest=_digest(directory, files, weights, {**headers, **sentence_contents}),
+        sentence=sentence,
     )
 
 
@@ -135,8 +139,9 @@ def _no_model(directory: Path, files: Mapping[str, int]) -> CheckpointError:
 
 
 def _digest(
-    directory: Path, files: Mapping[str, int], weights: Weights, headers: Mapping[str, bytes]
+    directory: Path, files: Mapping[str, int], weights: Weights, contents: Mapping[str, bytes]
 ) -> str:
+    """`contents` are the weight files' headers, and what was read in folders below."""
     digest = hashlib.sha256()
     for name in sorted(files):
         if name in weights.files or not name.endswith(SMALL_SUFFIXES) or "/" in name:
@@ -149,5 +154,9 @@ def _digest(
                 digest.update(b"unreadable")
     for name in weights.files:
         digest.update(f"{name}\0{files.get(name, -1)}\0".encode(errors="surrogateescape"))
-        digest.update(headers.get(name, b""))
+        digest.update(contents.get(name, b""))
+    for name in sorted(contents):
+        if "/" in name and name not in weights.files:
+            digest.update(f"{name}\0".encode(errors="surrogateescape"))
+            digest.update(contents[name])
     return f"sha256:{digest.hexdigest()}"

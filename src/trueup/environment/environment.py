@@ -20,15 +20,16 @@ class Environment:
     """An interpreter and its packages (normalised names to versions).
 
     `library_models` maps the model types that the installed transformers implements itself to
-    their causal language model class (None where it has none); it is empty where transformers
-    is not installed or `is_assumed`: then `transformers` was given by the user and nothing is
-    known but the version.
+    their causal language model class (None where it has none), `library_bases` to the class
+    without a head; both are empty where transformers is not installed or `is_assumed`: then
+    `transformers` was given by the user and nothing is known but the version.
     """
 
     python: str
     python_version: str
     packages: Mapping[str, str]
     library_models: Mapping[str, str | None] = field(default_factory=dict)
+    library_bases: Mapping[str, str] = field(default_factory=dict)
     is_assumed: bool = False
 
     @property

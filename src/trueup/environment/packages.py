@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from trueup.environment.environment import Environment
-from trueup.environment.symbols import library_models
+from trueup.environment.symbols import library_bases, library_models
 from trueup.errors import ConfigError, UsageError
 
 METADATA_SUFFIXES = (".dist-info", ".egg-info")
@@ -42,10 +42,16 @@ def read_environment(
             python=executable, python_version=version, packages=packages, is_assumed=True
         )
     models: dict[str, str | None] = {}
+    bases: dict[str, str] = {}
     if "transformers" in packages:
-        models = library_models(homes["transformers"] / "transformers", packages["transformers"])
+        package, release = homes["transformers"] / "transformers", packages["transformers"]
+        models, bases = library_models(package, release), library_bases(package, release)
     return Environment(
-        python=executable, python_version=version, packages=packages, library_models=models
+        python=executable,
+        python_version=version,
+        packages=packages,
+        library_models=models,
+        library_bases=bases,
     )
 
 

@@ -10,17 +10,21 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from trueup.config.home import trueup_home
 
 CONFIG_NAMES = "CONFIG_MAPPING_NAMES"
 CAUSAL_NAMES = "MODEL_FOR_CAUSAL_LM_MAPPING_NAMES"
+BASE_NAMES = "MODEL_MAPPING_NAMES"
 # auto_mappings.py holds the generated part of the config names since 5.x.
 CONFIG_FILES = ("auto_mappings.py", "configuration_auto.py")
 MODEL_FILE = "modeling_auto.py"
 CACHE_VERSION = 1
+
+T = TypeVar("T")
 
 
 def library_models(package: Path, version: str) -> dict[str, str | None]:
@@ -29,18 +33,16 @@ def library_models(package: Path, version: str) -> dict[str, str | None]:
     Empty where its sources are not laid out as expected.
     """
     folder = package / "models" / "auto"
-    key = _key(folder, version)
-    cache = trueup_home() / "cache" / f"models-{key}.json"
-    try:
-        kept = json.loads(cache.read_bytes())
-        if isinstance(kept, dict):
-            return kept
-    except (OSError, ValueError):
-        pass
-    models = read_library_models(folder)
-    if models:
-        _keep(cache, models)
-    return models
+    return _kept("models", folder, version, lambda: read_library_models(folder))
+
+
+def library_bases(package: Path, version: str) -> dict[str, str]:
+    """Model types of the transformers at `package`, with the class that has no head.
+
+    Empty where its sources are not laid out as expected.
+    """
+    folder = package / "models" / "auto"
+    return _kept("bases", folder, version, lambda: _table(folder / MODEL_FILE, BASE_NAMES))
 
 
 def read_library_models(folder: Path) -> dict[str, str | None]:
@@ -50,6 +52,21 @@ def read_library_models(folder: Path) -> dict[str, str | None]:
         configs.update(_table(folder / name, CONFIG_NAMES))
     causal = _table(folder / MODEL_FILE, CAUSAL_NAMES)
     return {model_type: causal.get(model_type) for model_type in {**configs, **causal}}
+
+
+def _kept(what: str, folder: Path, version: str, read: Callable[[], dict[str, T]]) -> dict[str, T]:
+    """What `read` answers, from the cache where it was read before."""
+    cache = trueup_home() / "cache" / f"{what}-{_key(folder, version)}.json"
+    try:
+        kept = json.loads(cache.read_bytes())
+        if isinstance(kept, dict):
+            return kept
+    except (OSError, ValueError):
+        pass
+    found = read()
+    if found:
+        _keep(cache, found)
+    return found
 
 
 def _table(path: Path, name: str) -> dict[str, str]:
@@ -117,7 +134,7 @@ def _key(folder: Path, version: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
-def _keep(cache: Path, models: Mapping[str, str | None]) -> None:
+def _keep(cache: Path, models: Mapping[str, object]) -> None:
     """Write the cache; a home that cannot be written costs time, not the answer."""
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What similarity asks of whoever turns text into vectors: a server's client, or a test's stand-in."""
+"""What similarity asks of whoever turns text into vectors: a client of a server, or a stand-in."""
 
 from __future__ import annotations
 
