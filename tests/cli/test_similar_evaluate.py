@@ -212,7 +212,7 @@ def test_the_verbs_module_imports_nothing_heavy() -> None:
 def test_our_own_pairs_are_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
     found = report(capsys, str(ROOT / "examples" / "code_pairs" / "pairs.jsonl"))
     assert found["data"]["pairs"] >= 300
-    assert found["split"]["by"] == "group"
+    assert (found["split"]["by"], found["split"]["groups"]) == ("joined group", 36)
     assert {"near_miss", "renamed", "reordered", "translated"} <= {
         each["name"] for each in found["by_kind"]
     }

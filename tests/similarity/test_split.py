@@ -103,6 +103,24 @@ def test_pairs_without_groups_are_grouped_by_what_they_share() -> None:
     assert members.groups[0] == members.groups[1] != members.groups[2]
 
 
+def test_groups_that_pairs_or_snippets_link_are_one() -> None:
+    groups = [("a",), ("b",), ("a", "b"), ("c",), ("d",), ("e",), ("f",), ("g",)]
+    sides = np.arange(16).reshape(8, 2)
+    sides[4, 0] = sides[3, 0]  # c and d have a snippet in common
+    members = membership(groups, sides, 2)
+    assert (members.by, members.count) == ("joined group", 5)
+    assert members.groups[:, 0].tolist() == [0, 0, 0, 1, 1, 2, 3, 4]
+    for cell in cells(members, sides, folds=2, seed=0):
+        assert len(cell.judged) + len(cell.chosen_on) == 8
+
+
+def test_groups_that_are_all_linked_stay_apart() -> None:
+    groups = [("a",), ("b",), ("c",), ("d",), ("a", "b"), ("b", "c"), ("c", "d")]
+    members = membership(groups, np.arange(14).reshape(7, 2), 2)
+    assert (members.by, members.count) == ("group", 4)
+    assert members.groups.tolist() == [[0, -1], [1, -1], [2, -1], [3, -1], [0, 1], [1, 2], [2, 3]]
+
+
 def test_where_everything_hangs_together_each_snippet_is_a_group() -> None:
     dense = np.array(list(itertools.combinations(range(8), 2)))
     members = membership([()] * len(dense), dense, 4)

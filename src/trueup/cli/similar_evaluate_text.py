@@ -19,6 +19,7 @@ NAMES = {
 }
 SPLITS = {
     "group": "the groups of the data",
+    "joined group": "the groups of the data, joined where pairs or snippets link them",
     "shared snippets": "what shares snippets (the data name no groups)",
     "snippet": "snippet (the data name no groups)",
 }
@@ -90,8 +91,9 @@ def _baseline_lines(report: Mapping[str, Any]) -> Iterator[Line]:
         cells = "".join(f"{_number(value):>10}" for value in values)
         yield Line(f"  {name:{NAME_WIDTH - 2}}{cells}")
     gain = report["gain_over_shared_tokens"]
-    found = "" if gain["low"] is None else f" ({gain['low']:+.3f} to {gain['high']:+.3f})"
-    yield from _bullet(f"the model over shared tokens: {gain['value']:+.3f} of accuracy{found}")
+    value, low, high = (_signed(gain[name]) for name in ("value", "low", "high"))
+    found = "" if gain["low"] is None else f" ({low} to {high})"
+    yield from _bullet(f"the model over shared tokens: {value} of accuracy{found}")
     yield Line("")
 
 
@@ -182,6 +184,10 @@ def _with_interval(figure: Figure) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{round(value, 3) + 0.0:+.3f}"  # no -0.000
 
 
 def _interval(figure: Figure) -> str:

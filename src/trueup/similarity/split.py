@@ -22,8 +22,9 @@ DEFAULT_FOLDS = 5
 class Membership:
     """Which groups each pair belongs to: a row of numbers below `count`, filled up with -1.
 
-    `by` says what a group is: `group` (named in the data), `shared snippets` (pairs joined by
-    common snippets) or `snippet` (each snippet is one).
+    `by` says what a group is: `group` (named in the data), `joined group` (named ones, joined
+    where pairs or snippets link them), `shared snippets` (pairs joined by common snippets) or
+    `snippet` (each snippet is one).
     """
 
     groups: Ints
@@ -80,20 +81,26 @@ def split_pairs(pairs: Sequence[Pair], *, folds: int | None, seed: int) -> Split
     )
 
 
-def membership(groups: list[tuple[str, ...]], sides: Ints, folds: int) -> Membership:
-    """The groups of each pair: those that the data name, else what shares snippets.
+def membership(groups: Sequence[tuple[str, ...]], sides: Ints, folds: int) -> Membership:
+    """The groups of each pair, from the names that the data give and the snippets' numbers.
 
-    `sides` holds the numbers of each pair's two snippets. Where so many pairs hang together that
-    folds could not be even, each snippet is a group of its own.
+    1. Pairs that names or snippets link, however far, are one group. 2. Where so many hang
+    together that folds could not be even, a pair belongs to each of its named groups, or to
+    each of its two snippets.
     """
-    if groups and groups[0]:
-        numbers = {name: i for i, name in enumerate(sorted({n for each in groups for n in each}))}
+    is_named = bool(groups[0])
+    names = sorted({name for each in groups for name in each})
+    linked = _linked([(*each, *pair) for each, pair in zip(groups, sides.tolist(), strict=True)])
+    count = int(linked.max()) + 1
+    if np.bincount(linked).max() * folds <= len(sides):
+        named = "group" if count == len(names) else "joined group"
+        by = named if is_named else "shared snippets"
+        return Membership(groups=linked[:, None], count=count, by=by)
+    if is_named:
+        numbers = {name: i for i, name in enumerate(names)}
         width = max(map(len, groups))
         rows = [[numbers[name] for name in each] + [-1] * (width - len(each)) for each in groups]
-        return Membership(groups=np.array(rows), count=len(numbers), by="group")
-    joined = _joined(sides)
-    if np.bincount(joined).max() * folds <= len(sides):
-        return Membership(groups=joined[:, None], count=int(joined.max()) + 1, by="shared snippets")
+        return Membership(groups=np.array(rows), count=len(names), by="group")
     _, numbered = np.unique(sides, return_inverse=True)
     return Membership(
         groups=numbered.reshape(sides.shape), count=int(numbered.max()) + 1, by="snippet"
@@ -154,17 +161,18 @@ def _dealt(members: Membership, folds: int, seed: int) -> Ints:
     return fold
 
 
-def _joined(sides: Ints) -> Ints:
-    """A number for each pair, the same for pairs that common snippets join, however far."""
-    parent = {int(each): int(each) for each in np.unique(sides)}
+def _linked(keys: Sequence[tuple[str | int, ...]]) -> Ints:
+    """A number for each row of keys, the same for rows that common keys link, however far."""
+    parent = {key: key for each in keys for key in each}
 
-    def root(each: int) -> int:
-        while parent[each] != each:
-            parent[each] = parent[parent[each]]
-            each = parent[each]
-        return each
+    def root(key: str | int) -> str | int:
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
 
-    for left, right in sides.tolist():
-        parent[root(left)] = root(right)
-    _, joined = np.unique([root(left) for left, _ in sides.tolist()], return_inverse=True)
-    return np.asarray(joined, dtype=np.int64)
+    for first, *others in keys:
+        for other in others:
+            parent[root(other)] = root(first)
+    numbers: dict[str | int, int] = {}
+    return np.array([numbers.setdefault(root(each[0]), len(numbers)) for each in keys])
