@@ -14,7 +14,7 @@ import pytest
 
 from tests.similarity.labelled import TokenEmbedder, family, row, write_lines
 from trueup.cli import similar_evaluate
-from trueup.errors import ConfigError, TrueUpError, UsageError
+from trueup.errors import BackendError, ConfigError, TrueUpError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORT = [
@@ -146,6 +146,28 @@ def test_poj104_has_its_retrieval_in_the_text(
     text = capsys.readouterr().out
     assert "MAP@R" in text
     assert "50 programs of 10 problems, R is 4" in text
+
+
+def test_a_terminal_shows_how_far_embedding_is_and_keeps_nothing_of_it(
+    tmp_path: Path,
+    opened: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    path = str(write_lines(tmp_path / "p.jsonl", family(40)))
+    assert run(path) == 0
+    shown = capsys.readouterr().err
+    assert "(embedding: 64 of 160 snippets)" in shown
+    assert shown.endswith("\r\x1b[K")
+
+    async def fail(self: TokenEmbedder, texts: object) -> object:
+        raise BackendError("the server is gone", retryable=False)
+
+    monkeypatch.setattr(TokenEmbedder, "embed", fail)
+    with pytest.raises(BackendError):
+        run(path)
+    assert capsys.readouterr().err.endswith("\r\x1b[K")
 
 
 @pytest.mark.parametrize(

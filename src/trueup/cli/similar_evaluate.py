@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib.util
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueup.cli.waiting import ERASE_LINE
 from trueup.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -87,7 +89,8 @@ async def _evaluated(arguments: argparse.Namespace, pairs: PairSet) -> dict[str,
     # Before a model is loaded for nothing.
     split = split_pairs(pairs.pairs, folds=arguments.folds, seed=arguments.seed)
     async with open_embedder(arguments) as embedder:
-        report = await evaluate(pairs, split, embedder, progress=_progress())
+        with _progress() as progress:
+            report = await evaluate(pairs, split, embedder, progress=progress)
     return {
         "schema_version": report.pop("schema_version"),
         "kind": report.pop("kind"),
@@ -121,14 +124,18 @@ def _require_packages() -> None:
             )
 
 
-def _progress() -> Callable[[int, int], None] | None:
-    """Shows on a terminal how far embedding is; None where no one looks."""
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Shows on a terminal how far embedding is, until it ends however it ends."""
     if not sys.stderr.isatty():
-        return None
+        yield None
+        return
 
     def show(done: int, count: int) -> None:
-        end = "\r\x1b[K" if done == count else ""
-        print(f"\r(embedding: {done:,} of {count:,} snippets){end}", end="", file=sys.stderr)
-        sys.stderr.flush()
+        text = f"(embedding: {done:,} of {count:,} snippets)"
+        print(f"{ERASE_LINE}{text}", end="", file=sys.stderr, flush=True)
 
-    return show
+    try:
+        yield show
+    finally:
+        print(ERASE_LINE, end="", file=sys.stderr, flush=True)

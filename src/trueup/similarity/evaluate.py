@@ -21,7 +21,8 @@ from trueup.similarity.retrieval import average_precisions
 from trueup.similarity.split import Membership, Split
 from trueup.similarity.threshold import Floats
 
-TEXTS_PER_CALL = 256
+# Few enough for a progress that moves on a CPU; the embedder's side makes the batches.
+TEXTS_PER_CALL = 64
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
 Progress = Callable[[int, int], None]

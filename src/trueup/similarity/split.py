@@ -122,7 +122,11 @@ def cells(members: Membership, sides: Ints, *, folds: int, seed: int) -> list[Ce
             f"{folds} folds and {counted(members.count, 'group')}, expected at least one group for"
             " each fold",
             where="--folds",
-            hint="--folds 2" if folds > 2 <= members.count else "add pairs of other base problems",
+            hint=(
+                f"--folds {min(DEFAULT_FOLDS, members.count)}"
+                if members.count > 1
+                else "add pairs of other base problems"
+            ),
         )
     fold = np.append(_dealt(members, folds, seed), -1)[members.groups]
     bits = np.where(fold < 0, 0, np.left_shift(1, np.maximum(fold, 0)))
