@@ -39,7 +39,6 @@ def judgement(
         "by_languages": _members_of([pair.languages for pair in pairs]),
     }
     ranges = intervals(members, _everything(model, tokens, tables), seed=split.seed)
-    counts = metrics.confusion_matrix(labels, model.said, labels=[0, 1])
     majority = max(labels.mean(), 1 - labels.mean())
     return {
         "split": {
@@ -51,12 +50,7 @@ def judgement(
             "thresholds": sorted({float(each) for each in chosen}),
         },
         "measures": _measures(model, members, ranges, "model"),
-        "confusion": {
-            "alike_said_alike": int(counts[1, 1]),
-            "alike_said_different": int(counts[1, 0]),
-            "different_said_alike": int(counts[0, 1]),
-            "different_said_different": int(counts[0, 0]),
-        },
+        "confusion": _confusion(model),
         "baselines": {
             "majority": {"accuracy": float(majority)},
             "shared_tokens": _measures(tokens, members, ranges, "tokens"),
@@ -103,6 +97,16 @@ def _everything(
         return found
 
     return measure
+
+
+def _confusion(judged: Judged) -> dict[str, int]:
+    counts = metrics.confusion_matrix(judged.labels, judged.said, labels=[0, 1])
+    return {
+        "alike_said_alike": int(counts[1, 1]),
+        "alike_said_different": int(counts[1, 0]),
+        "different_said_alike": int(counts[0, 1]),
+        "different_said_different": int(counts[0, 0]),
+    }
 
 
 def _measures(
