@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "serve": "serve models behind one OpenAI-compatible endpoint",
     "ps": "show what a running server has loaded",
     "config": "write, check, show or convert a configuration file",
+    "similar": "find code that is alike: in two files, in a directory, or all duplicates",
     "demo": "show the main job on a small model that comes with TrueUp",
 }
 
