@@ -6,7 +6,8 @@ transformers at the first load. A worker calls `load_plan`, a user's own process
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -44,6 +45,15 @@ class Loaded:
     answers_after_space: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedEncoder:
+    """A model without a head in evaluation mode, and its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    plan: Plan
+
+
 def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Loaded:
     """Load what `plan` describes; `progress` is told the share of the weights that is in place.
 
@@ -52,14 +62,17 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
     Raises: AdaptError where the plan is refused or the files changed since it was made;
     CheckpointError for files that cannot be read; CapacityError where memory runs out.
     """
-    import torch
-
-    if plan.route != "native":
-        raise AdaptError(_refusal(plan), where=plan.model.directory, hint=_hint(plan))
     checkpoint = _read_again(plan)
     family = next((each for each in NATIVE if each.name == plan.family), None)
-    try:
-        if family is not None:
+    with _memory_told(plan):
+        if plan.kind == "embedding":
+            from trueup.adapt.load_library import load_encoder
+
+            model, tokenizer = load_encoder(
+                checkpoint, plan, dtype=torch_dtype(plan), progress=progress
+            )
+            stops: tuple[int, ...] = ()
+        elif family is not None:
             from trueup.adapt.load_native import load_native
 
             model, tokenizer, stops = load_native(family, checkpoint, plan, progress)
@@ -67,14 +80,6 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
             from trueup.adapt.load_library import load_library
 
             model, tokenizer, stops = load_library(checkpoint, plan, progress)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise CapacityError(
-            f"the memory of `{plan.device}` ran out while loading: the weights need "
-            f"{plan.memory.weights_bytes} bytes",
-            where=plan.model.directory,
-            hint="stop other programs that hold memory"
-            + (f", or {NARROWER_HINT}" if plan.dtype == "float32" else ""),
-        ) from error
     model.eval()
     model.requires_grad_(False)
     return Loaded(
@@ -86,6 +91,46 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
         encode_chat=chat_encoder(tokenizer, family.name if family is not None else None),
         answers_after_space=family is not None and family.name in ENDS_ROLE_LINE,
     )
+
+
+def load_encoder_plan(
+    plan: Plan, progress: Callable[[float], None] | None = None, *, dtype: str
+) -> LoadedEncoder:
+    """Load the model of an embedding plan in `dtype`, which need not be the plan's.
+
+    Blocks until the model is ready.
+
+    Raises: as `load_plan`.
+    """
+    from trueup.adapt.load_library import load_encoder
+
+    checkpoint = _read_again(plan)
+    with _memory_told(plan):
+        model, tokenizer = load_encoder(checkpoint, plan, dtype=dtype, progress=progress)
+    model.eval()
+    model.requires_grad_(False)
+    return LoadedEncoder(model=model, tokenizer=tokenizer, plan=plan)
+
+
+def torch_dtype(plan: Plan) -> str:
+    """The dtype that torch loads a plan in: int8 is made from fp32."""
+    return "float32" if plan.dtype == "int8" else plan.dtype
+
+
+@contextlib.contextmanager
+def _memory_told(plan: Plan) -> Iterator[None]:
+    import torch
+
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise CapacityError(
+            f"the memory of `{plan.device}` ran out while loading: the weights need "
+            f"{plan.memory.weights_bytes} bytes",
+            where=plan.model.directory,
+            hint="stop other programs that hold memory"
+            + (f", or {NARROWER_HINT}" if plan.dtype == "float32" else ""),
+        ) from error
 
 
 def load(
@@ -133,6 +178,8 @@ def _word(name: str, value: object, *kinds: type) -> str:
 
 
 def _read_again(plan: Plan) -> Checkpoint:
+    if plan.route != "native":
+        raise AdaptError(_refusal(plan), where=plan.model.directory, hint=_hint(plan))
     source = Source(
         directory=Path(plan.model.directory),
         source=plan.model.source,

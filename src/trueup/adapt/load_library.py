@@ -6,6 +6,7 @@ the bound on anonymous memory. What it would only warn of is an error here.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 # What the library itself leaves out on purpose, or computes from the config.
 HARMLESS_UNEXPECTED = ("inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias")
 
+# The head of BERT's pretraining, which some classes can be built without.
+POOLER, POOLER_OPTION = "pooler", "add_pooling_layer"
+# A buffer that releases before 4.31 saved.
+POSITIONS = "position_ids"
+
 
 def load_library(
     checkpoint: Checkpoint, plan: Plan, progress: Callable[[float], None] | None = None
@@ -29,25 +35,8 @@ def load_library(
     Raises: AdaptError for a tensor too many, too few or of another shape; CheckpointError for a
     file that cannot be read.
     """
-    import torch
-
     tokenizer = _tokenizer(checkpoint)
-    model_class = library_class(plan.implementation or "")
-    try:
-        model, told = model_class.from_pretrained(
-            checkpoint.directory,
-            dtype=getattr(torch, plan.dtype),
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # told below, by name; the library's error has none
-        )
-    except Exception as error:  # safetensors, pickle, JSON and the library's own share no base
-        raise CheckpointError(
-            f"transformers could not load it: {type(error).__name__}: {_first_line(error)}",
-            where=str(checkpoint.directory),
-            hint=f"trueup check {checkpoint.directory}",
-        ) from error
+    model, told = _pretrained(checkpoint, plan, plan.dtype)
     _check(told, checkpoint)
     if progress is not None:
         progress(1.0)
@@ -58,6 +47,73 @@ def load_library(
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model, tokenizer, stops
+
+
+def load_encoder(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    *,
+    dtype: str,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model without a head and its tokenizer, in `dtype` on the plan's device.
+
+    Heads that the files have are left out: what is pooled are the last hidden states.
+
+    Raises: as `load_library`.
+    """
+    tokenizer = _tokenizer(checkpoint)
+    model_class = library_class(plan.implementation or "")
+    takes_pooler = POOLER_OPTION in inspect.signature(model_class.__init__).parameters
+    model, told = _pretrained(
+        checkpoint, plan, dtype, **({POOLER_OPTION: False} if takes_pooler else {})
+    )
+    parts = {name for name, _ in model.named_children()} - {POOLER}
+    prefix = f"{model.base_model_prefix}."
+    told = {
+        **told,
+        "missing_keys": [name for name in told["missing_keys"] if _part(name) != POOLER],
+        "unexpected_keys": [
+            name
+            for name in told["unexpected_keys"]
+            if _part(name.removeprefix(prefix)) in parts and not name.endswith(POSITIONS)
+        ],
+    }
+    _check(told, checkpoint)
+    if progress is not None:
+        progress(1.0)
+    model.to(plan.device)
+    return model, tokenizer
+
+
+def _part(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _pretrained(
+    checkpoint: Checkpoint, plan: Plan, dtype: str, **options: Any
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The model, and what was told of tensors too many, too few and of other shapes."""
+    import torch
+
+    model_class = library_class(plan.implementation or "")
+    try:
+        model, told = model_class.from_pretrained(
+            checkpoint.directory,
+            dtype=getattr(torch, dtype),
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told by name; the library's error has none
+            **options,
+        )
+    except Exception as error:  # safetensors, pickle, JSON and the library's own share no base
+        raise CheckpointError(
+            f"transformers could not load it: {type(error).__name__}: {_first_line(error)}",
+            where=str(checkpoint.directory),
+            hint=f"trueup check {checkpoint.directory}",
+        ) from error
+    return model, told
 
 
 def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:

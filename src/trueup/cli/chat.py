@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import io
-import os
 import sys
-from collections.abc import AsyncIterator
-from http import HTTPStatus
-from typing import Any
 
 import orjson
 
 from trueup.adapt.wishes import DEVICE, DTYPES
-from trueup.checkpoint.source import resolve
 from trueup.cli.client import Answer, ChatClient
-from trueup.cli.private_server import PrivateServerEnded, private_server
+from trueup.cli.private_server import PrivateServerEnded
+from trueup.cli.served import served
 from trueup.cli.streams import utf8_of
 from trueup.cli.waiting import WaitingNote
-from trueup.config.servers import RunningServer, running_servers
-from trueup.errors import CheckpointError, ConfigError, RequestError, TrueUpError, UsageError
+from trueup.errors import UsageError
 
 MAX_TEMPERATURE = 2.0
 EXAMPLE = """  trueup chat demo
@@ -137,7 +131,9 @@ async def _run(arguments: argparse.Namespace, message: str | None) -> int:
         )
         if value is not None
     }
-    async with _served(arguments) as (client, model):
+    wishes = {name: getattr(arguments, name) for name in ("revision", "dtype", "device")}
+    name = _checked(arguments.model, "MODEL")
+    async with served(name, url=arguments.url, options=wishes) as (client, model):
         if message is None:
             from trueup.cli.conversation import Conversation
 
@@ -169,80 +165,3 @@ async def _answer_once(
         print()
     if answer.finish_reason == "length":
         print("(cut at the token limit; raise --max-tokens)", file=sys.stderr)
-
-
-@contextlib.asynccontextmanager
-async def _served(arguments: argparse.Namespace) -> AsyncIterator[tuple[ChatClient, str]]:
-    """A client of a server that serves the model, and the model's name there.
-
-    1. The server that `--url` names. 2. A running one of ours that serves it, unless a revision,
-    a dtype or a device is asked for. 3. A private one.
-    """
-    key = os.environ.get("TRUEUP_API_KEY")
-    if arguments.url:
-        async with ChatClient(_with_version(arguments.url), api_key=key) as client:
-            yield client, _checked(arguments.model, "MODEL")
-        return
-    wanted = [arguments.model]
-    for option in ("revision", "dtype", "device"):
-        if value := getattr(arguments, option):
-            wanted += [f"--{option}", value]
-    if len(wanted) == 1:
-        for server in running_servers():
-            async with ChatClient(f"{server.url}/v1", api_key=key) as client:
-                if name := await _name_there(client, server, arguments.model):
-                    print(f"(asking `{name}` at {server.url})", file=sys.stderr)
-                    yield client, name
-                    return
-    async with (
-        private_server(wanted) as own,
-        ChatClient(own.url, api_key=own.api_key) as client,
-    ):
-        yield client, own.models[0]
-
-
-async def _name_there(client: ChatClient, server: RunningServer, model: str) -> str | None:
-    """The served name of `model` there, None where another server has to do.
-
-    Raises: ConfigError when only that server has the model, and keeps it behind a key.
-    """
-    try:
-        return _name_of(model, await client.models())
-    except TrueUpError as error:
-        is_locked = isinstance(error, RequestError) and error.status == HTTPStatus.UNAUTHORIZED
-        # Another conversation's private server is locked too: a model that can be found here is
-        # served anew.
-        if is_locked and model in server.models and not _is_here(model):
-            raise ConfigError(
-                f"the server at {server.url} serves `{model}` and wants a key",
-                where=server.url,
-                hint="set TRUEUP_API_KEY to a key of that server",
-            ) from error
-        return None
-
-
-def _is_here(model: str) -> bool:
-    try:
-        resolve(model)
-    except CheckpointError:
-        return False
-    return True
-
-
-def _name_of(model: str, rows: list[dict[str, Any]]) -> str | None:
-    """The served name of what the user called `model`: a name, a source or a directory."""
-    if any(row.get("id") == model for row in rows):  # a role, for one, wins over a source
-        return model
-    folder = os.path.realpath(model) if os.path.isdir(model) else None
-    for row in rows:
-        served = ((row.get("trueup") or {}).get("plan") or {}).get("model") or {}
-        if model == served.get("source") or (
-            folder and folder == os.path.realpath(served.get("directory") or "")
-        ):
-            return str(row["id"])
-    return None
-
-
-def _with_version(url: str) -> str:
-    url = url.rstrip("/")
-    return url if url.endswith("/v1") else f"{url}/v1"

@@ -1,6 +1,6 @@
-"""A client of any OpenAI-compatible chat endpoint, as small as `trueup chat` and `demo` need.
+"""A client of any OpenAI-compatible endpoint, as small as our own commands need.
 
-Answers are always asked for as streams; transport faults become BackendError, errors that the
+Chats are always asked for as streams; transport faults become BackendError, errors that the
 server states keep its own words.
 """
 
@@ -70,6 +70,46 @@ class ChatClient:
                 "the answer to /models has no list `data`", retryable=False, where=self.url
             )
         return rows
+
+    async def embeddings(
+        self, model: str, texts: Sequence[str], options: Mapping[str, Any]
+    ) -> tuple[list[str], dict[str, Any]]:
+        """The vectors of the texts in base64 (little-endian fp32), and the whole answer.
+
+        Raises:
+            BackendError: there is no answer, or not one with a vector for each text.
+            RequestError: the server refuses the request.
+        """
+        shape = await self._post(
+            "/embeddings",
+            {"model": model, "input": list(texts), "encoding_format": "base64", **options},
+        )
+        rows = shape.get("data")
+        vectors: dict[int, str] = {}
+        for row in rows if isinstance(rows, list) else ():
+            if isinstance(row, dict) and isinstance(row.get("embedding"), str):
+                vectors[row.get("index", -1)] = row["embedding"]
+        if sorted(vectors) != list(range(len(texts))):
+            raise BackendError(
+                f"the answer has {len(vectors)} embeddings in base64, expected {len(texts)}",
+                retryable=False,
+                where=self.url,
+            )
+        return [vectors[index] for index in range(len(texts))], shape
+
+    async def _post(self, path: str, shape: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            async with self._open_session.post(
+                f"{self.url}{path}",
+                data=_json(shape),
+                headers={"Content-Type": "application/json"},
+            ) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+        if response.status != 200:
+            raise self._stated(response.status, body)
+        return _json_object(body)
 
     async def stream(
         self,

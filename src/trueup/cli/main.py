@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "serve": "serve models behind one OpenAI-compatible endpoint",
     "ps": "show what a running server has loaded",
     "config": "write, check, show or convert a configuration file",
+    "embed": "turn texts and files into vectors",
     "similar": "find code that is alike: in two files, in a directory, or all duplicates",
     "demo": "show the main job on a small model that comes with TrueUp",
 }
@@ -129,7 +130,8 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, Verb]:
         epilog=f"example:\n{module.EXAMPLE}",
     )
     module.add_arguments(verb_parser)
-    return verb_parser.parse_args(words[1:]), module
+    # Options may stand between the words of a list.
+    return verb_parser.parse_intermixed_args(words[1:]), module
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueup.cli.roles import check_roles, served_names
 from trueup.cli.settings import CONFIG_VARIABLE, WISHES, flag_of, settings_of
@@ -34,6 +35,8 @@ EXAMPLE = """  trueup serve
   trueup serve ./chatglm2-6b org/other-model --port 8000
   trueup serve --config trueup.yaml --preload"""
 EXIT_INTERRUPTED = 130
+# Requests that an embedding worker has at the same time; more wait in the pool's queue.
+EMBEDDING_LEASES = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,8 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--drain-seconds", type=float, metavar="S", help="to finish answers at end")
     for name, text in (
         ("route", "auto or native; fixed and isolated are refused in this version"),
-        ("dtype", "auto, float32, bfloat16 or float16"),
+        ("dtype", "auto, float32, bfloat16, float16, or int8 (embeddings)"),
         ("device", "auto, cpu, cuda or cuda:N"),
+        ("kind", "auto, chat, completion or embedding"),
+        ("pooling", "auto, mean, cls or last (embeddings)"),
     ):
         parser.add_argument(f"--{name}", help=f"of the MODELs: {text}")
     parser.add_argument("--revision", help="of a single MODEL: commit, tag or branch of its hub id")
@@ -143,9 +148,22 @@ class _Serve:
         pool = Pool()
         served = []
         for model, (name, plan) in zip(self._settings.models, plans.items(), strict=True):
-            pool.add(name, plan, ttl_seconds=model.ttl_seconds, pin=model.pin)
-            backend = LocalBackend(name, pool)
-            served.append(Served(id=name, kind=plan.kind, backend=backend, plan=plan.as_dict()))
+            pool.add(
+                name,
+                plan,
+                ttl_seconds=model.ttl_seconds,
+                pin=model.pin,
+                # Their worker merges requests: it has to have them at the same time.
+                concurrency=EMBEDDING_LEASES if plan.embedding is not None else None,
+            )
+            served.append(
+                Served(
+                    id=name,
+                    kind=plan.kind,
+                    backend=LocalBackend(name, pool),
+                    current_plan=partial(_plan_now, plan),
+                )
+            )
         self._serving.router.open(*served, roles=served_names(self._settings, served))
         return pool
 
@@ -175,6 +193,13 @@ class _Serve:
             _say("no key is set: only programs of this machine are answered")
 
 
+def _plan_now(plan: Plan) -> dict[str, Any]:
+    """The plan as it is shown: what the first load measured is added when it is there."""
+    from trueup.adapt.deviation import refreshed
+
+    return refreshed(plan).as_dict()
+
+
 def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
     """The plans by served name, in order; nothing is loaded.
 
@@ -192,6 +217,9 @@ def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
             device=model.device,
             context_tokens=model.context_tokens,
             engine=model.engine,
+            kind=model.kind,
+            pooling=model.pooling,
+            normalize=model.normalize,
         )
         try:
             plan = plan_model(model.source, revision=model.revision, wishes=wishes)

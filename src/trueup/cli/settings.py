@@ -14,7 +14,16 @@ from trueup.errors import ConfigError, UsageError
 
 CONFIG_VARIABLE = "TRUEUP_CONFIG"
 KEY_VARIABLE = "TRUEUP_API_KEY"
-WISHES = ("revision", "route", "dtype", "device", "context_tokens", "ttl_seconds")
+WISHES = (
+    "revision",
+    "route",
+    "dtype",
+    "device",
+    "kind",
+    "pooling",
+    "context_tokens",
+    "ttl_seconds",
+)
 
 
 def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:

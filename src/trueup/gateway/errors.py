@@ -22,7 +22,7 @@ FALLBACK_BODY = (
 )
 MAX_LISTED = 8
 # Paths of OpenAI's that clients ask for and that a near miss of another would explain wrongly.
-UNSERVED = ("/v1/embeddings", "/v1/responses", "/v1/audio", "/v1/images")
+UNSERVED = ("/v1/responses", "/v1/audio", "/v1/images")
 
 
 async def answer_error(exchange: Exchange, error: Exception) -> None:

@@ -8,7 +8,8 @@ from trueup.backends.base import BackendResponse
 from trueup.errors import BackendError, TrueUpError
 from trueup.gateway.contract import FAILED_REASONS, stated_error
 
-MAX_ANSWER_BYTES = 2**26
+# 2048 embeddings of 4096 dimensions, written out, are a little less.
+MAX_ANSWER_BYTES = 2**27
 MAX_ERROR_BYTES = 2**16
 
 
@@ -31,7 +32,7 @@ async def check_stream(response: BackendResponse) -> None:
 
 
 def check_whole(response: BackendResponse, body: bytes) -> None:
-    """See that the body is a whole answer.
+    """See that the body is a whole answer of a chat or a completion.
 
     Raises:
         TrueUpError: the backend states an error, or the answer is not complete.
@@ -48,6 +49,25 @@ def check_whole(response: BackendResponse, body: bytes) -> None:
     if not isinstance(choices, list) or not choices or not all(map(_is_finished, choices)):
         raise BackendError(
             "the backend answered with status 200 and no complete answer",
+            retryable=True,
+            code="answer_incomplete",
+        )
+
+
+def check_embeddings(response: BackendResponse, body: bytes, inputs: int) -> None:
+    """See that the body has an embedding for each of `inputs` inputs.
+
+    It is looked at from outside: reading millions of numbers would cost more than it finds.
+
+    Raises:
+        TrueUpError: the backend states an error, or the answer is not complete.
+    """
+    if response.status != 200:
+        raise _refusal(response, body)
+    is_whole = body.lstrip()[:1] == b"{" and body.rstrip()[-1:] == b"}"
+    if not is_whole or body.count(b'"embedding":') < inputs:
+        raise BackendError(
+            "the backend answered with status 200 and not with an embedding for every input",
             retryable=True,
             code="answer_incomplete",
         )

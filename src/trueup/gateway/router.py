@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,16 @@ from trueup.protocol.model import ModelRow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """One served model; `plan` is `Plan.as_dict()`, None where others run the model."""
+    """One served model; `plan` is `Plan.as_dict()`, None where others run the model.
+
+    `current_plan` gives a plan that gains facts while the model is served.
+    """
 
     id: str
     kind: str
     backend: Backend
     plan: Mapping[str, Any] | None = None
+    current_plan: Callable[[], Mapping[str, Any]] | None = None
 
     async def answering(self) -> Served:
         """Itself."""
@@ -29,7 +33,8 @@ class Served:
     async def row(self) -> ModelRow:
         """The row of /v1/models."""
         health = await self.backend.health()
-        return ModelRow(id=self.id, kind=self.kind, state=health.state, plan=self.plan)
+        plan = self.current_plan() if self.current_plan else self.plan
+        return ModelRow(id=self.id, kind=self.kind, state=health.state, plan=plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -16,11 +17,14 @@ from trueup.errors import RequestError
 from trueup.events import RequestFinished, RequestStarted, emit
 from trueup.gateway.contract import PRIVATE_KEY
 from trueup.gateway.exchange import Exchange
-from trueup.gateway.router import Router
+from trueup.gateway.response import check_embeddings
+from trueup.gateway.router import Router, Served
 from trueup.gateway.stream import Answering, Limits
 
 # Whole in a JavaScript number as well.
 SEED_BITS = 53
+EMBEDDING = "embedding"
+MAX_LISTED = 8
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,12 +45,16 @@ class Serving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What the gateway needs to know of a request that its protocol has checked."""
+    """What the gateway needs to know of a request that its protocol has checked.
+
+    `choices` are those of text; embeddings have `inputs` instead.
+    """
 
     model: str
-    choices: int
-    is_stream: bool
-    has_seed: bool
+    choices: int = 0
+    inputs: int = 0
+    is_stream: bool = False
+    has_seed: bool = False
 
 
 async def answer_asked(
@@ -64,13 +72,14 @@ async def answer_asked(
             code="unknown_parameter",
         )
     served = await serving.router.find(asked.model)
+    await _check_kind(served, asked, serving.router)
     exchange.model = served.id
     exchange.source = served.backend.name
     exchange.add_header("x-trueup-backend", quote(served.backend.name, safe="/:@+,;=-_.~ "))
     request = BackendRequest(
         request_id=exchange.request_id,
         path=exchange.path,
-        body=body if asked.has_seed else with_seed(body, shape),
+        body=body if asked.has_seed or asked.inputs else with_seed(body, shape),
         is_stream=asked.is_stream,
         client=exchange.client,
     )
@@ -89,6 +98,8 @@ async def answer_asked(
     try:
         if asked.is_stream:
             await answering.stream(request, choices=asked.choices)
+        elif asked.inputs:
+            await answering.whole(request, partial(check_embeddings, inputs=asked.inputs))
         else:
             await answering.whole(request)
     except BaseException:
@@ -97,6 +108,29 @@ async def answer_asked(
     finally:
         serving.answering.discard(answering)
         _tell_finished(exchange, served.id, began)
+
+
+async def _check_kind(served: Served, asked: Asked, router: Router) -> None:
+    """See that the model answers such requests, before it is loaded for one.
+
+    Raises:
+        RequestError: it does not; the models that do are told.
+    """
+    wants_embeddings = asked.inputs > 0
+    if (served.kind == EMBEDDING) == wants_embeddings:
+        return
+    others = [
+        each.id for each in await router.all() if (each.kind == EMBEDDING) == wants_embeddings
+    ]
+    does = "gives text, not embeddings" if wants_embeddings else "gives embeddings, not text"
+    raise RequestError(
+        f"the model `{asked.model}` {does}",
+        param="model",
+        code="model_kind",
+        hint=f"served for this: {', '.join(f'`{name}`' for name in others[:MAX_LISTED])}"
+        if others
+        else "no model that is served here answers such a request",
+    )
 
 
 def with_seed(body: bytes, shape: Mapping[str, Any]) -> bytes:

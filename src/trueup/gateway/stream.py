@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
-from trueup.backends.base import Backend, BackendRequest
+from trueup.backends.base import Backend, BackendRequest, BackendResponse
 from trueup.errors import BackendError, TrueUpError
 from trueup.events import FirstTokenSent, emit
 from trueup.gateway.contract import StreamContract
@@ -23,6 +23,7 @@ from trueup.gateway.response import check_stream, check_whole, read_all
 from trueup.gateway.sse import HEARTBEAT
 from trueup.protocol.errors import code_of
 
+CheckWhole = Callable[[BackendResponse, bytes], None]
 STREAM_HEADERS = (("content-type", "text/event-stream"), ("cache-control", "no-cache"))
 
 
@@ -77,8 +78,8 @@ class Answering:
             contract.fail(stopped)
         await self._close(contract)
 
-    async def whole(self, request: BackendRequest) -> None:
-        """Send the whole answer to the client.
+    async def whole(self, request: BackendRequest, check: CheckWhole = check_whole) -> None:
+        """Send the whole answer to the client, once `check` finds nothing wrong with it.
 
         Raises:
             TrueUpError: there is none.
@@ -100,7 +101,7 @@ class Answering:
             raise stopped
         if response is None:
             raise _bug()
-        check_whole(response, body)
+        check(response, body)
         await self._exchange.answer(200, body)
 
     async def _relay(self, request: BackendRequest, contract: StreamContract) -> None:

@@ -17,13 +17,15 @@ class Model:
     """One model of a pool. `load` numbers its workers, late word of an earlier one is known by it.
 
     `idle_since` is set while it is ready and nobody holds a lease. `turns` numbers the last turn
-    of each client that still waits.
+    of each client that still waits. `concurrency` is how many leases it has at a time, None for
+    the pool's number.
     """
 
     id: str
     plan: Plan
     ttl_seconds: float | None
     is_pinned: bool
+    concurrency: int | None = None
     state: State = "stopped"
     load: int = 0
     waiters: deque[Ticket] = field(default_factory=deque)

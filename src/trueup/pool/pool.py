@@ -108,13 +108,28 @@ class Pool:
             self._owner = asyncio.create_task(self._own())
 
     def add(
-        self, model_id: str, plan: Plan, *, ttl_seconds: float | None = None, pin: bool = False
+        self,
+        model_id: str,
+        plan: Plan,
+        *,
+        ttl_seconds: float | None = None,
+        pin: bool = False,
+        concurrency: int | None = None,
     ) -> None:
         """Make a model known; it is loaded at its first lease.
 
         Idle for `ttl_seconds` it is unloaded, never where that is None or `pin` is set.
+        `concurrency` is how many leases it has at a time, None for the pool's number.
         """
-        self._scheduler.add(Model(id=model_id, plan=plan, ttl_seconds=ttl_seconds, is_pinned=pin))
+        self._scheduler.add(
+            Model(
+                id=model_id,
+                plan=plan,
+                ttl_seconds=ttl_seconds,
+                is_pinned=pin,
+                concurrency=concurrency,
+            )
+        )
 
     def warm_up(self) -> None:
         """Do the workers' imports in the background, before the first request needs them."""

@@ -232,7 +232,8 @@ class Scheduler:
             self._stop(model, "the server is shutting down")
 
     def _has_place(self, model: Model) -> bool:
-        return model.state == "ready" and len(model.leases) < self._concurrency
+        limit = model.concurrency or self._concurrency
+        return model.state == "ready" and len(model.leases) < limit
 
     def _grant(self, model: Model, ticket: Ticket) -> None:
         model.idle_since = None

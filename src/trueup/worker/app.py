@@ -1,7 +1,7 @@
 """The worker's HTTP: a raw ASGI application over the model thread.
 
-GET /health, POST /v1/chat/completions and /v1/completions. Runs in the worker's event loop;
-the gateway is its only client, so there are no keys, no metrics and no retries here.
+GET /health, POST /v1/chat/completions, /v1/completions and /v1/embeddings. Runs in the worker's
+event loop; the gateway is its only client, so there are no keys, no metrics and no retries here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ import orjson
 
 from trueup.engines.base import Step
 from trueup.errors import BackendError, CapacityError, RequestError, TrueUpError
-from trueup.protocol.chat import ChatRequest, parse_chat_request
-from trueup.protocol.completion import CompletionRequest, parse_completion_request
+from trueup.protocol.chat import parse_chat_request
+from trueup.protocol.completion import parse_completion_request
+from trueup.protocol.embedding import (
+    EmbeddingRequest,
+    embedding_response,
+    parse_embedding_request,
+)
 from trueup.protocol.errors import error_body, status_of
 from trueup.worker.answer import DONE, Answer, event
+from trueup.worker.job import Embedded, Failed, Finished, Item, Job, Prepared, Request
 from trueup.worker.memory import private_bytes
-from trueup.worker.model_thread import Failed, Finished, Item, Job, ModelThread, Prepared
+from trueup.worker.model_thread import ModelThread
 from trueup.worker.pipe import Pipe
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -28,7 +34,7 @@ LOADING_RETRY_SECONDS = 1.0
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Parse = Callable[[Any], ChatRequest | CompletionRequest]
+Parse = Callable[[Any], Request]
 
 JSON = (b"content-type", b"application/json")
 EVENT_STREAM = (
@@ -36,9 +42,11 @@ EVENT_STREAM = (
     (b"cache-control", b"no-store"),
 )
 
+EMBEDDINGS = "/v1/embeddings"
 PARSERS: dict[str, Parse] = {
     "/v1/chat/completions": parse_chat_request,
     "/v1/completions": parse_completion_request,
+    EMBEDDINGS: parse_embedding_request,
 }
 
 
@@ -62,6 +70,7 @@ class App:
             if path == "/health" and method == "GET":
                 await _send_json(send, 200, orjson.dumps(self._health()))
             elif path in PARSERS and method == "POST":
+                self._check_kind(path)
                 await self._complete(PARSERS[path], receive, send)
             else:
                 raise RequestError(
@@ -92,13 +101,21 @@ class App:
         self._model.submit(job)
         watch = asyncio.create_task(_close_when_left(receive, pipe))
         try:
-            if request.stream:
+            if isinstance(request, EmbeddingRequest):
+                await _send_embeddings(job, send)
+            elif request.stream:
                 await _stream(job, send)
             else:
                 await _send_whole(job, send)
         finally:
             job.cancel()
             watch.cancel()
+
+    def _check_kind(self, path: str) -> None:
+        if (path == EMBEDDINGS) != (self._model.kind == "embedding"):
+            raise RequestError(
+                f"a model of kind `{self._model.kind}` does not answer `{path}`", param="model"
+            )
 
     def _check_ready(self) -> None:
         if self._model.state == "starting":
@@ -134,10 +151,10 @@ async def _stream(job: Job, send: Send) -> None:
             elif isinstance(item, Finished):
                 out.append(answer.last_events())
                 is_last = True
-            elif is_started or any(out):
+            elif isinstance(item, Failed) and (is_started or any(out)):
                 out += (event(error_body(item.error)), DONE)
                 is_last = True
-            else:
+            elif isinstance(item, Failed):
                 raise item.error
         body = b"".join(out)
         if not body:
@@ -158,9 +175,26 @@ async def _send_whole(job: Job, send: Send) -> None:
                 answer.prompt_tokens = item.prompt_tokens
             elif isinstance(item, Failed):
                 raise item.error
-            else:
+            elif isinstance(item, Finished):
                 await _send_json(send, 200, answer.whole())
                 return
+
+
+async def _send_embeddings(job: Job, send: Send) -> None:
+    request: EmbeddingRequest = job.request
+    (item,) = await _take(job)
+    if isinstance(item, Failed):
+        raise item.error
+    if not isinstance(item, Embedded):
+        raise TypeError(f"a {type(item).__name__} for a request of embeddings")
+    shape = embedding_response(
+        model=request.model,
+        vectors=item.vectors,
+        is_base64=request.encoding_format == "base64",
+        prompt_tokens=item.prompt_tokens,
+        notes=item.notes,
+    )
+    await _send_json(send, 200, orjson.dumps(shape, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 async def _take(job: Job) -> list[Item]:

@@ -38,11 +38,11 @@ AF_UNIX = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def confine(directory: Path) -> tuple[str, ...]:
-    """Restrict this process to writing below `directory`; returns what the system granted."""
+def confine(*directories: Path) -> tuple[str, ...]:
+    """Restrict this process to writing below `directories`; returns what the system granted."""
     measures: dict[str, Callable[[], None]] = {
         "no_new_privs": lambda: _prctl(PR_SET_NO_NEW_PRIVS, 1),
-        "landlock": lambda: _restrict_writes(directory),
+        "landlock": lambda: _restrict_writes(directories),
         "no_network": _forbid_network,
     }
     held = []
@@ -81,7 +81,7 @@ def _check(result: int) -> int:
     return result
 
 
-def _restrict_writes(directory: Path) -> None:
+def _restrict_writes(directories: tuple[Path, ...]) -> None:
     """Landlock: reading stays free, device files may be written, all else only below."""
     version = _syscall(
         LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint(LANDLOCK_VERSION_FLAG)
@@ -97,7 +97,8 @@ def _restrict_writes(directory: Path) -> None:
     )
     try:
         # GPUs are files in /dev that are written to.
-        for path, rights in ((directory, handled), (Path("/dev"), WRITE_FILE)):
+        granted = [(directory, handled) for directory in directories]
+        for path, rights in (*granted, (Path("/dev"), WRITE_FILE)):
             beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
                 _syscall(

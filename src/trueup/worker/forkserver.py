@@ -39,6 +39,7 @@ MODULES = (
     "jinja2",
     "trueup.adapt.load",
     "trueup.engines.chat",
+    "trueup.engines.embedding_load",
 )
 MAX_MESSAGE_BYTES = 256 * 1024
 FORKED_FDS = 2
@@ -64,15 +65,15 @@ def main(modules: tuple[str, ...] = MODULES, load_engine: LoadEngine = load_torc
 def _import(modules: tuple[str, ...]) -> None:
     """Import what is there, without starting a thread."""
     wanted = os.environ.get("OPENBLAS_NUM_THREADS")
-    # numpy's OpenBLAS starts its threads while it is loaded; torch computes with another.
+    # numpy's OpenBLAS starts its threads while it is loaded, and so does scipy's, which
+    # transformers imports where it is installed; torch computes with another.
     os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    _import_one("numpy")
+    for module in ("numpy", *modules):
+        _import_one(module)
     if wanted is None:
         del os.environ["OPENBLAS_NUM_THREADS"]
     else:
         os.environ["OPENBLAS_NUM_THREADS"] = wanted
-    for module in modules:
-        _import_one(module)
 
 
 def _import_one(module: str) -> None:

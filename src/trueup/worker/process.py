@@ -22,18 +22,21 @@ import orjson
 import uvicorn
 
 from trueup.adapt.plan import Plan
-from trueup.engines.base import ChatEngine
 from trueup.worker.app import App
 from trueup.worker.confinement import confine, die_with_parent, set_process_name
-from trueup.worker.model_thread import LoadEngine, ModelThread
+from trueup.worker.model_thread import Engine, LoadEngine, ModelThread
 
 # Exit statuses of a worker that was not killed.
 SERVER_GONE = 0
 CANNOT_LISTEN = 4
 
 
-def load_torch_engine(plan: Plan, progress: Callable[[float], None]) -> ChatEngine:
+def load_torch_engine(plan: Plan, progress: Callable[[float], None]) -> Engine:
     """Load the plan's model with torch; runs in the model thread."""
+    if plan.kind == "embedding":
+        from trueup.engines.embedding_load import load_embedding_engine
+
+        return load_embedding_engine(plan, progress)
     from trueup.adapt.load import load_plan
     from trueup.engines.chat import TorchChatEngine
 
@@ -49,14 +52,15 @@ def run_worker(
 ) -> None:
     """Serve a plan's model on a Unix socket until the process ends.
 
-    The socket's directory is the only place where the process may write. `control` is one end
+    The socket's directory is the only place where the process may write, beside the folder of
+    an embedding plan's artifacts. `control` is one end
     of a SOCK_SEQPACKET pair: reports go out, its end of file ends the process. Called in the
     main thread while it is the only one.
     """
     directory = socket_path.resolve().parent
     use_directory(directory)
     set_process_name(f"trueup {plan.model.id}")
-    sandbox = confine(directory)
+    sandbox = confine(directory, *_artifact_folders(plan))
     if control is not None:
         # After the confinement: a change of credentials would take it back.
         die_with_parent(signal.SIGKILL)
@@ -69,6 +73,19 @@ def run_worker(
         raise SystemExit(CANNOT_LISTEN) from None
     model.start()
     asyncio.run(_serve(App(model, sandbox=sandbox), listener))
+
+
+def _artifact_folders(plan: Plan) -> tuple[Path, ...]:
+    """The folder that the load may write to, made here: afterwards only what is in it can be."""
+    if plan.embedding is None or plan.embedding.artifact is None:
+        return ()
+    folder = Path(plan.embedding.artifact)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # the load says what it lacks
+        print(f"{folder}: {error.strerror}", file=sys.stderr)  # noqa: T201 (the log)
+        return ()
+    return (folder,)
 
 
 def use_directory(directory: Path) -> None:

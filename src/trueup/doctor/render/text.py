@@ -159,7 +159,8 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
     )
     for reason in plan["why"]:
         yield from _wrapped("why:", reason, width, "plain")
-    yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup chat {source}")
+    verb, example = ("embed", ' "some text"') if plan["kind"] == "embedding" else ("chat", "")
+    yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup {verb} {source}{example}")
 
 
 def _is_too_old(version: str | None) -> bool:

@@ -1,0 +1,106 @@
+"""Which server answers for a MODEL of the command line: a named one, a running one, or our own.
+
+Shared by the commands that ask a model; what they ask is theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from trueup.checkpoint.source import resolve
+from trueup.cli.client import ChatClient
+from trueup.cli.private_server import private_server
+from trueup.config.servers import RunningServer, running_servers
+from trueup.errors import CheckpointError, ConfigError, RequestError, TrueUpError
+
+
+@contextlib.asynccontextmanager
+async def served(
+    model: str,
+    *,
+    url: str | None,
+    options: Mapping[str, str | None],
+    private: Sequence[str] = (),
+) -> AsyncIterator[tuple[ChatClient, str]]:
+    """A client of a server that serves the model, and the model's name there.
+
+    1. The server of `url`. 2. A running one of ours that serves it, unless one of `options`
+    (flags of `trueup serve`) has a value. 3. A private one, with the flags `private` as well.
+
+    Raises:
+        ConfigError: only a running server has the model, and keeps it behind a key.
+        PrivateServerEnded, BackendError: see `private_server`.
+    """
+    key = os.environ.get("TRUEUP_API_KEY")
+    if url:
+        async with ChatClient(_with_version(url), api_key=key) as client:
+            yield client, model
+        return
+    wanted = [model]
+    for option, value in options.items():
+        if value:
+            wanted += [f"--{option}", value]
+    if len(wanted) == 1:
+        for server in running_servers():
+            async with ChatClient(f"{server.url}/v1", api_key=key) as client:
+                if name := await _name_there(client, server, model):
+                    print(f"(asking `{name}` at {server.url})", file=sys.stderr)
+                    yield client, name
+                    return
+    async with (
+        private_server([*wanted, *private]) as own,
+        ChatClient(own.url, api_key=own.api_key) as client,
+    ):
+        yield client, own.models[0]
+
+
+async def _name_there(client: ChatClient, server: RunningServer, model: str) -> str | None:
+    """The served name of `model` there, None where another server has to do.
+
+    Raises: ConfigError when only that server has the model, and keeps it behind a key.
+    """
+    try:
+        return _name_of(model, await client.models())
+    except TrueUpError as error:
+        is_locked = isinstance(error, RequestError) and error.status == HTTPStatus.UNAUTHORIZED
+        # Another conversation's private server is locked too: a model that can be found here is
+        # served anew.
+        if is_locked and model in server.models and not _is_here(model):
+            raise ConfigError(
+                f"the server at {server.url} serves `{model}` and wants a key",
+                where=server.url,
+                hint="set TRUEUP_API_KEY to a key of that server",
+            ) from error
+        return None
+
+
+def _is_here(model: str) -> bool:
+    try:
+        resolve(model)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _name_of(model: str, rows: list[dict[str, Any]]) -> str | None:
+    """The served name of what the user called `model`: a name, a source or a directory."""
+    if any(row.get("id") == model for row in rows):  # a role, for one, wins over a source
+        return model
+    folder = os.path.realpath(model) if os.path.isdir(model) else None
+    for row in rows:
+        served = ((row.get("trueup") or {}).get("plan") or {}).get("model") or {}
+        if model == served.get("source") or (
+            folder and folder == os.path.realpath(served.get("directory") or "")
+        ):
+            return str(row["id"])
+    return None
+
+
+def _with_version(url: str) -> str:
+    url = url.rstrip("/")
+    return url if url.endswith("/v1") else f"{url}/v1"

@@ -1,0 +1,118 @@
+"""Embedding requests of many clients, merged into batches; runs in the model thread.
+
+A turn takes what has come, computes as many batches as run side by side, and answers the
+requests that are complete. Requests that come meanwhile take part in the next turn.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trueup.engines.batching import Batcher, Row
+from trueup.engines.embedding import EmbeddingEngine
+from trueup.engines.embedding_input import Rows
+from trueup.engines.encoder import Vectors
+from trueup.errors import TrueUpError
+from trueup.worker.faults import engine_error
+from trueup.worker.job import Embedded, Failed, Job
+
+# Clients that ask at the same time come within this; alone, nobody waits longer for it.
+MERGE_SECONDS = 0.002
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A request whose rows are not all computed."""
+
+    job: Job
+    rows: Rows
+    missing: int
+    vectors: list[Vectors | None] = field(default_factory=list)
+
+
+class EmbeddingTurns:
+    """The requests under way for one engine; `jobs` is where they come from."""
+
+    def __init__(self, engine: EmbeddingEngine, jobs: queue.SimpleQueue[Job]) -> None:
+        self._engine = engine
+        self._jobs = jobs
+        self._batcher = Batcher(engine.budget_tokens)
+        self._pending: dict[int, _Pending] = {}
+        self._number = 0
+
+    def take(self) -> None:
+        """One turn; waits for a request where none is under way."""
+        if not self._pending:
+            self._add(self._jobs.get())
+            self._gather(time.monotonic() + MERGE_SECONDS)
+        else:
+            self._gather(0.0)
+        self._leave_cancelled()
+        batches = [
+            batch for _ in range(self._engine.lanes) if (batch := self._batcher.next_batch())
+        ]
+        if batches:
+            self._compute(batches)
+
+    def _gather(self, until: float) -> None:
+        while True:
+            pause = until - time.monotonic()
+            try:
+                self._add(self._jobs.get(timeout=pause) if pause > 0 else self._jobs.get_nowait())
+            except queue.Empty:
+                return
+
+    def _add(self, job: Job) -> None:
+        if job.is_cancelled():
+            return
+        try:
+            rows = self._engine.prepare(job.request)
+        except TrueUpError as error:
+            job.pipe.put(Failed(error=error))
+            return
+        except Exception as error:
+            job.pipe.put(Failed(error=engine_error(error)))
+            return
+        self._number += 1
+        count = len(rows.token_ids)
+        self._pending[self._number] = _Pending(job, rows, count, [None] * count)
+        self._batcher.add(self._number, rows.token_ids)
+
+    def _leave_cancelled(self) -> None:
+        for number in [n for n, each in self._pending.items() if each.job.is_cancelled()]:
+            self._batcher.drop(number)
+            del self._pending[number]
+
+    def _compute(self, batches: list[list[Row]]) -> None:
+        try:
+            results = self._engine.encode([[row.token_ids for row in batch] for batch in batches])
+        except Exception as error:
+            fault = engine_error(error)
+            for owner in {row.owner for batch in batches for row in batch}:
+                self._fail(int(str(owner)), fault)
+            return
+        for batch, vectors in zip(batches, results, strict=True):
+            for row, vector in zip(batch, vectors, strict=True):
+                pending = self._pending[int(str(row.owner))]
+                pending.vectors[row.position] = vector
+                pending.missing -= 1
+        for number in [n for n, each in self._pending.items() if not each.missing]:
+            self._finish(self._pending.pop(number))
+
+    def _fail(self, number: int, error: TrueUpError) -> None:
+        self._batcher.drop(number)
+        self._pending.pop(number).job.pipe.put(Failed(error=error))
+
+    def _finish(self, pending: _Pending) -> None:
+        rows, job = pending.rows, pending.job
+        try:
+            vectors = self._engine.finish(rows, np.stack(pending.vectors), job.request)  # type: ignore[arg-type]
+        except TrueUpError as error:
+            job.pipe.put(Failed(error=error))
+            return
+        notes = {"truncated": rows.truncated, "windows": rows.windowed}
+        job.pipe.put(Embedded(vectors=vectors, prompt_tokens=rows.prompt_tokens, notes=notes))
