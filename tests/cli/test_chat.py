@@ -12,7 +12,7 @@ import pytest
 
 from tests.cli.scripted_server import Scripted, scripted_server
 from tests.cli.test_client import WHOLE, event
-from trueup.cli import chat, served
+from trueup.cli import served as served_by
 from trueup.cli.client import ChatClient
 from trueup.cli.main import main
 from trueup.config.servers import RunningServer, registered
@@ -99,8 +99,8 @@ def test_a_model_is_known_by_its_directory(tmp_path: os.PathLike[str]) -> None:
     link = os.path.join(tmp_path, "link")
     os.symlink(tmp_path, link)
     rows = [{"id": "glm", "trueup": {"plan": {"model": {"directory": str(tmp_path)}}}}]
-    assert served._name_of(link, rows) == "glm"
-    assert served._name_of("other", rows) is None
+    assert served_by._name_of(link, rows) == "glm"
+    assert served_by._name_of("other", rows) is None
 
 
 def test_a_name_that_is_served_wins_over_the_source_of_another_model() -> None:
@@ -108,8 +108,8 @@ def test_a_name_that_is_served_wins_over_the_source_of_another_model() -> None:
         {"id": "glm", "trueup": {"plan": {"model": {"source": "demo"}}}},
         {"id": "demo", "trueup": {"plan": None, "role": {"chain": ["other"]}}},
     ]
-    assert served._name_of("demo", rows) == "demo"
-    assert served._name_of("demo", rows[:1]) == "glm"
+    assert served_by._name_of("demo", rows) == "demo"
+    assert served_by._name_of("demo", rows[:1]) == "glm"
 
 
 def test_a_cut_answer_in_json_says_so_beside_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,7 +150,7 @@ async def test_a_locked_server_is_passed_over_where_another_will_do(
 ) -> None:
     async with scripted_server((401, b"{}")) as server, ChatClient(server.url) as client:
         locked = RunningServer(url=server.url, pid=os.getpid(), models=models)
-        assert await served._name_there(client, locked, model) is None
+        assert await served_by._name_there(client, locked, model) is None
 
 
 def test_a_private_server_that_refuses_is_heard_once(capfd: pytest.CaptureFixture[str]) -> None:

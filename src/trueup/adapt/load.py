@@ -18,6 +18,7 @@ from trueup.adapt.native import NATIVE
 from trueup.adapt.native.chat_format import ENDS_ROLE_LINE
 from trueup.adapt.placement import NARROWER_HINT
 from trueup.adapt.plan import Plan
+from trueup.adapt.wishes import INT8
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import Source
@@ -114,7 +115,7 @@ def load_encoder_plan(
 
 def torch_dtype(plan: Plan) -> str:
     """The dtype that torch loads a plan in: int8 is made from fp32."""
-    return "float32" if plan.dtype == "int8" else plan.dtype
+    return "float32" if plan.dtype == INT8 else plan.dtype
 
 
 @contextlib.contextmanager
@@ -158,6 +159,11 @@ def load(
         dtype=_word("dtype", dtype, torch.dtype).removeprefix("torch."),
         route=_word("route", route),
     )
+    if wishes.dtype == INT8:
+        raise ConfigError(
+            f"`{INT8}` is no dtype of a torch model: only `trueup serve` and `embed` have it",
+            where="dtype",
+        )
     loaded = load_plan(plan_model(_word("model", model, PathLike), wishes))
     return loaded.model, loaded.tokenizer
 
