@@ -32,6 +32,8 @@ summary, section.group > h2 {
   padding: .5rem .75rem; font-size: 1rem; font-weight: normal; cursor: pointer;
 }
 section.group > h2 { cursor: default; }
+summary::before { content: "▸"; color: var(--quiet); }
+details[open] > summary::before { content: "▾"; }
 summary:focus-visible { outline: 2px solid var(--accent); outline-offset: -2px; }
 .score {
   padding: 0 .5rem; border-radius: 4px; background: var(--bar); color: var(--ink);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ def _search(report: dict[str, Any]) -> Iterator[str]:
             yield ""
         yield f"{place_text(query)}  {query['name']}"
         for match in query["matches"]:
-            where = place_text(match).ljust(width)
+            where = _padded(place_text(match), width)
             yield f"  {match['score']:.4f}  {where}  {match['name']}{copies_text(match['copies'])}"
         if not query["matches"]:
             least = report["min_score"]
@@ -88,7 +89,7 @@ def _duplicates(report: dict[str, Any]) -> Iterator[str]:
         yield f"the same {lines} line{'s' if lines > 1 else ''} at {count} places"
         width = _width(map(place_text, group["places"]))
         for place in group["places"]:
-            yield f"  {place_text(place).ljust(width)}  {place['name']}"
+            yield f"  {_padded(place_text(place), width)}  {place['name']}"
     if report["groups"] and report["pairs"]:
         yield ""
     yield from _pairs(report["pairs"])
@@ -105,7 +106,7 @@ def _pairs(pairs: Sequence[dict[str, Any]]) -> Iterator[str]:
     for pair in pairs:
         one, other = pair["a"], pair["b"]
         yield (
-            f"{pair['score']:.4f}  {_named(one).ljust(width)}  ~  {_named(other)}"
+            f"{pair['score']:.4f}  {_padded(_named(one), width)}  ~  {_named(other)}"
             f"{copies_text([*one['copies'], *other['copies']])}"
         )
 
@@ -116,4 +117,13 @@ def _named(place: dict[str, Any]) -> str:
 
 def _width(texts: Iterable[str]) -> int:
     """Of a column that most of the texts fit in: one long path does not spread the others."""
-    return max((len(text) for text in texts if len(text) <= COLUMN_MAX), default=0)
+    return max((width for text in texts if (width := _cells(text)) <= COLUMN_MAX), default=0)
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - _cells(text))
+
+
+def _cells(text: str) -> int:
+    """How wide a text is on a terminal: Chinese characters take two columns."""
+    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)

@@ -2,19 +2,21 @@
 
 Exact up to EXACT_TEXTS_MAX texts; above that usearch's graph finds candidates (it may miss some),
 whose scores are cosine similarities too. The graph is saved beside the index and mended by the
-numbers of the vectors in it: they are never given twice.
+numbers of the vectors in it: one database never gives a number twice.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.similarity.snippet import Place
+from trueup.similarity.store import DAY_SECONDS, UNUSED_ROOT_DAYS, Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from trueup.similarity.embedder import Vectors
     from trueup.similarity.index import Progress
-    from trueup.similarity.store import Store
 
 # Twenty thousand texts against one another take seconds, and nothing is missed.
 EXACT_TEXTS_MAX = 20_000
@@ -92,7 +93,7 @@ def load_collection(
     graph, positions = None, None
     if len(digests) > EXACT_TEXTS_MAX:
         progress(f"arranging {len(digests):,} texts for search")
-        graph = _graph(directory / f"{root}-{model}.usearch", matrix, numbers)
+        graph = _graph(directory / f"{store.birth()}-{root}-{model}.usearch", matrix, numbers)
         positions = {number: index for index, number in enumerate(numbers)}
     return Collection(
         digests=digests,
@@ -109,7 +110,7 @@ def _graph(path: Path, matrix: Vectors, numbers: list[int]) -> Any:
 
     graph = _saved(path, matrix.shape[1])
     wanted = np.array(numbers, np.uint64)
-    held = np.array(graph.keys, np.uint64) if len(graph) else np.empty(0, np.uint64)
+    held = np.asarray(graph.keys[:], np.uint64) if len(graph) else np.empty(0, np.uint64)
     gone = np.setdiff1d(held, wanted)
     if len(gone) > REMOVED_SHARE_MAX * len(wanted):  # removed ones stay in the way of the search
         graph, held, gone = _new(matrix.shape[1]), np.empty(0, np.uint64), gone[:0]
@@ -125,7 +126,17 @@ def _graph(path: Path, matrix: Vectors, numbers: list[int]) -> Any:
         beside = path.with_name(f"{path.name}.{os.getpid()}")
         graph.save(str(beside))
         os.replace(beside, path)
+        _remove_old(path)
     return graph
+
+
+def _remove_old(path: Path) -> None:
+    """Drop graphs of a database that is no more, and those that nothing was added to for long."""
+    birth = path.name.partition("-")[0]
+    oldest = time.time() - UNUSED_ROOT_DAYS * DAY_SECONDS
+    for each in path.parent.glob("*.usearch*"):
+        if not each.name.startswith(f"{birth}-") or each.stat().st_mtime < oldest:
+            each.unlink(missing_ok=True)
 
 
 def _new(dimensions: int) -> Any:

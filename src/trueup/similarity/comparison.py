@@ -6,10 +6,11 @@ Each reads and embeds what is needed and keeps it in the index; prints nothing.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,8 @@ class DirectoryAnswer:
     snippet_count: int
     text_count: int
     is_exact: bool
-    matches: tuple[tuple[Snippet, tuple[Match, ...]], ...]
-    texts: dict[str, str]
+    matches: tuple[tuple[Snippet, tuple[Match, ...]], ...] = ()
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 def compare_files(
@@ -102,27 +103,26 @@ def search_directory(
     min_score: float | None,
 ) -> DirectoryAnswer:
     """The nearest places below `root` to each snippet of the query, the query's own left out."""
-    scanned, identity, embedded = _indexed(store, root, query.snippets, open_embedder, progress)
-    collection = load_collection(store, scanned.root, identity, index_directory(), progress)
-    vectors = _vectors(store, identity, query.snippets)
     own_path = os.path.relpath(query.real_path, root) if query.real_path else None
 
     def is_query_itself(asked: Place, place: Place) -> bool:
         return own_path is not None and replace(asked, path=own_path).overlaps(place)
 
-    found = nearest_matches(
-        collection,
-        [(each, vectors[each.digest]) for each in query.snippets],
-        top=top,
-        min_score=min_score,
-        is_query_itself=is_query_itself,
-    )
+    with _indexed(store, root, query.snippets, open_embedder, progress) as (answer, collection):
+        vectors = _vectors(store, answer.identity, query.snippets)
+        found = nearest_matches(
+            collection,
+            [(each, vectors[each.digest]) for each in query.snippets],
+            top=top,
+            min_score=min_score,
+            is_query_itself=is_query_itself,
+        )
+        digests = {match.digest for these in found for match in these}
+        texts = store.texts(sorted(digests)) | {each.digest: each.text for each in query.snippets}
     matches = tuple(
         (snippet, tuple(these)) for snippet, these in zip(query.snippets, found, strict=True)
     )
-    digests = {match.digest for _, these in matches for match in these}
-    texts = store.texts(sorted(digests)) | {each.digest: each.text for each in query.snippets}
-    return _answer(identity, embedded, scanned, collection, texts, matches)
+    return replace(answer, matches=matches, texts=texts)
 
 
 def duplicates_below(
@@ -135,49 +135,40 @@ def duplicates_below(
     min_score: float,
 ) -> tuple[DirectoryAnswer, Duplicates]:
     """Code below `root` that is there twice, or nearly so."""
-    scanned, identity, embedded = _indexed(store, root, (), open_embedder, progress)
-    collection = load_collection(store, scanned.root, identity, index_directory(), progress)
-    progress(f"comparing {len(collection.digests):,} texts")
-    found = find_duplicates(collection, min_score=min_score, top=top)
-    digests = {each.digest for each in found.groups}
-    digests |= {each for pair in found.pairs for each in (pair.first_digest, pair.second_digest)}
-    texts = store.texts(sorted(digests))
-    return _answer(identity, embedded, scanned, collection, texts), found
+    with _indexed(store, root, (), open_embedder, progress) as (answer, collection):
+        progress(f"comparing {len(collection.digests):,} texts")
+        found = find_duplicates(collection, min_score=min_score, top=top)
+        digests = {each.digest for each in found.groups}
+        for pair in found.pairs:
+            digests |= {pair.first_digest, pair.second_digest}
+        texts = store.texts(sorted(digests))
+    return replace(answer, texts=texts), found
 
 
-def _answer(
-    identity: str,
-    embedded: Embedded,
-    scanned: Scan,
-    collection: Collection,
-    texts: dict[str, str],
-    matches: tuple[tuple[Snippet, tuple[Match, ...]], ...] = (),
-) -> DirectoryAnswer:
-    return DirectoryAnswer(
-        identity=identity,
-        embedded=embedded,
-        scanned=scanned,
-        snippet_count=sum(map(len, collection.places)),
-        text_count=len(collection.digests),
-        is_exact=collection.is_exact,
-        matches=matches,
-        texts=texts,
-    )
-
-
+@contextlib.contextmanager
 def _indexed(
     store: Store,
     root: Path,
     snippets: Iterable[Snippet],
     open_embedder: OpenEmbedder,
     progress: Progress,
-) -> tuple[Scan, str, Embedded]:
+) -> Iterator[tuple[DirectoryAnswer, Collection]]:
+    """The root as it is now, which no other process changes for the length of the block."""
     with indexing(root, progress):
         scanned = scan(store, root, progress)
         identity, embedded = asyncio.run(
             _embed(store, open_embedder, scanned, tuple(snippets), progress)
         )
-    return scanned, identity, embedded
+        collection = load_collection(store, scanned.root, identity, index_directory(), progress)
+        answer = DirectoryAnswer(
+            identity=identity,
+            embedded=embedded,
+            scanned=scanned,
+            snippet_count=sum(map(len, collection.places)),
+            text_count=len(collection.digests),
+            is_exact=collection.is_exact,
+        )
+        yield answer, collection
 
 
 async def _embed(

@@ -95,6 +95,8 @@ def whole_file(text: str, path: str, language: str | None) -> Snippet:
         name="(whole file)",
         first_line=1,
         last_line=text.count("\n") + 1,
+        first_byte=0,
+        end_byte=len(text.encode("utf-8", "surrogatepass")),
     )
     return Snippet(place=place, text=text, digest=digest_of(text))
 
@@ -236,6 +238,8 @@ def _snippet(
         name=name if len(name) <= NAME_CHARACTERS_MAX else f"…{name[-NAME_CHARACTERS_MAX:]}",
         first_line=line,
         last_line=line + text.count("\n"),
+        first_byte=piece.start,
+        end_byte=piece.end,
     )
     text = textwrap.dedent(text)
     return Snippet(place=place, text=text, digest=digest_of(text))

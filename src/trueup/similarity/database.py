@@ -22,6 +22,8 @@ LOCK_NAME = "lock"
 BUSY_SECONDS = 60.0
 HINT = "set TRUEUP_HOME to a folder that can be written and has room"
 SCHEMA = """
+CREATE TABLE IF NOT EXISTS birth (mark TEXT NOT NULL);
+INSERT INTO birth SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM birth);
 CREATE TABLE IF NOT EXISTS model (
   id INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE, dimensions INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS root (
@@ -33,7 +35,8 @@ CREATE TABLE IF NOT EXISTS file (
 CREATE TABLE IF NOT EXISTS snippet (
   file_id INTEGER NOT NULL REFERENCES file ON DELETE CASCADE, position INTEGER NOT NULL,
   language TEXT, kind TEXT NOT NULL, name TEXT NOT NULL, first_line INTEGER NOT NULL,
-  last_line INTEGER NOT NULL, digest BLOB NOT NULL, PRIMARY KEY (file_id, position));
+  last_line INTEGER NOT NULL, first_byte INTEGER NOT NULL, end_byte INTEGER NOT NULL,
+  digest BLOB NOT NULL, PRIMARY KEY (file_id, position));
 CREATE INDEX IF NOT EXISTS snippet_digest ON snippet (digest);
 CREATE TABLE IF NOT EXISTS text (digest BLOB PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS vector (

@@ -1,7 +1,7 @@
 """Pairs within one collection that are alike, and groups of places with the very same text.
 
 1. The same text at several places is a group, found by digest. 2. Distinct texts are compared
-once, in the kind they have in common. 3. Places that share lines are never a pair. 4. What lies
+once, in the kind they have in common. 3. Places that share code are never a pair. 4. What lies
 within a group or pair that is reported anyway is counted, not repeated.
 """
 
@@ -92,10 +92,10 @@ def _around(collection: Collection) -> dict[Place, tuple[int, ...]]:
             by_path.setdefault(place.path, []).append((place, text))
     around: dict[Place, tuple[int, ...]] = {}
     for members in by_path.values():
-        members.sort(key=lambda each: (each[0].first_line, -each[0].last_line))
+        members.sort(key=lambda each: (each[0].first_byte, -each[0].end_byte))
         outer: list[tuple[Place, int]] = []
         for place, text in members:
-            while outer and outer[-1][0].last_line < place.first_line:
+            while outer and outer[-1][0].end_byte <= place.first_byte:
                 outer.pop()
             around[place] = tuple(
                 number for container, number in outer if container.contains(place)
@@ -194,7 +194,7 @@ def _has_two_apart(places: tuple[Place, ...]) -> bool:
 
 
 def _apart(ones: tuple[Place, ...], others: tuple[Place, ...]) -> tuple[Place, Place] | None:
-    """The first two places of two texts that share no line."""
+    """The first two places of two texts that share no code."""
     pairs = itertools.product(ones, others)
     return next(((one, other) for one, other in pairs if not one.overlaps(other)), None)
 

@@ -11,7 +11,10 @@ Kind = Literal["function", "class", "file"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a piece of code stands: lines count from 1 and both are part of it."""
+    """Where a piece of code stands: lines count from 1 and both are part of it.
+
+    The bytes are those of the text as UTF-8 with LF line ends; they tell pieces on one line apart.
+    """
 
     path: str
     language: str | None
@@ -19,13 +22,15 @@ class Place:
     name: str
     first_line: int
     last_line: int
+    first_byte: int
+    end_byte: int
 
     def overlaps(self, other: Place) -> bool:
-        """Whether the two share a line: a class and its own method, or the same piece twice."""
+        """Whether the two share code: a class and its own method, or the same piece twice."""
         return (
             self.path == other.path
-            and self.first_line <= other.last_line
-            and other.first_line <= self.last_line
+            and self.first_byte < other.end_byte
+            and other.first_byte < self.end_byte
         )
 
     def contains(self, other: Place) -> bool:
@@ -33,8 +38,8 @@ class Place:
         return (
             self != other
             and self.path == other.path
-            and self.first_line <= other.first_line
-            and other.last_line <= self.last_line
+            and self.first_byte <= other.first_byte
+            and other.end_byte <= self.end_byte
         )
 
 

@@ -36,6 +36,11 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    def birth(self) -> str:
+        """A mark that only this database has: numbers mean nothing in another one."""
+        (mark,) = self._connection.execute("SELECT mark FROM birth").fetchone()
+        return str(mark)
+
     def root(self, path: str, now: int) -> int:
         """The number of a root, known from now on as used."""
         with transaction(self._connection):
@@ -91,9 +96,8 @@ class Store:
             ),
         )
         self._connection.executemany(
-            "INSERT INTO snippet (file_id, position, language, kind, name, first_line, last_line,"
-            " digest) VALUES (:file, :position, :language, :kind, :name, :first_line, :last_line,"
-            " :digest)",
+            "INSERT INTO snippet VALUES (:file, :position, :language, :kind, :name, :first_line,"
+            " :last_line, :first_byte, :end_byte, :digest)",
             (
                 asdict(each.place)
                 | {"file": file, "position": position, "digest": bytes.fromhex(each.digest)}
@@ -130,8 +134,9 @@ class Store:
     def places(self, root: int) -> list[tuple[Place, str]]:
         """Every snippet of a root with its text's digest, in the order of paths and lines."""
         rows = self._connection.execute(
-            "SELECT path, language, kind, name, first_line, last_line, digest "
-            "FROM snippet JOIN file ON file.id = file_id WHERE root_id = ? ORDER BY path, position",
+            "SELECT path, language, kind, name, first_line, last_line, first_byte, end_byte,"
+            " digest FROM snippet JOIN file ON file.id = file_id WHERE root_id = ?"
+            " ORDER BY path, position",
             (root,),
         )
         return [
@@ -143,10 +148,12 @@ class Store:
                     name=name,
                     first_line=first,
                     last_line=last,
+                    first_byte=first_byte,
+                    end_byte=end_byte,
                 ),
                 digest.hex(),
             )
-            for path, language, kind, name, first, last, digest in rows
+            for path, language, kind, name, first, last, first_byte, end_byte, digest in rows
         ]
 
     def texts(self, digests: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,9 @@
+#!/bin/bash
+say() {
+  echo "$1"
+}
+
+function deploy {
+  say "deploying"
+}
+deploy

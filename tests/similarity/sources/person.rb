@@ -1,0 +1,11 @@
+module People
+  class Person < Base
+    def initialize(name)
+      @name = name
+    end
+
+    def self.build(name)
+      new(name)
+    end
+  end
+end
