@@ -1,7 +1,7 @@
 """Which rows go through an embedding model together. Pure: no torch, no threads.
 
 Rows of all requests under way are kept by length. Requests take turns: each batch begins with
-the next row of the request whose turn it is and is filled with rows of about the same length,
+the longest row of the request whose turn it is and is filled with rows of about the same length,
 whoever's they are. So a request of thousands of rows holds up nobody, and little is padded.
 """
 
@@ -46,11 +46,13 @@ class Batcher:
 
     def add(self, owner: Hashable, rows: Sequence[tuple[int, ...]]) -> None:
         """Let the rows of a request wait; its turn is the last."""
-        entries = deque[tuple[int, int, Row]]()
+        found = []
         for position, token_ids in enumerate(rows):
             self._number += 1
             row = Row(owner=owner, position=position, token_ids=token_ids)
-            entries.append((len(token_ids), self._number, row))
+            found.append((len(token_ids), self._number, row))
+        # Its longest rows first: batches then follow one another by length and leave no gaps.
+        entries = deque(sorted(found, key=_order, reverse=True))
         for entry in entries:
             insort(self._waiting, entry, key=_order)
         if entries:

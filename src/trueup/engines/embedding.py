@@ -1,13 +1,12 @@
 """The embedding engine: rows of a request in, its finished vectors out.
 
-It reads inputs, runs batches of rows and joins windows; which rows go together is its caller's
-decision (`engines/batching.py`). Used by one thread, which lends it others for the batches.
+It reads inputs, runs batches of rows and joins windows; which rows go together, and in which
+threads, is its caller's decision (`engines/batching.py`, `worker/embedding_turns.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,8 +34,6 @@ class EmbeddingEngine:
             context_tokens=plan.context_tokens,
             vocabulary_tokens=vocabulary_tokens,
         )
-        self._threads = max(1, encoder.lanes)
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="encode")
 
     @property
     def budget_tokens(self) -> int:
@@ -45,8 +42,8 @@ class EmbeddingEngine:
 
     @property
     def lanes(self) -> int:
-        """How many batches are computed best at the same time."""
-        return self._threads
+        """How many batches are computed best at the same time, with one thread each."""
+        return max(1, self._encoder.lanes)
 
     def prepare(self, request: EmbeddingRequest) -> Rows:
         """Tokenize and check a request.
@@ -62,15 +59,12 @@ class EmbeddingEngine:
             )
         return self._reader.read(request)
 
-    def encode(self, batches: Sequence[Sequence[TokenIds]]) -> list[Vectors]:
-        """The vectors of each batch, unfinished.
+    def encode(self, batch: Sequence[TokenIds], *, threads: int) -> Vectors:
+        """The vectors of a batch, unfinished; `lanes` calls may run at the same time.
 
-        One batch alone gets all threads; several run at the same time with one thread each,
-        which wastes none on waiting for the others within an operation.
+        Each thread that calls it says how many threads of the processor it is to use.
         """
-        if len(batches) == 1:
-            return [self._encoder.encode(batches[0], threads=self._threads)]
-        return list(self._pool.map(lambda batch: self._encoder.encode(batch, threads=1), batches))
+        return self._encoder.encode(batch, threads=threads)
 
     def finish(self, rows: Rows, vectors: Vectors, request: EmbeddingRequest) -> Vectors:
         """One vector for each input: windows joined, cut to `dimensions`, normalised.

@@ -17,7 +17,7 @@ from torch import Tensor
 from trueup.adapt.plan import Pooling
 
 # What computes fastest: large enough for the processor's units, small enough for its caches.
-CPU_BUDGET_TOKENS = 1024
+CPU_BUDGET_TOKENS = {"float32": 512, "bfloat16": 1024, "int8": 1024}
 GPU_BUDGET_TOKENS = 16384
 PAD_ID = 0
 
@@ -51,7 +51,9 @@ class TorchEncoder:
         self._options = {"use_cache": False} if getattr(model.config, "use_cache", None) else {}
         is_cpu = self._device.type == "cpu"
         self.lanes = torch.get_num_threads() if is_cpu else 1
-        self.budget_tokens = CPU_BUDGET_TOKENS if is_cpu else GPU_BUDGET_TOKENS
+        dtype = str(model.dtype).removeprefix("torch.")
+        cpu_tokens = CPU_BUDGET_TOKENS.get(dtype, CPU_BUDGET_TOKENS["float32"])
+        self.budget_tokens = cpu_tokens if is_cpu else GPU_BUDGET_TOKENS
 
     def encode(self, rows: Sequence[TokenIds], *, threads: int) -> Vectors:
         """See `Encoder.encode`."""

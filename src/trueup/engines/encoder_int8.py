@@ -44,7 +44,7 @@ class Int8Encoder:
         self._pooling = pooling
         self._pad_id = PAD_ID if pad_id is None else pad_id
         self.lanes = threads
-        self.budget_tokens = CPU_BUDGET_TOKENS
+        self.budget_tokens = CPU_BUDGET_TOKENS["int8"]
 
     def encode(self, rows: Sequence[TokenIds], *, threads: int) -> Vectors:
         """See `Encoder.encode`; a call has one thread always, several calls run side by side."""
