@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.cli import similar_evaluate
+from trueup.cli.private_server import PrivateServerEnded
 from trueup.cli.similar_arguments import Wish, add_arguments, wish_of
 from trueup.cli.similar_progress import ProgressLine
 from trueup.errors import ConfigError
@@ -26,7 +27,7 @@ EXAMPLE = """  trueup similar old.py new.py
   pbpaste | trueup similar - --in src --language python
   trueup similar --duplicates src --min-score 0.97 --html duplicates.html
   trueup similar --evaluate pairs.jsonl"""
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 1, 130
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
 # A report and the texts that it names, by their digests.
@@ -44,8 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
     require_packages()
     line = ProgressLine()
     try:
-        work = _work(wish, line.show, lambda: open_embedder(arguments))
+        work = _work(wish, line.show, partial(_open_below, line, arguments))
         report, texts = with_store(work, partial(_say_damaged, line))
+    except PrivateServerEnded:  # and has said why
+        return FAILED
     except KeyboardInterrupt:
         line.clear()
         print("interrupted: what was embedded is kept; the same command goes on", file=sys.stderr)
@@ -61,7 +64,21 @@ def open_embedder(arguments: argparse.Namespace) -> AbstractAsyncContextManager[
     """The embedder of the model that the command line names: a server's, running or private."""
     from trueup.cli.embedding_client import embedding_client
 
-    return embedding_client(arguments.model, url=arguments.url)
+    return embedding_client(
+        arguments.model,
+        url=arguments.url,
+        revision=arguments.revision,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        pooling=arguments.pooling,
+    )
+
+
+def _open_below(
+    line: ProgressLine, arguments: argparse.Namespace
+) -> AbstractAsyncContextManager[Embedder]:
+    line.clear()  # the client says on stderr whom it asks
+    return open_embedder(arguments)
 
 
 def _say_damaged(line: ProgressLine, cause: str) -> None:

@@ -8,6 +8,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from trueup.adapt.wishes import DTYPES, POOLINGS
 from trueup.cli import similar_evaluate
 from trueup.errors import UsageError
 from trueup.similarity.language import BY_NAME
@@ -16,6 +17,7 @@ DEFAULT_MODEL = "microsoft/codebert-base"
 # Scales differ from model to model; `--evaluate` finds the threshold that suits one.
 DUPLICATE_SCORE = 0.95
 TOP = {"files": 20, "search": 10, "duplicates": 50, "evaluate": 0}
+OF_PRIVATE_SERVER = ("revision", "dtype", "device", "pooling")
 Mode = Literal["files", "search", "duplicates", "evaluate"]
 
 
@@ -73,6 +75,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url", type=_url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
     )
+    for name in OF_PRIVATE_SERVER:
+        choices = {"dtype": DTYPES, "pooling": POOLINGS}.get(name)
+        shown = None if choices else name.upper()
+        told = "of the private server's model"
+        parser.add_argument(f"--{name}", choices=choices, metavar=shown, help=told)
     parser.add_argument("--format", choices=("text", "json", "html"), default="text")
     parser.add_argument("--html", metavar="FILE", help="write a page with the snippets there too")
     similar_evaluate.add_arguments(parser)
@@ -180,6 +187,8 @@ def _check_options(mode: Mode, arguments: argparse.Namespace) -> None:
         "--top": ("top", ("files", "search", "duplicates")),
         "--html": ("html", ("files", "search", "duplicates")),
     }
+    for name in OF_PRIVATE_SERVER:
+        belongs[f"--{name}"] = (name, ("files", "search", "duplicates"))
     for flag, (name, modes) in belongs.items():
         if getattr(arguments, name) is not None and mode not in modes:
             raise UsageError(f"`{flag}` does not go with this question", where=flag)

@@ -180,7 +180,6 @@ async def _embed(
 ) -> tuple[str, Embedded]:
     """Embed a root's texts and those of a query; returns the embedder's identity too."""
     texts = {each.digest: each.text for each in snippets}
-    progress("asking for the model")
     async with open_embedder() as embedder:
         embedded = Embedded(new=0, reused=0)
         if scanned is not None:
