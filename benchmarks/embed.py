@@ -60,6 +60,7 @@ class Sink:
         self.items: list[Any] = []
 
     def put(self, item: Any) -> None:
+        """Keep an item."""
         self.items.append(item)
 
 
@@ -177,6 +178,7 @@ class Ours:
         self._turns = EmbeddingTurns(load_embedding_engine(plan), self._jobs)
 
     def embed(self, snippets: Sequence[str]) -> Any:
+        """One vector for each snippet."""
         sink = Sink()
         request = EmbeddingRequest(model="", inputs=tuple(snippets), truncate="end")
         self._jobs.put(Job(request, sink))  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Padding is computed like any token. A batch of its own costs about as much as so many tokens.
@@ -21,7 +21,7 @@ MAX_PADDED_SHARE = 1.1
 class Row:
     """Token ids to embed, the `position`-th row of the request `owner`."""
 
-    owner: Hashable
+    owner: int
     position: int
     token_ids: tuple[int, ...]
 
@@ -36,15 +36,15 @@ class Batcher:
         self._budget_tokens = budget_tokens
         # Sorted by length; the number keeps equal lengths in the order of their coming.
         self._waiting: list[tuple[int, int, Row]] = []
-        self._turns: deque[Hashable] = deque()
-        self._rows: dict[Hashable, deque[tuple[int, int, Row]]] = {}
+        self._turns: deque[int] = deque()
+        self._rows: dict[int, deque[tuple[int, int, Row]]] = {}
         self._taken: set[int] = set()
         self._number = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, owner: Hashable, rows: Sequence[tuple[int, ...]]) -> None:
+    def add(self, owner: int, rows: Sequence[tuple[int, ...]]) -> None:
         """Let the rows of a request wait; its turn is the last."""
         found = []
         for position, token_ids in enumerate(rows):
@@ -59,7 +59,7 @@ class Batcher:
             self._rows[owner] = entries
             self._turns.append(owner)
 
-    def drop(self, owner: Hashable) -> None:
+    def drop(self, owner: int) -> None:
         """Forget a request."""
         entries = self._rows.pop(owner, None)
         if entries is not None:
@@ -119,7 +119,7 @@ class Batcher:
                 return start, end, real
         return None
 
-    def _forget_ended(self, owners: set[Hashable]) -> None:
+    def _forget_ended(self, owners: set[int]) -> None:
         for owner in owners:
             entries = self._rows[owner]
             self._skip_taken(entries)

@@ -1,13 +1,14 @@
 """Embedding requests of many clients, merged into batches; runs in the model thread.
 
-A turn takes what has come, computes as many batches as run side by side, and answers the
-requests that are complete. Requests that come meanwhile take part in the next turn.
+A turn takes what has come, keeps every lane busy with a batch, waits for the first one to end
+and answers the requests that are complete. Requests that come meanwhile are in the next turn.
 """
 
 from __future__ import annotations
 
 import queue
 import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,6 +44,8 @@ class EmbeddingTurns:
         self._batcher = Batcher(engine.budget_tokens)
         self._pending: dict[int, _Pending] = {}
         self._number = 0
+        self._lanes = ThreadPoolExecutor(engine.lanes, thread_name_prefix="encode")
+        self._running: dict[Future[Vectors], list[Row]] = {}
 
     def take(self) -> None:
         """One turn; waits for a request where none is under way."""
@@ -52,11 +55,23 @@ class EmbeddingTurns:
         else:
             self._gather(0.0)
         self._leave_cancelled()
-        batches = [
-            batch for _ in range(self._engine.lanes) if (batch := self._batcher.next_batch())
-        ]
-        if batches:
-            self._compute(batches)
+        self._start()
+        if self._running:
+            done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+            for each in done:
+                self._end(each, self._running.pop(each))
+
+    def _start(self) -> None:
+        """Give a batch to every free lane; one that is alone gets the threads of all lanes."""
+        while len(self._running) < self._engine.lanes and len(self._batcher):
+            batch = self._batcher.next_batch()
+            is_alone = not self._running and not len(self._batcher)
+            started = self._lanes.submit(
+                self._engine.encode,
+                [row.token_ids for row in batch],
+                threads=self._engine.lanes if is_alone else 1,
+            )
+            self._running[started] = batch
 
     def _gather(self, until: float) -> None:
         while True:
@@ -87,25 +102,31 @@ class EmbeddingTurns:
             self._batcher.drop(number)
             del self._pending[number]
 
-    def _compute(self, batches: list[list[Row]]) -> None:
+    def _end(self, ended: Future[Vectors], batch: list[Row]) -> None:
+        owners = {row.owner for row in batch}
         try:
-            results = self._engine.encode([[row.token_ids for row in batch] for batch in batches])
+            vectors = ended.result()
         except Exception as error:
             fault = engine_error(error)
-            for owner in {row.owner for batch in batches for row in batch}:
-                self._fail(int(str(owner)), fault)
+            for number in owners:
+                self._fail(number, fault)
             return
-        for batch, vectors in zip(batches, results, strict=True):
-            for row, vector in zip(batch, vectors, strict=True):
-                pending = self._pending[int(str(row.owner))]
+        for row, vector in zip(batch, vectors, strict=True):
+            pending = self._pending.get(row.owner)
+            if pending is not None:  # else it has left, or failed by another batch
                 pending.vectors[row.position] = vector
                 pending.missing -= 1
-        for number in [n for n, each in self._pending.items() if not each.missing]:
-            self._finish(self._pending.pop(number))
+        for number in owners:
+            pending = self._pending.get(number)
+            if pending is not None and not pending.missing:
+                del self._pending[number]
+                self._finish(pending)
 
     def _fail(self, number: int, error: TrueUpError) -> None:
         self._batcher.drop(number)
-        self._pending.pop(number).job.pipe.put(Failed(error=error))
+        pending = self._pending.pop(number, None)
+        if pending is not None:
+            pending.job.pipe.put(Failed(error=error))
 
     def _finish(self, pending: _Pending) -> None:
         rows, job = pending.rows, pending.job
