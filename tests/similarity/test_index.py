@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import sqlite3
@@ -170,6 +171,21 @@ def test_what_was_embedded_before_a_failure_is_kept(root: Path) -> None:
     new, reused = counts(run(root, FakeEmbedder()))
     assert new + reused == 4 * BATCH_TEXTS
     assert reused >= BATCH_TEXTS
+
+
+def test_several_failures_at_once_are_one_error(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (root / "a.py").write_text(module(0, 4 * BATCH_TEXTS))
+
+    class Failing(FakeEmbedder):
+        async def embed(self, texts: Sequence[str]) -> np.ndarray:
+            raise BackendError("the server went away", retryable=True)
+
+    with pytest.raises(BackendError, match="went away"):
+        run(root, Failing())
+    gc.collect()
+    assert caplog.records == []  # no failure that nobody asked for
 
 
 def test_a_few_batches_are_asked_for_at_a_time(root: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = """  trueup similar old.py new.py
   trueup similar parser.py --in src --top 5
-  pbpaste | trueup similar - --in src --language python
+  git show HEAD~9:parser.py | trueup similar - --in src --language python
   trueup similar --duplicates src --min-score 0.97 --html duplicates.html
   trueup similar --evaluate pairs.jsonl"""
 FAILED, INTERRUPTED = 1, 130

@@ -50,13 +50,13 @@ def place_text(place: dict[str, Any]) -> str:
     return f"{place['path']}:{place['first_line']}-{place['last_line']}"
 
 
-def copies_text(copies: Sequence[dict[str, Any]]) -> str:
-    """Where else the same text stands, at most two of them named."""
+def copies_text(copies: Sequence[dict[str, Any]], which: str = "the same") -> str:
+    """Where else a text stands, at most two of the places named."""
     if not copies:
         return ""
     named = ", ".join(place_text(each) for each in copies[:2])
     more = f", {len(copies) - 2} more" if len(copies) > 2 else ""
-    return f"  (the same at {named}{more})"
+    return f"  ({which} at {named}{more})"
 
 
 def _files(report: dict[str, Any]) -> Iterator[str]:
@@ -107,7 +107,8 @@ def _pairs(pairs: Sequence[dict[str, Any]]) -> Iterator[str]:
         one, other = pair["a"], pair["b"]
         yield (
             f"{pair['score']:.4f}  {_padded(_named(one), width)}  ~  {_named(other)}"
-            f"{copies_text([*one['copies'], *other['copies']])}"
+            f"{copies_text(one['copies'], 'the first also')}"
+            f"{copies_text(other['copies'], 'the second also')}"
         )
 
 

@@ -218,8 +218,9 @@ async def _in_flight(
 async def _one_done(running: set[asyncio.Task[None]]) -> None:
     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     running -= done
-    for task in done:
-        task.result()
+    failures = [failure for task in done if (failure := task.exception()) is not None]
+    if failures:
+        raise failures[0]
 
 
 def _batches(
