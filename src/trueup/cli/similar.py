@@ -20,6 +20,7 @@ from trueup.errors import ConfigError
 
 if TYPE_CHECKING:
     from trueup.similarity.embedder import Embedder
+    from trueup.similarity.query import Query
     from trueup.similarity.store import Store
 
 EXAMPLE = """  trueup similar old.py new.py
@@ -135,7 +136,7 @@ def _work(
     return find
 
 
-def _query(wish: Wish) -> Any:
+def _query(wish: Wish) -> Query:
     from trueup.similarity.files import decode_source
     from trueup.similarity.query import query_of, read_query
 

@@ -148,7 +148,7 @@ def _parse(source: bytes, language: Language) -> tuple[Any, list[int]]:
 def _broken_note(path: str, language: Language, broken: list[int]) -> tuple[Note, ...]:
     if not broken:
         return ()
-    more = f" and at {len(broken) - 1} more places" if len(broken) > 1 else ""
+    more = f" (the first of {len(broken)} places)" if len(broken) > 1 else ""
     cause = f"does not parse as {language.name} here{more}: what can be found in it is compared"
     return (Note(path=path, line=broken[0], cause=cause),)
 
