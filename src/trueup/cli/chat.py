@@ -9,7 +9,8 @@ import sys
 
 import orjson
 
-from trueup.adapt.wishes import DEVICE, DTYPES
+from trueup.adapt.wishes import DTYPES
+from trueup.cli import words
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import PrivateServerEnded
 from trueup.cli.served import served
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", metavar="TEXT", help="the system message")
     parser.add_argument("--revision", help="commit, tag or branch of a hub id")
     parser.add_argument(
-        "--url", type=_url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
+        "--url", type=words.url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
     )
     parser.add_argument(
         "--temperature",
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dtype", choices=DTYPES, help="of the private server's model (default: auto)"
     )
     parser.add_argument(
-        "--device", type=_device, help="of the private server's model (default: auto)"
+        "--device", type=words.device, help="of the private server's model (default: auto)"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
@@ -69,18 +70,6 @@ def _token_count(word: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"`{word}` is not 1 or more")
     return value
-
-
-def _device(word: str) -> str:
-    if DEVICE.fullmatch(word) is None:
-        raise argparse.ArgumentTypeError(f"`{word}` is not auto, cpu, cuda or cuda:N")
-    return word
-
-
-def _url(word: str) -> str:
-    if not word.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"`{word}` does not begin with http:// or https://")
-    return word
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.adapt.wishes import DTYPES, POOLINGS
+from trueup.cli import words
 from trueup.cli.client import ChatClient
 from trueup.cli.embedding_client import PRIVATE
 from trueup.cli.private_server import PrivateServerEnded
@@ -22,6 +23,8 @@ from trueup.errors import UsageError
 
 SCHEMA_VERSION = 1
 SHOWN_NUMBERS = 4
+# Options may stand between TEXTs.
+MIXES_OPTIONS = True
 LABEL_CHARACTERS = 40
 EXAMPLE = """  trueup embed ./codebert "def add(a, b): return a + b" "add two numbers"
   trueup embed ./codebert --file src/app.py --file src/old.py
@@ -39,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--file", action="append", default=[], type=Path, metavar="FILE", help="a file's content"
     )
     parser.add_argument("--lines", action="store_true", help="every line of stdin is a text")
-    parser.add_argument("--url", help="ask this OpenAI-compatible server: http://127.0.0.1:8484")
+    parser.add_argument(
+        "--url", type=words.url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
+    )
     parser.add_argument("--dimensions", type=int, metavar="N", help="only the first N numbers")
     parser.add_argument(
         "--truncate", choices=("start", "end"), help="cut texts that do not fit, at this end"
@@ -47,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--prompt-name", metavar="NAME", help="one of the model's own prompts")
     parser.add_argument("--revision", help="commit, tag or branch of a hub id")
     parser.add_argument("--dtype", choices=DTYPES, help="of the private server's model")
-    parser.add_argument("--device", help="of the private server's model: auto, cpu, cuda, cuda:N")
+    parser.add_argument("--device", type=words.device, help="of the private server's model")
     parser.add_argument("--pooling", choices=POOLINGS, help="of the private server's model")
     parser.add_argument("--format", choices=("text", "json"), default="text")
 

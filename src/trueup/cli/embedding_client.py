@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 from trueup.cli.client import ChatClient
@@ -44,6 +46,18 @@ async def embedding_client(
     options = {"revision": revision, "dtype": dtype, "device": device, "pooling": pooling}
     async with served(model, url=url, options=options, private=PRIVATE) as (client, name):
         yield EmbeddingClient(client, name, await _row(client, name))
+
+
+def embedder_of(arguments: argparse.Namespace) -> AbstractAsyncContextManager[EmbeddingClient]:
+    """The embedder that a command line names, by the options that `similar` declares."""
+    return embedding_client(
+        arguments.model,
+        url=arguments.url,
+        revision=arguments.revision,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        pooling=arguments.pooling,
+    )
 
 
 class EmbeddingClient:

@@ -130,8 +130,9 @@ def _parse(words: list[str]) -> tuple[argparse.Namespace, Verb]:
         epilog=f"example:\n{module.EXAMPLE}",
     )
     module.add_arguments(verb_parser)
-    # Options may stand between the words of a list.
-    return verb_parser.parse_intermixed_args(words[1:]), module
+    if getattr(module, "MIXES_OPTIONS", False):
+        return verb_parser.parse_intermixed_args(words[1:]), module
+    return verb_parser.parse_args(words[1:]), module
 
 
 if __name__ == "__main__":

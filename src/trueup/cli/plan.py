@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.adapt.wishes import DEVICE, DTYPES, ROUTES, Wishes
+from trueup.adapt.wishes import DTYPES, KINDS, POOLINGS, ROUTES, Wishes
+from trueup.cli import words
 from trueup.errors import AdaptError, UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--route", default="auto", choices=ROUTES, help="default: auto")
     parser.add_argument("--dtype", default="auto", choices=DTYPES, help="default: auto")
     parser.add_argument(
-        "--device", default="auto", type=_device, help="auto, cpu, cuda or cuda:N (default: auto)"
+        "--device",
+        default="auto",
+        type=words.device,
+        help="auto, cpu, cuda or cuda:N (default: auto)",
+    )
+    parser.add_argument("--kind", default="auto", choices=KINDS, help="default: auto")
+    parser.add_argument(
+        "--pooling", default="auto", choices=POOLINGS, help="of an embedding model (default: auto)"
     )
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument(
@@ -62,7 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
         revision=arguments.revision,
         python=arguments.python,
         transformers=arguments.transformers,
-        wishes=Wishes(route=arguments.route, dtype=arguments.dtype, device=arguments.device),
+        wishes=Wishes(
+            route=arguments.route,
+            dtype=arguments.dtype,
+            device=arguments.device,
+            kind=arguments.kind,
+            pooling=arguments.pooling,
+        ),
     )
     shown = report
     if arguments.format == "text":
@@ -81,12 +95,6 @@ def run(arguments: argparse.Namespace) -> int:
     if strict is not None:
         print(strict, file=sys.stderr if arguments.format == "json" else sys.stdout)
     return int(plan.route == "refused" or strict is not None)
-
-
-def _device(word: str) -> str:
-    if DEVICE.fullmatch(word) is None:
-        raise argparse.ArgumentTypeError(f"`{word}` is no device: auto, cpu, cuda or cuda:N")
-    return word
 
 
 def _export(plan: Plan, directory: Path, dtype: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from trueup.checkpoint.source import resolve
 from trueup.cli.client import ChatClient
 from trueup.cli.private_server import private_server
 from trueup.config.servers import RunningServer, running_servers
-from trueup.errors import CheckpointError, ConfigError, RequestError, TrueUpError
+from trueup.errors import CheckpointError, ConfigError, RequestError, TrueUpError, UsageError
 
 
 @contextlib.asynccontextmanager
@@ -33,10 +33,18 @@ async def served(
     (flags of `trueup serve`) has a value. 3. A private one, with the flags `private` as well.
 
     Raises:
+        UsageError: `url` and one of `options`.
         ConfigError: only a running server has the model, and keeps it behind a key.
         PrivateServerEnded, BackendError: see `private_server`.
     """
     key = os.environ.get("TRUEUP_API_KEY")
+    asked = [option for option, value in options.items() if value]
+    if url and asked:
+        raise UsageError(
+            f"`--{asked[0]}` is of a private server's model, and `--url` names another server",
+            where=f"--{asked[0]}",
+            hint="leave one of them out",
+        )
     if url:
         async with ChatClient(_with_version(url), api_key=key) as client:
             yield client, model

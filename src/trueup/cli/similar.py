@@ -29,6 +29,7 @@ EXAMPLE = """  trueup similar old.py new.py
   trueup similar --duplicates src --min-score 0.97 --html duplicates.html
   trueup similar --evaluate pairs.jsonl"""
 FAILED, INTERRUPTED = 1, 130
+MIXES_OPTIONS = True  # they may stand between two files
 __all__ = ["EXAMPLE", "add_arguments", "run"]
 
 # A report and the texts that it names, by their digests.
@@ -63,16 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def open_embedder(arguments: argparse.Namespace) -> AbstractAsyncContextManager[Embedder]:
     """The embedder of the model that the command line names: a server's, running or private."""
-    from trueup.cli.embedding_client import embedding_client
+    from trueup.cli.embedding_client import embedder_of
 
-    return embedding_client(
-        arguments.model,
-        url=arguments.url,
-        revision=arguments.revision,
-        dtype=arguments.dtype,
-        device=arguments.device,
-        pooling=arguments.pooling,
-    )
+    return embedder_of(arguments)
 
 
 def _open_below(

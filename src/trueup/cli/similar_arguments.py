@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trueup.adapt.wishes import DTYPES, POOLINGS
-from trueup.cli import similar_evaluate
+from trueup.cli import similar_evaluate, words
 from trueup.errors import UsageError
 from trueup.similarity.language import BY_NAME
 
@@ -73,22 +73,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", default=DEFAULT_MODEL, help=f"the encoder (default: {DEFAULT_MODEL})"
     )
     parser.add_argument(
-        "--url", type=_url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
+        "--url", type=words.url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
     )
     for name in OF_PRIVATE_SERVER:
         choices = {"dtype": DTYPES, "pooling": POOLINGS}.get(name)
         shown = None if choices else name.upper()
         told = "of the private server's model"
-        parser.add_argument(f"--{name}", choices=choices, metavar=shown, help=told)
+        kind = words.device if name == "device" else str
+        parser.add_argument(f"--{name}", type=kind, choices=choices, metavar=shown, help=told)
     parser.add_argument("--format", choices=("text", "json", "html"), default="text")
     parser.add_argument("--html", metavar="FILE", help="write a page with the snippets there too")
     similar_evaluate.add_arguments(parser)
-
-
-def _url(word: str) -> str:
-    if not word.startswith(("http://", "https://")):
-        raise argparse.ArgumentTypeError(f"`{word}` does not begin with http:// or https://")
-    return word
 
 
 def wish_of(arguments: argparse.Namespace) -> Wish:
@@ -187,8 +182,6 @@ def _check_options(mode: Mode, arguments: argparse.Namespace) -> None:
         "--top": ("top", ("files", "search", "duplicates")),
         "--html": ("html", ("files", "search", "duplicates")),
     }
-    for name in OF_PRIVATE_SERVER:
-        belongs[f"--{name}"] = (name, ("files", "search", "duplicates"))
     for flag, (name, modes) in belongs.items():
         if getattr(arguments, name) is not None and mode not in modes:
             raise UsageError(f"`{flag}` does not go with this question", where=flag)

@@ -77,9 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def open_embedder(arguments: argparse.Namespace) -> AbstractAsyncContextManager[Embedder]:
     """The embedder of the model that the command line names."""
-    from trueup.cli.embedding_client import embedding_client
+    from trueup.cli.embedding_client import embedder_of
 
-    return embedding_client(arguments.model, url=arguments.url)
+    return embedder_of(arguments)
 
 
 async def _evaluated(arguments: argparse.Namespace, pairs: PairSet) -> dict[str, Any]:
