@@ -183,7 +183,7 @@ def test_a_revision_goes_to_the_private_server(capfd: pytest.CaptureFixture[str]
         (["--temperature", "9"], "`9` is not from 0 to 2"),
         (["--temperature", "nan"], "`nan` is not from 0 to 2"),
         (["--dtype", "bogus"], "invalid choice: 'bogus'"),
-        (["--device", "tpu"], "`tpu` is not auto, cpu"),
+        (["--device", "tpu"], "`tpu` is no device: auto, cpu"),
         (["--url", "foo"], "`foo` does not begin with http://"),
     ],
 )

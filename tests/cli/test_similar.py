@@ -225,7 +225,6 @@ def test_fail_above_is_exit_0_where_none_does(
         (["a.py", "b.py", "--language", "python"], 2, "`--language` does not go"),
         (["code/a.py", "--in", "code", "--fail-above", "1"], 2, "`--fail-above` does not go"),
         (["--evaluate", "x", "--top", "3"], 2, "`--top` does not go"),
-        (["--evaluate", "x", "--dtype", "int8"], 2, "`--dtype` does not go"),
         (["--evaluate", "x", "--format", "html"], 2, "text or JSON"),
         (["--duplicates", "code", "--top", "0"], 2, "expected 1 or more"),
         (["--duplicates", "code", "--min-score", "2"], 2, "expected -1 to 1"),
