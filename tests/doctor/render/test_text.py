@@ -28,6 +28,7 @@ def report(
         "plan": {
             "route": route,
             "implementation": "transformers.GlmForCausalLM",
+            "kind": "chat",
             "dtype": "float32",
             "device": "cpu",
             "why": list(why),
