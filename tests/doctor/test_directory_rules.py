@@ -1,5 +1,6 @@
 """Rules about directories, safety and environments."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from trueup.checkpoint.checkpoint import Problem, Weights
 from trueup.doctor.examine import STAGES, examine
 from trueup.doctor.finding import ROUTES
 from trueup.doctor.rules import RULES
+from trueup.environment.environment import Environment
 
 EVERY = ("native", "fixed", "isolated")
 CODE_ROUTES = ("fixed", "isolated")
@@ -37,7 +39,6 @@ def problem(kind: Any, path: str, **more: Any) -> Problem:
          CODE_ROUTES),
         (problem("malformed", "config.json", key="auto_map.AutoModel"), "DIR116", "config",
          CODE_ROUTES),
-        (problem("old_layout", "pytorch_model.bin"), "DIR117", "load", ("native",)),
         (problem("unsafe_pickle", "pytorch_model.bin"), "SAFE101", "load", EVERY),
     ],
 )  # fmt: skip
@@ -48,6 +49,30 @@ def test_each_problem_becomes_one_finding(
     assert (finding.code, finding.stage, finding.blocks) == (code, stage, blocks)
     assert (finding.where.path, finding.where.line) == (met.path, met.line)
     assert finding.severity == "error"
+
+
+OLD_LAYOUT = problem("old_layout", "pytorch_model.bin")
+ASSUMED = replace(environment(), library_models={}, is_assumed=True)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "auto_map", "where", "expected"),
+    [
+        ("llama", {}, environment(), ("warning", ())),
+        # As published: code of its own beside a class that the library has by now.
+        ("llama", {"AutoModel": "modeling_x.X"}, environment(), ("warning", ())),
+        ("chatglm", {"AutoModel": "modeling_x.X"}, environment(), ("error", ("native",))),
+        ("roberta", {}, ASSUMED, ("warning", ())),
+        ("chatglm", {"AutoModel": "modeling_x.X"}, ASSUMED, ("error", ("native",))),
+    ],
+)
+def test_the_old_pickle_layout_closes_the_native_route_only_to_models_that_we_map(
+    model_type: str, auto_map: dict[str, str], where: Environment, expected: tuple[str, Any]
+) -> None:
+    facts = checkpoint(problems=(OLD_LAYOUT,), config={"model_type": model_type}, auto_map=auto_map)
+    (finding,) = [each for each in examine(facts, where) if each.code == "DIR117"]
+    assert (finding.stage, finding.where.path) == ("load", "pytorch_model.bin")
+    assert (finding.severity, finding.blocks) == expected
 
 
 def test_a_broken_generation_config_is_a_warning_that_blocks_nothing() -> None:

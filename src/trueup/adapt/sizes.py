@@ -21,7 +21,7 @@ KV_TOKENS = 1000
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads")
 KV_HEADS = ("num_key_value_heads", "multi_query_group_num", "num_kv_heads")
-HIDDEN = ("hidden_size", "n_embd", "d_model")
+HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 HEAD_SIZE = ("head_dim", "kv_channels")
 VOCABULARY = ("padded_vocab_size", "vocab_size")
 # The head's weights are widened to fp32 block by block (`engines/head.py`).

@@ -10,6 +10,7 @@ from trueup.doctor.rules import (
     environment,
     generation,
     load,
+    pickle_layout,
     safety,
     shapes,
     tokenizer,
@@ -18,6 +19,7 @@ from trueup.doctor.rules import (
 RULES: tuple[Rule, ...] = (
     *environment.RULES,
     *directory.RULES,
+    *pickle_layout.RULES,
     *safety.RULES,
     *shapes.RULES,
     *load.RULES,

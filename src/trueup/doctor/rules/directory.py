@@ -201,22 +201,6 @@ class AutoMapMalformed(ProblemRule):
         return problem.kind == "malformed" and _is_of_auto_map(problem)
 
 
-class OldPickleLayout(ProblemRule):
-    """The pickled weights have torch's layout from before 1.6, which cannot be mapped into memory.
-
-    The loader reads tensors where they lie in the file. Rewrite the file in today's layout.
-    """
-
-    code = "DIR117"
-    kind = "old_layout"
-    stage = "load"
-    blocks = ("native",)
-    hint = (
-        "rewrite the file, in its directory: python -c \"import torch; f = '{path}'; "
-        "torch.save(torch.load(f, weights_only=True, map_location='cpu'), f)\""
-    )
-
-
 class Unreadable(ProblemRule):
     """The operating system does not let the file be read."""
 
@@ -289,7 +273,6 @@ RULES: tuple[Rule, ...] = (
     WebPage(),
     Malformed(),
     AutoMapMalformed(),
-    OldPickleLayout(),
     Unreadable(),
     CodeMissing(),
     CodeDoesNotParse(),
