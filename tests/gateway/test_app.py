@@ -240,7 +240,7 @@ async def test_methods_are_told(path: str) -> None:
     assert (options.status, options.body) == (204, b"")
     assert options.headers["allow"] == wrong.headers["allow"]
     assert ("GET, HEAD" in wrong.headers["allow"]) == (
-        path not in ("/v1/chat/completions", "/v1/completions")
+        path not in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import orjson
 
 from trueup.backends.base import BackendResponse
@@ -11,6 +13,10 @@ from trueup.gateway.contract import FAILED_REASONS, stated_error
 # 2048 embeddings of 4096 dimensions, written out, are a little less.
 MAX_ANSWER_BYTES = 2**27
 MAX_ERROR_BYTES = 2**16
+
+# A vector, as numbers or in base64, with its key; what stands for it once it was seen.
+EMBEDDING = re.compile(rb'"embedding"\s*:\s*(?:\[[-+0-9.eE,\s]+\]|"[A-Za-z0-9+/=]+")')
+SEEN = "(seen)"
 
 
 async def check_stream(response: BackendResponse) -> None:
@@ -57,20 +63,31 @@ def check_whole(response: BackendResponse, body: bytes) -> None:
 def check_embeddings(response: BackendResponse, body: bytes, inputs: int) -> None:
     """See that the body has an embedding for each of `inputs` inputs.
 
-    It is looked at from outside: reading millions of numbers would cost more than it finds.
+    Their numbers are only looked at from outside: reading millions of them costs more than it
+    finds. One that is `null`, which is how JSON has what is no number, is found.
 
     Raises:
         TrueUpError: the backend states an error, or the answer is not complete.
     """
     if response.status != 200:
         raise _refusal(response, body)
-    is_whole = body.lstrip()[:1] == b"{" and body.rstrip()[-1:] == b"}"
-    if not is_whole or body.count(b'"embedding":') < inputs:
+    try:
+        shape = orjson.loads(EMBEDDING.sub(b'"embedding":"%b"' % SEEN.encode(), body))
+    except orjson.JSONDecodeError:
+        shape = None
+    if isinstance(shape, dict) and shape.get("error"):
+        raise stated_error(shape["error"], status=502)
+    rows = shape.get("data") if isinstance(shape, dict) else None
+    if not isinstance(rows, list) or len(rows) != inputs or not all(map(_is_embedded, rows)):
         raise BackendError(
             "the backend answered with status 200 and not with an embedding for every input",
             retryable=True,
             code="answer_incomplete",
         )
+
+
+def _is_embedded(row: object) -> bool:
+    return isinstance(row, dict) and row.get("embedding") == SEEN
 
 
 def _is_finished(choice: object) -> bool:
