@@ -104,6 +104,7 @@ def a_model(
     ttl_seconds: float | None = None,
     is_pinned: bool = False,
     weights_bytes: int = 1000,
+    concurrency: int | None = None,
 ) -> Model:
     memory = Memory(weights_bytes=weights_bytes, kv_bytes_per_1k_tokens=0, overhead_bytes=0)
     return Model(
@@ -111,6 +112,7 @@ def a_model(
         plan=fake_plan(model_id, memory=memory),
         ttl_seconds=ttl_seconds,
         is_pinned=is_pinned,
+        concurrency=concurrency,
     )
 
 
@@ -164,6 +166,44 @@ def test_concurrency_is_how_many_hold_a_lease_at_once() -> None:
     assert bench.effects.granted == tickets[:2]
     bench.release(tickets[1])
     assert bench.effects.granted == tickets
+
+
+def test_a_models_own_concurrency_wins_over_the_pools() -> None:
+    bench = Bench(a_model("many", concurrency=3), a_model("few"))
+    tickets = [bench.ask("many", client="x") for _ in range(5)]
+    few = [bench.ask("few") for _ in range(2)]
+    bench.ready("many")
+    bench.ready("few")
+    assert bench.effects.granted == [*tickets[:3], few[0]]
+    bench.release(tickets[1])
+    assert bench.effects.granted[4:] == [tickets[3]]
+    bench.release(few[0])
+    assert bench.effects.granted[5:] == [few[1]]
+
+
+def test_a_model_with_many_leases_is_idle_when_the_last_is_back() -> None:
+    bench = Bench(a_model(concurrency=64, ttl_seconds=10))
+    tickets = [bench.ask() for _ in range(3)]
+    bench.ready()
+    for ticket in tickets[:2]:
+        bench.release(ticket)
+    assert bench.scheduler.deadline() is None
+    bench.release(tickets[2])
+    assert bench.scheduler.deadline() == bench.now + 10
+
+
+def test_the_end_of_a_worker_with_many_leases_leaves_none_of_them() -> None:
+    bench = Bench(a_model(concurrency=2))
+    held = [bench.ask(), bench.ask()]
+    waiting = bench.ask()
+    bench.ready()
+    bench.exited()
+    for ticket in held:
+        bench.release(ticket)
+    assert waiting in bench.effects.refused or bench.starts == 2
+    again = bench.ask()
+    bench.ready()
+    assert again in bench.effects.granted
 
 
 def test_a_newcomer_does_not_overtake_waiters() -> None:

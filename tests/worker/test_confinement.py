@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.worker.fake_engine import fake_plan
+from trueup.adapt.plan import EmbeddingPlan
+from trueup.worker.process import artifact_folders
+
 SCRIPT = """
 import json, os, socket, sys
 from pathlib import Path
@@ -104,3 +108,80 @@ def test_threads_of_a_confined_process_are_confined(tmp_path: Path) -> None:
         check=True,
     )
     assert answer.stdout.split() in (["refused", "True"], ["written", "False"])
+
+
+def test_a_worker_of_embeddings_writes_its_artifact_folder_and_nothing_beside_it(
+    tmp_path: Path, short_path: Path
+) -> None:
+    # What the worker does before it loads, with a load that tries to write.
+    script = """
+import json, os, sys
+from pathlib import Path
+from tests.worker.fake_engine import fake_plan
+from trueup.adapt.plan import EmbeddingPlan
+from trueup.worker.process import run_worker
+
+artifact, socket_path = Path(sys.argv[1]), Path(sys.argv[2])
+places = {
+    "artifact": artifact, "below": artifact / "deep", "own": socket_path.parent,
+    "beside": artifact.parent, "other": artifact.parent / "other", "home": artifact.parent.parent,
+}
+
+def load(plan, progress):
+    found = {}
+    for name, folder in places.items():
+        try:
+            if name == "below":
+                folder.mkdir()
+            half = folder / "record.1"
+            half.write_text("x")
+            half.replace(folder / "record")
+            found[name] = "done"
+        except OSError as error:
+            found[name] = type(error).__name__
+    print(json.dumps(found), flush=True)
+    os._exit(0)
+
+embedding = EmbeddingPlan(pooling="mean", normalize=True, dimensions=2, artifact=str(artifact))
+run_worker(socket_path, fake_plan(kind="embedding", embedding=embedding), load_engine=load)
+"""
+    embeddings = tmp_path / "home" / "embeddings"
+    (embeddings / "other").mkdir(parents=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script, embeddings / "0123", short_path],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    found = json.loads(answer.stdout)
+    refused = "PermissionError" if "landlock" in confine_held() else "done"
+    assert found == {
+        **dict.fromkeys(("artifact", "below", "own"), "done"),
+        **dict.fromkeys(("beside", "other", "home"), refused),
+    }
+
+
+def test_an_artifact_folder_that_cannot_be_made_does_not_end_the_worker(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    artifact = str(tmp_path / "file" / "0123")
+    embedding = EmbeddingPlan(pooling="mean", normalize=True, dimensions=2, artifact=artifact)
+    assert artifact_folders(fake_plan(kind="embedding", embedding=embedding)) == ()
+    assert artifact in capsys.readouterr().err
+    assert artifact_folders(fake_plan()) == ()
+
+
+def confine_held() -> list[str]:
+    """What the system grants, tried in a process of its own."""
+    script = "import sys\nfrom pathlib import Path\nfrom trueup.worker.confinement import confine\n"
+    script += "print(*confine(Path(sys.argv[1])))"
+    answer = subprocess.run(
+        [sys.executable, "-c", script, "/tmp"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return answer.stdout.split()

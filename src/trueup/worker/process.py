@@ -60,7 +60,7 @@ def run_worker(
     directory = socket_path.resolve().parent
     use_directory(directory)
     set_process_name(f"trueup {plan.model.id}")
-    sandbox = confine(directory, *_artifact_folders(plan))
+    sandbox = confine(directory, *artifact_folders(plan))
     if control is not None:
         # After the confinement: a change of credentials would take it back.
         die_with_parent(signal.SIGKILL)
@@ -75,7 +75,7 @@ def run_worker(
     asyncio.run(_serve(App(model, sandbox=sandbox), listener))
 
 
-def _artifact_folders(plan: Plan) -> tuple[Path, ...]:
+def artifact_folders(plan: Plan) -> tuple[Path, ...]:
     """The folder that the load may write to, made here: afterwards only what is in it can be."""
     if plan.embedding is None or plan.embedding.artifact is None:
         return ()
