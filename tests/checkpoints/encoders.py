@@ -22,6 +22,11 @@ POOLING_KEYS = {
     "max": "pooling_mode_max_tokens",
 }
 TYPE = "sentence_transformers.models."
+# Releases from 5.0 on cut Qwen2's texts so, whatever tokenizer.json says.
+QWEN2_CUTS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,11 +111,26 @@ def _context(sizes: Mapping[str, Any]) -> int:
 
 def _write_tokenizer(model_type: str, directory: Path, *, context: int) -> None:
     """A byte-level BPE: `<s>` and `</s>` around a text, or for a decoder `</s>` after it."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import (
+        Regex,
+        Tokenizer,
+        decoders,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
 
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if model_type == "qwen2":
+        tokenizer.normalizer = normalizers.NFC()
+        cuts = pre_tokenizers.Split(Regex(QWEN2_CUTS), behavior="isolated", invert=False)
+        level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cuts, level])
+    else:
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,

@@ -48,8 +48,11 @@ def refreshed(plan: Plan) -> Plan:
 def read_deviation(folder: Path) -> Deviation | None:
     """The record in an artifact folder, None where there is none that can be read."""
     try:
-        return Deviation(**json.loads((folder / RECORD_FILE).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        shape = json.loads((folder / RECORD_FILE).read_bytes())
+        if any(type(value) not in (int, float) for value in shape.values()):
+            return None
+        return Deviation(**shape)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
 
 
