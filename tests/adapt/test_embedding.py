@@ -10,6 +10,7 @@ import pytest
 from tests.adapt.facts import GPU, MODERN, ROOMY, glm_checkpoint, plain_checkpoint
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import Wishes, make_plan
+from trueup.adapt.wishes import NO_WISHES
 from trueup.checkpoint.checkpoint import Checkpoint, SentenceModule, SentenceModules
 from trueup.environment.environment import Hardware
 from trueup.errors import ConfigError
@@ -30,7 +31,7 @@ EMBEDDING = Wishes(kind="embedding")
 
 def plan(
     config: dict[str, Any] | None = None,
-    wishes: Wishes = Wishes(),
+    wishes: Wishes = NO_WISHES,
     *,
     hardware: Hardware = ROOMY,
     sentence: SentenceModules | None = None,

@@ -57,8 +57,9 @@ def test_a_list_that_is_none_is_a_problem(content: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json"]
-)  # fmt: skip
+    "name",
+    ["1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json"],
+)
 def test_a_broken_file_of_a_module_is_a_problem_by_its_name(name: str, tmp_path: Path) -> None:
     write_sentence_files(tmp_path, Sentence())
     (tmp_path / name).write_text("{", encoding="utf-8")

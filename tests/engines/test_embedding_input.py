@@ -133,7 +133,7 @@ def test_more_windows_than_can_be_meant_are_refused(engine: EmbeddingEngine) -> 
     assert caught.value.param == "input[1]"
 
 
-@pytest.mark.parametrize("text", (*CORPUS[:1], "读取配置", " x "))
+@pytest.mark.parametrize("text", [*CORPUS[:1], "读取配置", " x "])
 def test_token_ids_give_the_vector_of_their_text(
     text: str, engine: EmbeddingEngine, directory: Path
 ) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from trueup.adapt.deviation import read_deviation, write_deviation
+from trueup.adapt.deviation import RECORD_FILE, read_deviation, write_deviation
 from trueup.adapt.load import LoadedEncoder, load_encoder_plan, torch_dtype
 from trueup.adapt.plan import EmbeddingPlan, Plan
 from trueup.engines.deviation import measure_deviation
 from trueup.engines.embedding import EmbeddingEngine
 from trueup.engines.embedding_input import InputReader
 from trueup.engines.encoder import Encoder, TorchEncoder
-from trueup.engines.encoder_int8 import GRAPH_FILE, Int8Encoder, graph_of
+from trueup.engines.encoder_int8 import int8_encoder
 from trueup.errors import AdaptError
 
 
@@ -41,10 +41,13 @@ def _encoder(plan: Plan, embedding: EmbeddingPlan, loaded: LoadedEncoder) -> Enc
     pad_id = loaded.tokenizer.pad_token_id
     if plan.dtype != "int8":
         return TorchEncoder(loaded.model, embedding.pooling, pad_id=pad_id)
-    folder = _folder(plan, embedding)
-    graph = graph_of(loaded.model, folder)
-    threads = torch.get_num_threads()
-    return Int8Encoder(graph, embedding.pooling, pad_id=pad_id, threads=threads)
+    return int8_encoder(
+        loaded.model,
+        _folder(plan, embedding),
+        embedding.pooling,
+        pad_id=pad_id,
+        threads=torch.get_num_threads(),
+    )
 
 
 def _measure(
@@ -76,7 +79,7 @@ def _measure(
     try:
         write_deviation(folder, deviation)
     except OSError as error:  # measured again at the next load
-        print(f"{folder / GRAPH_FILE}: {error.strerror}", file=sys.stderr)  # noqa: T201 (the log)
+        print(f"{folder / RECORD_FILE}: {error.strerror}", file=sys.stderr)  # noqa: T201 (the log)
 
 
 def _folder(plan: Plan, embedding: EmbeddingPlan) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ GRAPH_FILE = "int8.onnx"
 OPSET = 18
 INPUTS = ("input_ids", "attention_mask")
 OUTPUT = "hidden"
+OTHER_DTYPE = "use `dtype: bfloat16` or `float32`"
 EXTRA_HINT = "pip install 'trueup[onnx]'"
 
 
@@ -53,27 +53,58 @@ class Int8Encoder:
         return _pooled(hidden, mask, self._pooling)
 
 
+def int8_encoder(
+    model: Any, folder: Path, pooling: Pooling, *, pad_id: int | None, threads: int
+) -> Int8Encoder:
+    """The encoder of an fp32 model's graph in `folder`; a graph that is damaged is made again.
+
+    Raises:
+        AdaptError: see `graph_of`; or onnxruntime does not read a graph that was just made.
+    """
+    graph = graph_of(model, folder)
+    try:
+        return Int8Encoder(graph, pooling, pad_id=pad_id, threads=threads)
+    except AdaptError:
+        raise
+    except Exception:  # onnxruntime's errors share no base
+        graph.unlink(missing_ok=True)
+    graph = graph_of(model, folder)
+    try:
+        return Int8Encoder(graph, pooling, pad_id=pad_id, threads=threads)
+    except Exception as error:
+        raise AdaptError(
+            f"onnxruntime cannot read the graph: {_told(error)}", where=str(graph), hint=OTHER_DTYPE
+        ) from error
+
+
 def graph_of(model: Any, folder: Path) -> Path:
     """The quantised graph of an fp32 model; made at the first call, kept in `folder`.
 
     Raises:
-        AdaptError: the packages are missing, or the model cannot be traced.
+        AdaptError: the packages are missing, the model cannot be traced, or the folder cannot be
+            written.
     """
     graph = folder / GRAPH_FILE
     if graph.is_file():
         return graph
     quantization = _module("onnxruntime.quantization")
     _module("onnx")
-    scratch = Path(tempfile.mkdtemp(prefix="export-", dir=folder))
     try:
-        wide = scratch / "fp32.onnx"
-        _export(model, wide)
-        quantization.quantize_dynamic(
-            wide, scratch / GRAPH_FILE, weight_type=quantization.QuantType.QInt8, per_channel=True
-        )
-        os.replace(scratch / GRAPH_FILE, graph)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix="export-", dir=folder, ignore_cleanup_errors=True
+        ) as scratch:
+            wide, narrow = Path(scratch, "fp32.onnx"), Path(scratch, GRAPH_FILE)
+            _export(model, wide)
+            quantization.quantize_dynamic(
+                wide, narrow, weight_type=quantization.QuantType.QInt8, per_channel=True
+            )
+            os.replace(narrow, graph)
+    except OSError as error:
+        raise AdaptError(
+            f"the int8 graph cannot be kept: {error.strerror or error}",
+            where=str(folder),
+            hint="see that TRUEUP_HOME can be written and has room",
+        ) from error
     return graph
 
 
@@ -112,9 +143,7 @@ def _export(model: Any, path: Path) -> None:
             )
     except Exception as error:  # the exporter's errors share no base
         raise AdaptError(
-            f"the model cannot be written as an ONNX graph: {type(error).__name__}: "
-            f"{str(error).partition(chr(10))[0]}",
-            hint="use `dtype: bfloat16` or `float32`",
+            f"the model cannot be written as an ONNX graph: {_told(error)}", hint=OTHER_DTYPE
         ) from error
     finally:
         if implementation is not None:
@@ -131,6 +160,10 @@ def _pooled(hidden: Any, mask: Any, pooling: Pooling) -> Vectors:
         vectors = np.einsum("rtd,rt->rd", hidden, mask.astype(np.float32)) / lengths[:, None]
     pooled: Vectors = vectors.astype(np.float32)
     return pooled
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
 
 
 def _module(name: str) -> Any:
