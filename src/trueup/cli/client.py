@@ -6,6 +6,10 @@ server states keep its own words.
 
 from __future__ import annotations
 
+import base64
+import io
+import math
+import struct
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -18,6 +22,7 @@ from trueup.errors import BackendError, RequestError, TrueUpError
 from trueup.gateway.sse import EventSplitter
 
 CONNECT_SECONDS = 10.0
+FP32_BYTES = 4
 SILENCE_SECONDS = 600.0  # a first load of a large model sends heartbeats meanwhile
 
 
@@ -66,15 +71,13 @@ class ChatClient:
         shape = _json_object(body)
         rows = shape.get("data")
         if not isinstance(rows, list):
-            raise BackendError(
-                "the answer to /models has no list `data`", retryable=False, where=self.url
-            )
+            raise self._malformed("the answer to /models has no list `data`")
         return rows
 
     async def embeddings(
         self, model: str, texts: Sequence[str], options: Mapping[str, Any]
-    ) -> tuple[list[str], dict[str, Any]]:
-        """The vectors of the texts in base64 (little-endian fp32), and the whole answer.
+    ) -> tuple[list[bytes], dict[str, Any]]:
+        """The vectors of the texts (little-endian fp32, all of one length), and the whole answer.
 
         Raises:
             BackendError: there is no answer, or not one with a vector for each text.
@@ -85,23 +88,29 @@ class ChatClient:
             {"model": model, "input": list(texts), "encoding_format": "base64", **options},
         )
         rows = shape.get("data")
-        vectors: dict[int, str] = {}
+        vectors: dict[Any, bytes] = {}
         for row in rows if isinstance(rows, list) else ():
-            if isinstance(row, dict) and isinstance(row.get("embedding"), str):
-                vectors[row.get("index", -1)] = row["embedding"]
-        if sorted(vectors) != list(range(len(texts))):
-            raise BackendError(
-                f"the answer has {len(vectors)} embeddings in base64, expected {len(texts)}",
-                retryable=False,
-                where=self.url,
+            if isinstance(row, dict) and isinstance(row.get("index"), int):
+                vectors[row["index"]] = _vector(row.get("embedding"))
+        found = [vectors.get(index, b"") for index in range(len(texts))]
+        if len(vectors) != len(texts) or not all(found):
+            raise self._malformed(
+                f"the answer has {sum(map(bool, vectors.values()))} embeddings that can be read, "
+                f"expected {len(texts)}"
             )
-        return [vectors[index] for index in range(len(texts))], shape
+        lengths = sorted({len(vector) // FP32_BYTES for vector in found})
+        if len(lengths) > 1:
+            raise self._malformed(
+                f"the answer has embeddings of {lengths[0]} and of {lengths[-1]} dimensions"
+            )
+        return found, shape
 
     async def _post(self, path: str, shape: Mapping[str, Any]) -> dict[str, Any]:
         try:
             async with self._open_session.post(
                 f"{self.url}{path}",
-                data=_json(shape),
+                # As a file: the library warns of large bodies in bytes.
+                data=io.BytesIO(_json(shape)),
                 headers={"Content-Type": "application/json"},
             ) as response:
                 body = await response.read()
@@ -181,6 +190,9 @@ class ChatClient:
             hint="`trueup ps` shows the servers that run here",
         )
 
+    def _malformed(self, cause: str) -> BackendError:
+        return BackendError(cause, retryable=False, where=self.url)
+
     def _stated(self, status: int, body: bytes) -> TrueUpError:
         try:
             stated = orjson.loads(body).get("error")
@@ -195,6 +207,24 @@ class ChatClient:
         if 400 <= status < 500 and status != 429:
             return RequestError(cause, status=status, where=where, hint=hint)
         return BackendError(cause, retryable=True, where=where, hint=hint)
+
+
+def _vector(value: object) -> bytes:
+    """The bytes of an embedding in base64, or in numbers as some servers give it all the same.
+
+    b"" is one that cannot be read.
+    """
+    try:
+        if isinstance(value, list):
+            content = struct.pack(f"<{len(value)}f", *value)
+        else:
+            content = base64.b64decode(value if isinstance(value, str) else "", validate=True)
+    except (ValueError, OverflowError, struct.error):
+        return b""
+    numbers, rest = divmod(len(content), FP32_BYTES)
+    if rest or not all(map(math.isfinite, struct.unpack(f"<{numbers}f", content))):
+        return b""
+    return content
 
 
 def _json(shape: Mapping[str, Any]) -> bytes:

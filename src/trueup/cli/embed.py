@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 import struct
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 
 from trueup.adapt.wishes import DTYPES, POOLINGS
 from trueup.cli import words
-from trueup.cli.client import ChatClient
+from trueup.cli.client import FP32_BYTES, ChatClient
 from trueup.cli.embedding_client import PRIVATE
 from trueup.cli.private_server import PrivateServerEnded
 from trueup.cli.served import served
@@ -151,9 +150,8 @@ async def _has_windows(client: ChatClient, name: str) -> bool:
     return any(row.get("id") == name and "trueup" in row for row in await client.models())
 
 
-def _numbers(vector: str) -> tuple[float, ...]:
-    content = base64.b64decode(vector)
-    return struct.unpack(f"<{len(content) // 4}f", content)
+def _numbers(vector: bytes) -> tuple[float, ...]:
+    return struct.unpack(f"<{len(vector) // FP32_BYTES}f", vector)
 
 
 def _report(answer: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
@@ -178,11 +176,11 @@ def _lines(answer: Mapping[str, Any], labels: Sequence[str]) -> list[str]:
     lines = []
     for index, (label, vector) in enumerate(zip(shown, vectors, strict=True)):
         numbers = " ".join(f"{number:+.4f}" for number in vector[:SHOWN_NUMBERS])
-        words = [f"{label:<{width}}", f"{len(vector)} dimensions", f"{numbers} …"]
+        columns = [f"{label:<{width}}", f"{len(vector)} dimensions", f"{numbers} …"]
         if index:
-            words.append(f"cosine to the first {_cosine(vectors[0], vector):.4f}")
-        words += [name for name in ("truncated", "windows") if index in notes.get(name, ())]
-        lines.append("  ".join(words))
+            columns.append(f"cosine to the first {_cosine(vectors[0], vector):.4f}")
+        columns += [name for name in ("truncated", "windows") if index in notes.get(name, ())]
+        lines.append("  ".join(columns))
     return lines
 
 

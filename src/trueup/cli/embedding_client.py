@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import hashlib
 import json
@@ -82,7 +81,7 @@ class EmbeddingClient:
 
         # Another's server has no windows: what is too long there is its own error.
         options = {"windows": True} if self._is_ours else {}
-        rows: list[str] = []
+        rows: list[bytes] = []
         for part in _parts(texts):
             found, _ = await self._client.embeddings(self.model, part, options)
             rows += found
@@ -107,20 +106,14 @@ def _parts(texts: Sequence[str]) -> list[Sequence[str]]:
     return parts
 
 
-def _unit_rows(rows: Sequence[str], url: str) -> Vectors:
+def _unit_rows(rows: Sequence[bytes], url: str) -> Vectors:
     import numpy as np
 
-    try:
-        read = [np.frombuffer(base64.b64decode(row), dtype="<f4") for row in rows]
-        vectors = np.stack(read).astype(np.float64)
-    except ValueError as error:
+    if len({len(row) for row in rows}) > 1:
         raise BackendError(
-            f"the server's embeddings cannot be read: {error}", retryable=False, where=url
-        ) from error
-    if not np.isfinite(vectors).all():
-        raise BackendError(
-            "the server's embeddings have something that is no number", retryable=False, where=url
+            "the server's embeddings differ in their dimensions", retryable=False, where=url
         )
+    vectors = np.stack([np.frombuffer(row, dtype="<f4") for row in rows]).astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
     return unit
