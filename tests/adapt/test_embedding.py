@@ -148,6 +148,17 @@ def test_a_chatglm_is_never_taken_for_an_encoder(tmp_path: Path) -> None:
     assert "generates text; `kind: embedding` was asked for" in refused.why[0]
 
 
+def test_a_chatglm_whose_code_has_but_one_class_generates_all_the_same(tmp_path: Path) -> None:
+    checkpoint = glm_checkpoint("chatglm2", tmp_path)
+    auto_map = {
+        name: place
+        for name, place in checkpoint.auto_map.items()
+        if name in ("AutoConfig", "AutoModel", "AutoTokenizer")
+    }
+    made = make_plan(replace(checkpoint, auto_map=auto_map), MODERN, ROOMY, ())
+    assert (made.route, made.kind, made.embedding) == ("native", "chat", None)
+
+
 def test_code_of_its_own_that_generates_is_no_encoder_though_the_family_is_unknown() -> None:
     auto_map = {"AutoModelForCausalLM": "modeling_x.XModel"}
     made = plan({"model_type": "x", "architectures": ["XModel"], "auto_map": auto_map})
