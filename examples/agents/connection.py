@@ -1,0 +1,74 @@
+"""The server behind the agents, and what its failures mean to the person at the keyboard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import openai
+
+DEFAULT_URL = "http://127.0.0.1:8484/v1"
+START = "trueup serve --config trueup.yaml   (or trueup.demo.yaml: no download)"
+
+
+class AgentError(Exception):
+    """Something that the user can mend; `hint` says how, where that is known."""
+
+    def __init__(self, cause: str, hint: str | None = None) -> None:
+        super().__init__(cause)
+        self.hint = hint
+
+
+def open_client() -> openai.OpenAI:
+    """A client of OPENAI_BASE_URL with OPENAI_API_KEY; nothing is asked yet."""
+    return openai.OpenAI(
+        base_url=os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL,
+        api_key=os.environ.get("OPENAI_API_KEY") or "none",
+        max_retries=1,
+    )
+
+
+@contextmanager
+def asking(client: openai.OpenAI, role: str) -> Iterator[None]:
+    """Around a request and the reading of its answer.
+
+    Raises: AgentError instead of what the SDK raises.
+    """
+    try:
+        yield
+    except openai.APITimeoutError as error:
+        raise AgentError(f"`{role}` did not answer in time") from error
+    except openai.APIConnectionError as error:
+        raise AgentError(f"no server answers at {client.base_url}", START) from error
+    except openai.AuthenticationError as error:
+        hint = "set OPENAI_API_KEY to a key of the server"
+        raise AgentError(f"{client.base_url} wants a key that it knows", hint) from error
+    except openai.NotFoundError as error:
+        raise _unknown(client, role) from error
+    except openai.APIError as error:
+        raise AgentError(f"`{role}`: {_message(error)}", _field(error, "hint")) from error
+    except httpx.HTTPError as error:  # the SDK lets these through once a stream has begun
+        hint = "see what the server has printed"
+        raise AgentError(f"`{role}`: the answer broke off", hint) from error
+
+
+def _unknown(client: openai.OpenAI, role: str) -> AgentError:
+    try:
+        names = [model.id for model in client.models.list()]
+    except openai.APIError:
+        hint = "the address of an OpenAI-compatible server ends in /v1"
+        return AgentError(f"nothing at {client.base_url} answers for models", hint)
+    known = ", ".join(f"`{name}`" for name in names) or "none"
+    hint = f"name `{role}` under `roles` of the server's configuration"
+    return AgentError(f"the server has no role `{role}`; it has {known}", hint)
+
+
+def _message(error: openai.APIError) -> str:
+    return _field(error, "message") or error.message
+
+
+def _field(error: openai.APIError, name: str) -> str | None:
+    value = error.body.get(name) if isinstance(error.body, dict) else None
+    return value if isinstance(value, str) else None
