@@ -149,6 +149,20 @@ def test_the_digest_follows_config_code_and_weights_but_not_the_readme(tmp_path:
     assert digest("f", model__safetensors=safetensors("a", "c")) != first
 
 
+@pytest.mark.parametrize("place", [0, 500_000, 900_000])
+def test_the_digest_tells_weights_of_one_shape_apart(place: int, tmp_path: Path) -> None:
+    before, after = bytes(1_000_000), bytearray(1_000_000)
+    # A training changes nearly all numbers; here only a stretch of them.
+    after[place : place + 100_000] = b"\1" * 100_000
+    digests = set()
+    for name, content in (("a", before), ("b", before), ("c", bytes(after))):
+        read(tmp_path / name, WHOLE)
+        path = tmp_path / name / "model.safetensors"
+        path.write_bytes(path.read_bytes() + content)
+        digests.add(read(tmp_path / name, {}).digest)
+    assert len(digests) == 2
+
+
 def test_the_auto_maps_of_both_files_are_joined(tmp_path: Path) -> None:
     checkpoint = read(
         tmp_path,

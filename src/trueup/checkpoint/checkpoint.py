@@ -99,7 +99,8 @@ class Checkpoint:
 
     `config` is empty where config.json is absent or not JSON: `problems` says which.
     `auto_map` joins those of config.json and tokenizer_config.json, by Auto class name.
-    `digest` is `sha256:…` over the small files' bytes and the weight files' headers and sizes.
+    `digest` is `sha256:…` over the small files' bytes and the weight files' headers, sizes and
+    samples of their content.
     """
 
     directory: Path
