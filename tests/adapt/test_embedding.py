@@ -126,7 +126,10 @@ def test_a_wish_decides_the_kind() -> None:
     causal = {**CODEBERT, "architectures": ["RobertaForCausalLM"]}
     made = plan(causal, EMBEDDING)
     assert (made.kind, made.implementation) == ("embedding", "transformers.RobertaModel")
-    assert plan(wishes=Wishes(kind="chat")).implementation == "transformers.RobertaForCausalLM"
+    assert plan(causal, Wishes(kind="chat")).implementation == "transformers.RobertaForCausalLM"
+    headless = plan(wishes=Wishes(kind="chat"))
+    assert headless.route == "refused"
+    assert "config.json names `RobertaModel`, which has no language model head" in headless.why[0]
     refused = plan({**CODEBERT, "model_type": "bert"}, Wishes(kind="chat"))
     assert refused.route == "refused"
     assert "`kind: embedding`" in refused.why[0]

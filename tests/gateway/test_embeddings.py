@@ -90,7 +90,8 @@ async def test_a_chat_model_is_refused_before_anything_is_loaded() -> None:
     error = error_of(client)
     assert (error["code"], error["param"]) == ("model_kind", "model")
     assert "`demo` gives text, not embeddings" in error["message"]
-    assert error["hint"] == "served for this: `codebert`, `spare`"
+    known = "`codebert`, `spare`, `code-embedder`, `text-embedding-3-small`"
+    assert error["hint"] == f"served for this: {known}"
     assert bench.chat.open_count == 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from trueup.adapt import library
-from trueup.adapt.embedding import EmbeddingFacts, embedding_facts
+from trueup.adapt.embedding import CAUSAL_ENDINGS, EmbeddingFacts, embedding_facts
 from trueup.adapt.embedding import implementation as base_class
 from trueup.adapt.first_release import presence
 from trueup.adapt.native import NATIVE
@@ -109,6 +109,12 @@ def _library(checkpoint: Checkpoint, environment: Environment, version: Version)
             "embedding model is served with `kind: embedding`"
         )
         return Candidate(family=model_type, against=(reason,))
+    headless = _named_without_head(checkpoint)
+    if headless is not None:
+        reason = (
+            f"config.json names `{headless}`, which has no language model head to generate with"
+        )
+        return Candidate(family=model_type, against=(reason,))
     return Candidate(
         family=model_type,
         implementation=f"transformers.{implementation}",
@@ -116,6 +122,13 @@ def _library(checkpoint: Checkpoint, environment: Environment, version: Version)
         why=_library_words(checkpoint, environment, version, implementation),
         against=_refusal_words(model_type, library.refusals(checkpoint)),
     )
+
+
+def _named_without_head(checkpoint: Checkpoint) -> str | None:
+    """The class that the checkpoint was saved from, where its files hold no head."""
+    name = checkpoint.architectures[0] if checkpoint.architectures else ""
+    has_head = name.endswith(CAUSAL_ENDINGS) or not name.endswith("Model")
+    return None if has_head or checkpoint.auto_map else name
 
 
 def _encoder(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import struct
 import sys
 from collections.abc import Mapping, Sequence
@@ -46,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dimensions", type=int, metavar="N", help="only the first N numbers")
     parser.add_argument(
-        "--truncate", choices=("start", "end"), help="cut texts that do not fit, at this end"
+        "--truncate",
+        choices=("start", "end"),
+        help="cut texts that do not fit at this end (default: embed all of them by windows)",
     )
     parser.add_argument("--prompt-name", metavar="NAME", help="one of the model's own prompts")
     parser.add_argument("--revision", help="commit, tag or branch of a hub id")
@@ -80,6 +83,9 @@ def _texts(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     found = []
     for word in arguments.texts:
         text = _read_stdin() if word == "-" else _utf8(word, "TEXT")
+        if word != "-" and os.path.isfile(word):
+            told = f"note: `{word}` is embedded as this text; `--file` embeds the file's content"
+            print(told, file=sys.stderr)
         found.append(("stdin" if word == "-" else text, text))
     found += [(str(path), _read_file(path)) for path in arguments.file]
     if arguments.lines:

@@ -45,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     from trueup.similarity.packages import require_packages
 
     require_packages()
+    if wish.html is not None and not os.path.isdir(os.path.dirname(wish.html) or "."):
+        raise _unwritten(wish.html, "the folder is not there")
     line = ProgressLine()
     try:
         work = _work(wish, line.show, partial(_open_below, line, arguments))
@@ -58,6 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         line.clear()
     _show(wish, report, texts)
+    if wish.directory and not report["counts"]["snippets"]:
+        print(
+            f"note: there is no code below {wish.directory}: nothing was compared", file=sys.stderr
+        )
+        return FAILED if wish.fail_above is not None else 0
     best = report.get("best_score")
     return int(wish.fail_above is not None and best is not None and best >= wish.fail_above)
 
@@ -154,8 +161,6 @@ def _show(wish: Wish, report: dict[str, Any], texts: dict[str, str]) -> None:
 
     for told in note_lines(report["notes"]):
         print(told, file=sys.stderr)
-    if wish.html is not None:
-        _write_page(wish.html, report, texts)
     if wish.format == "json":
         print(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
     elif wish.format == "html":
@@ -168,6 +173,7 @@ def _show(wish: Wish, report: dict[str, Any], texts: dict[str, str]) -> None:
             print(text)
     print(summary_line(report), file=sys.stderr)
     if wish.html is not None:
+        _write_page(wish.html, report, texts)
         print(f"(the page is {wish.html})", file=sys.stderr)
 
 
@@ -178,8 +184,12 @@ def _write_page(path: str, report: dict[str, Any], texts: dict[str, str]) -> Non
         with open(path, "w", encoding="utf-8") as file:
             file.writelines(page(report, texts))
     except OSError as error:
-        raise ConfigError(
-            f"the page cannot be written: {error.strerror or error}",
-            where=path,
-            hint="name another file: --html FILE",
-        ) from error
+        raise _unwritten(path, error.strerror or str(error)) from error
+
+
+def _unwritten(path: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"the page cannot be written: {reason}",
+        where=path,
+        hint="name another file: --html FILE",
+    )

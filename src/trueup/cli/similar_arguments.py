@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--top",
         type=int,
         metavar="N",
-        help="the best N pairs, or matches of each snippet (default: 20 of two files, 10 with "
-        "--in, 50 with --duplicates)",
+        help="the best N pairs of two files, each snippet in one at most, or N matches of each "
+        "snippet (default: 20 of two files, 10 with --in, 50 with --duplicates)",
     )
     parser.add_argument(
         "--min-score",

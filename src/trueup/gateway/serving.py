@@ -120,7 +120,9 @@ async def _check_kind(served: Served, asked: Asked, router: Router) -> None:
     if (served.kind == EMBEDDING) == wants_embeddings:
         return
     others = [
-        each.id for each in await router.all() if (each.kind == EMBEDDING) == wants_embeddings
+        each.id
+        for each in await router.names()
+        if ((await each.answering()).kind == EMBEDDING) == wants_embeddings
     ]
     does = "gives text, not embeddings" if wants_embeddings else "gives embeddings, not text"
     raise RequestError(
