@@ -85,6 +85,8 @@ class CodeAgent:
                 f"{len(functions)} functions, at most {MOST_FUNCTIONS_FOR_PAIRS} are paired here",
                 f"trueup similar --duplicates {self._folder}",
             )
+        if len(functions) == 1:
+            raise AgentError(f"`{self._folder}` has one function, `{functions[0].name}`: no pair")
         vectors = self._embed([each.code for each in functions])
         scored = sorted(
             (

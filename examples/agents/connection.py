@@ -48,7 +48,10 @@ def asking(client: openai.OpenAI, role: str) -> Iterator[None]:
     except openai.NotFoundError as error:
         raise _unknown(client, role) from error
     except openai.APIError as error:
-        raise AgentError(f"`{role}`: {_message(error)}", _field(error, "hint")) from error
+        message, hint = _message(error), _field(error, "hint")
+        if hint and hint in message:
+            hint = None
+        raise AgentError(f"`{role}`: {message}", hint) from error
     except httpx.HTTPError as error:  # the SDK lets these through once a stream has begun
         hint = "see what the server has printed"
         raise AgentError(f"`{role}`: the answer broke off", hint) from error

@@ -39,12 +39,12 @@ def route(message: str) -> tuple[str, str]:
     """
     message = message.strip()
     if message.startswith("/"):
-        command, _, rest = message.partition(" ")
+        command, *rest = message.split(maxsplit=1)
         if command not in COMMANDS:
             raise AgentError(f"`{command}` is no command", f"commands: {', '.join(COMMANDS)}")
-        if not rest.strip():
+        if not rest:
             raise AgentError(f"`{command}` needs a question after it")
-        return COMMANDS[command], rest.strip()
+        return COMMANDS[command], rest[0]
     if FIGURE_WORDS.search(message):
         return performance_agent.ROLE, message
     if CODE_WORDS.search(message):

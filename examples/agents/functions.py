@@ -40,8 +40,10 @@ def read_functions(folder: Path) -> tuple[list[Function], list[str]]:
         try:
             with tokenize.open(path) as source:  # by the coding line, as Python itself
                 found += split(source.read(), file)
-        # ValueError is a null byte; the last two, code nested too deeply.
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except SyntaxError as error:
+            left_out.append(f"{file}:{error.lineno or 1}: {error.msg}")
+        # ValueError is a null byte or another encoding; the last two, code nested too deeply.
+        except (OSError, ValueError, RecursionError, MemoryError) as error:
             left_out.append(f"{file}: {error}")
     return found, left_out
 

@@ -11,6 +11,8 @@ from openai.types.chat import ChatCompletionMessageParam
 ROLE = "user_communication"
 INSTRUCTION = "Answer in the language of the user. 用用户的语言回答。"
 REMEMBERED_ROUNDS = 4
+# So that the rounds also fit into a small model's context.
+REMEMBERED_CHARACTERS = 1000
 
 
 class UserAgent:
@@ -39,6 +41,8 @@ class UserAgent:
                     parts.append(text)
                     yield text
         self._rounds = [*self._rounds, (message, "".join(parts))][-REMEMBERED_ROUNDS:]
+        while sum(len(text) for each in self._rounds for text in each) > REMEMBERED_CHARACTERS:
+            del self._rounds[0]
 
     def _messages(self, message: str) -> list[ChatCompletionMessageParam]:
         messages: list[ChatCompletionMessageParam] = [{"role": "system", "content": INSTRUCTION}]
