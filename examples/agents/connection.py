@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import openai
 
 DEFAULT_URL = "http://127.0.0.1:8484/v1"
 START = "trueup serve --config trueup.yaml   (or trueup.demo.yaml: no download)"
+
+NEVER_CONNECTED = ("ConnectError", "UnsupportedProtocol")
 
 
 class AgentError(Exception):
@@ -41,7 +42,7 @@ def asking(client: openai.OpenAI, role: str) -> Iterator[None]:
     except openai.APITimeoutError as error:
         raise AgentError(f"`{role}` did not answer in time") from error
     except openai.APIConnectionError as error:
-        raise AgentError(f"no server answers at {client.base_url}", START) from error
+        raise _unconnected(client, role, error) from error
     except openai.AuthenticationError as error:
         hint = "set OPENAI_API_KEY to a key of the server"
         raise AgentError(f"{client.base_url} wants a key that it knows", hint) from error
@@ -52,9 +53,13 @@ def asking(client: openai.OpenAI, role: str) -> Iterator[None]:
         if hint and hint in message:
             hint = None
         raise AgentError(f"`{role}`: {message}", hint) from error
-    except httpx.HTTPError as error:  # the SDK lets these through once a stream has begun
-        hint = "see what the server has printed"
-        raise AgentError(f"`{role}`: the answer broke off", hint) from error
+
+
+def _unconnected(client: openai.OpenAI, role: str, error: openai.APIConnectionError) -> AgentError:
+    # By name: which package has the class depends on the SDK's release.
+    if type(error.__cause__).__name__ in NEVER_CONNECTED:
+        return AgentError(f"no server answers at {client.base_url}", START)
+    return AgentError(f"`{role}`: the answer broke off", "see what the server has printed")
 
 
 def _unknown(client: openai.OpenAI, role: str) -> AgentError:

@@ -6,8 +6,10 @@ import importlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -196,6 +198,32 @@ def test_without_a_server_the_command_that_starts_it_is_told() -> None:
     assert "no server answers at http://127.0.0.1:1/v1" in done.stderr
     assert "trueup serve --config trueup.yaml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_an_answer_that_breaks_off_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=break_off, args=(listener,))
+        thread.start()
+        done = ask("--once", "hi", url=f"http://127.0.0.1:{listener.getsockname()[1]}/v1")
+        thread.join()
+    assert (done.returncode, done.stdout) == (1, "[user_communication]\nHel\n")
+    assert "`user_communication`: the answer broke off" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def break_off(listener: socket.socket) -> None:
+    chunk = {"index": 0, "delta": {"content": "Hel"}, "finish_reason": None}
+    event = {"id": "a", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+    data = b"data: " + json.dumps({**event, "choices": [chunk]}).encode() + b"\n\n"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(data) + data)
+        # All of the request is read and the end is told, so that this is no reset.
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
 
 
 def test_an_empty_message_is_a_usage_error() -> None:
