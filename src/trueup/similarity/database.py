@@ -19,6 +19,9 @@ from trueup.errors import ConfigError
 # A change of the tables takes a new name: an older file stays for the older version.
 FILE_NAME = "code-v1.sqlite"
 LOCK_NAME = "lock"
+# The journal is begun by the first to open and removed by the last to close: SQLite answers
+# whoever comes at that moment with `database is locked`, whatever it was told to wait.
+DOOR_NAME = "door.lock"
 BUSY_SECONDS = 60.0
 HINT = "set TRUEUP_HOME to a folder that can be written and has room"
 SCHEMA = """
@@ -62,7 +65,7 @@ def open_database(directory: Path) -> Iterator[sqlite3.Connection]:
     _make(directory)
     with _locked(directory / LOCK_NAME, fcntl.LOCK_SH):
         try:
-            with contextlib.closing(_connect(path)) as connection:
+            with _connected(directory) as connection:
                 yield connection
         except sqlite3.OperationalError as error:
             raise ConfigError(
@@ -123,6 +126,19 @@ def _make(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(error, directory) from error
+
+
+@contextlib.contextmanager
+def _connected(directory: Path) -> Iterator[sqlite3.Connection]:
+    """A connection, opened and closed by one process at a time."""
+    door = directory / DOOR_NAME
+    with _locked(door, fcntl.LOCK_EX):
+        connection = _connect(directory / FILE_NAME)
+    try:
+        yield connection
+    finally:
+        with _locked(door, fcntl.LOCK_EX):
+            connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -135,5 +135,8 @@ class EmbeddingTurns:
         except TrueUpError as error:
             job.pipe.put(Failed(error=error))
             return
+        except Exception as error:
+            job.pipe.put(Failed(error=engine_error(error)))
+            return
         notes = {"truncated": rows.truncated, "windows": rows.windowed}
         job.pipe.put(Embedded(vectors=vectors, prompt_tokens=rows.prompt_tokens, notes=notes))
