@@ -81,6 +81,7 @@ def our_row(name: str = MODEL, kind: str = "embedding", **changes: Any) -> dict[
     embedding = {
         "pooling": changes.pop("pooling", "mean"),
         "lower_case": False,
+        "weights_digest": "sha256:w",
         "prompts": {},
         "default_prompt": None,
     }

@@ -20,7 +20,7 @@ RECORD_FILE = "deviation.json"
 CAVEAT_CODE = "DEVIATION"
 # Another release of any of these may compute other numbers.
 LIBRARIES = ("torch", "transformers", "onnxruntime")
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 
 def with_deviation(plan: Plan, environment: Environment) -> Plan:
@@ -84,7 +84,7 @@ def _key(plan: Plan, environment: Environment) -> str:
         plan.model.digest,
         plan.dtype,
         plan.device,
-        embedding.pooling if embedding else "",
+        *((embedding.pooling, str(embedding.weights_digest)) if embedding else ()),
         *(f"{name} {environment.packages.get(name)}" for name in LIBRARIES),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

@@ -74,7 +74,8 @@ class EmbeddingPlan:
 
     `prompts` are the model's own, by name; `default_prompt` is put before every text. `deviation`
     is None in fp32, and elsewhere until the first load has measured it. `artifact` is the folder
-    where a converted model is kept.
+    where a converted model is kept. `weights_digest` is over every byte of the weights; vectors
+    of two models are comparable only where it is the same.
     """
 
     pooling: Pooling
@@ -85,6 +86,7 @@ class EmbeddingPlan:
     default_prompt: str | None = None
     deviation: Deviation | None = None
     artifact: str | None = None
+    weights_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from trueup.adapt.plan import Plan, PlannedModel
 from trueup.adapt.sizes import against_context, context_tokens
 from trueup.adapt.wishes import INT8, NO_WISHES, ONNXRUNTIME, TORCH, Wishes, check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.content import weights_digest
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import Source, resolve
 from trueup.doctor.examine import examine
@@ -64,7 +65,9 @@ def plan_with_facts(
     environment = read_environment(python, transformers)
     findings = examine(checkpoint, environment)
     plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
-    plan = with_deviation(plan, environment)
+    if plan.embedding is not None:
+        whole = replace(plan.embedding, weights_digest=weights_digest(checkpoint))
+        plan = with_deviation(replace(plan, embedding=whole), environment)
     return PlannedFacts(
         source=source,
         checkpoint=checkpoint,

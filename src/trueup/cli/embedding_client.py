@@ -24,6 +24,7 @@ REQUEST_CHARACTERS = 2**21
 PRIVATE = ("--kind", "embedding")
 # A change of the rule for windows changes vectors.
 WINDOWS_VERSION = 1
+IDENTITY_KEYS = ("weights_digest", "pooling", "lower_case", "prompts", "default_prompt")
 
 
 @contextlib.asynccontextmanager
@@ -139,6 +140,6 @@ def _identity(url: str, model: str, plan: Mapping[str, Any] | None) -> str:
         WINDOWS_VERSION,
         plan["model"]["digest"],
         *(plan[key] for key in ("implementation", "dtype", "context_tokens")),
-        *(embedding[key] for key in ("pooling", "lower_case", "prompts", "default_prompt")),
+        *(embedding[key] for key in IDENTITY_KEYS),
     ]
     return "sha256:" + hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
