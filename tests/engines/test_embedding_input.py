@@ -159,11 +159,11 @@ def test_prompts_are_put_before_texts_but_not_before_token_ids(tmp_path: Path) -
     made = build_encoder("bert", tmp_path / "bert", sentence=PROMPTS)
     engine = load_engine(made)
     ids = tuple(token_ids_of(made, "add", is_bare=True))
-    named = read(engine, "add", ids, prompt_name="query").token_ids
-    assert [list(row) for row in named] == [
-        token_ids_of(made, "query: add"),
-        token_ids_of(made, "add"),
-    ]
+    named = read(engine, "add", prompt_name="query").token_ids
+    assert [list(row) for row in named] == [token_ids_of(made, "query: add")]
+    assert list(read(engine, ids).token_ids[0]) == token_ids_of(made, "add")
+    with pytest.raises(RequestError, match="a prompt goes before a text"):
+        read(engine, "add", ids, prompt_name="query")
     assert list(read(engine, "add").token_ids[0]) == token_ids_of(made, "code: add")
 
 

@@ -16,6 +16,7 @@ from trueup.adapt.plan import EmbeddingPlan
 from trueup.engines.embedding import EmbeddingEngine
 from trueup.errors import BackendError, RequestError
 from trueup.protocol.embedding import EmbeddingRequest
+from trueup.worker import embedding_turns
 from trueup.worker.embedding_turns import EmbeddingTurns
 from trueup.worker.job import Embedded, Failed, Item, Job
 from trueup.worker.pipe import Pipe
@@ -253,16 +254,61 @@ def test_a_broken_batch_fails_its_requests_and_no_others(
     assert "out of everything" in capsys.readouterr().err
 
 
-def test_all_requests_of_a_broken_batch_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_a_broken_batch_only_who_broke_it_fails(capsys: pytest.CaptureFixture[str]) -> None:
     async def main() -> None:
         bench = Bench()
-        jobs = [bench.ask(f"{BROKEN} 0"), bench.ask("2 0")]
-        await asyncio.to_thread(bench.turns.take)
-        for job in jobs:
-            assert error_of(await answer_of(job)).code == "engine_failed"
+        broken, sound = bench.ask(f"{BROKEN} 0"), bench.ask("2 0")
+        turns, answer = await bench.turns_until(sound)
+        assert vectors_of(answer) == [[2, 2]]
+        if not broken.pipe._items:
+            await asyncio.to_thread(bench.turns.take)
+        assert error_of(await answer_of(broken)).code == "engine_failed"
+        assert turns <= 3  # together, then each by itself
 
     run(main)
     assert capsys.readouterr().err.count("Traceback") == 1
+
+
+def test_a_bug_in_a_turn_answers_everybody_and_the_next_turn_works(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        bench = Bench()
+        lost = bench.ask("1 0")
+        with monkeypatch.context() as patched:
+            patched.setattr(bench.turns, "_start", lambda: [][0])
+            await asyncio.to_thread(bench.turns.take)
+        assert error_of(await answer_of(lost)).code == "engine_failed"
+        sound = bench.ask("2 0")
+        await asyncio.to_thread(bench.turns.take)
+        assert vectors_of(await answer_of(sound)) == [[2, 2]]
+
+    run(main)
+    assert "IndexError" in capsys.readouterr().err
+
+
+def test_a_long_request_is_read_apart_and_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        bench = Bench()
+        monkeypatch.setattr(embedding_turns, "LONG_CHARACTERS", 20)
+        may_read = threading.Event()
+        engine = bench.turns._engine
+
+        def read_slowly(request: Any) -> Any:
+            assert may_read.wait(60)
+            return EmbeddingEngine.prepare(engine, request)
+
+        monkeypatch.setattr(engine, "prepare_apart", read_slowly)
+        long, short = bench.ask(*["1 0"] * 22), bench.ask("2 0")
+        _, answer = await bench.turns_until(short)
+        assert vectors_of(answer) == [[2, 2]]
+        may_read.set()
+        _, answer = await bench.turns_until(long)
+        assert len(vectors_of(answer)) == 22
+
+    run(main)
 
 
 def test_what_is_no_number_fails_its_own_request_alone() -> None:

@@ -90,10 +90,11 @@ def embedding_facts(checkpoint: Checkpoint, wishes: Wishes) -> EmbeddingFacts:
     """Pooling, normalisation, prompts and the longest input."""
     refusals = list(_refusals(checkpoint))
     stated = _stated_pooling(checkpoint)
-    if stated is not None and not isinstance(stated, str):
-        refusals.append(stated)
-        stated = None
     asked = next((each for each in POOLING_MODES.values() if each == wishes.pooling), None)
+    if stated is not None and not isinstance(stated, str):
+        if asked is None:
+            refusals.append(stated)
+        stated = None
     pooling: Pooling = asked or stated or "mean"
     settings = checkpoint.sentence.settings
     prompts = _prompts(settings)

@@ -84,7 +84,8 @@ def _listed(reading: _Reading) -> list[Mapping[str, Any]]:
 def _module(reading: _Reading, entry: Mapping[str, Any]) -> SentenceModule:
     folder = str(entry.get("path") or "")
     is_inside = not PurePosixPath(folder).is_absolute() and ".." not in PurePosixPath(folder).parts
-    config = reading.json(f"{folder}/config.json") if folder and is_inside else {}
+    place = str(PurePosixPath(folder) / "config.json")
+    config = reading.json(place) if folder and is_inside else {}
     return SentenceModule(
         type=str(entry.get("type") or "").rpartition(".")[2], path=folder, config=config
     )

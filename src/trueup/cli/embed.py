@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--file", action="append", default=[], type=Path, metavar="FILE", help="a file's content"
     )
-    parser.add_argument("--lines", action="store_true", help="every line of stdin is a text")
+    parser.add_argument(
+        "--lines", action="store_true", help="every line of stdin that is not blank is a text"
+    )
     parser.add_argument(
         "--url", type=words.url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
     )
@@ -89,7 +91,9 @@ def _texts(arguments: argparse.Namespace) -> list[tuple[str, str]]:
         found.append(("stdin" if word == "-" else text, text))
     found += [(str(path), _read_file(path)) for path in arguments.file]
     if arguments.lines:
-        found += [(line, line) for line in _read_stdin().splitlines() if line.strip()]
+        found += [
+            (line, line) for line in map(_without_return, _read_stdin().split("\n")) if line.strip()
+        ]
     if not found:
         raise UsageError(
             "there is nothing to embed",
@@ -99,6 +103,10 @@ def _texts(arguments: argparse.Namespace) -> list[tuple[str, str]]:
         if not text:
             raise UsageError("the text is empty", where=label or "TEXT")
     return found
+
+
+def _without_return(line: str) -> str:
+    return line.removesuffix("\r")
 
 
 def _read_stdin() -> str:

@@ -6,6 +6,7 @@ threads, is its caller's decision (`engines/batching.py`, `worker/embedding_turn
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,11 +29,15 @@ class EmbeddingEngine:
             raise ValueError(f"the plan of `{plan.model.id}` is not for embeddings")
         self._encoder = encoder
         self._plan: EmbeddingPlan = plan.embedding
-        self._reader = InputReader(
-            tokenizer,
-            plan.embedding,
-            context_tokens=plan.context_tokens,
-            vocabulary_tokens=vocabulary_tokens,
+        self._reader, self._reader_apart = (
+            InputReader(
+                each,
+                plan.embedding,
+                context_tokens=plan.context_tokens,
+                vocabulary_tokens=vocabulary_tokens,
+            )
+            # A fast tokenizer serves one thread at a time.
+            for each in (tokenizer, copy.deepcopy(tokenizer))
         )
 
     @property
@@ -51,13 +56,20 @@ class EmbeddingEngine:
         Raises:
             RequestError: see `InputReader.read`; or more dimensions than the model has.
         """
+        return self._prepare(request, self._reader)
+
+    def prepare_apart(self, request: EmbeddingRequest) -> Rows:
+        """The same, for one other thread at the same time."""
+        return self._prepare(request, self._reader_apart)
+
+    def _prepare(self, request: EmbeddingRequest, reader: InputReader) -> Rows:
         wanted = request.dimensions
         if wanted is not None and wanted > self._plan.dimensions:
             raise RequestError(
                 f"`dimensions` is {wanted}, expected at most the model's {self._plan.dimensions}",
                 param="dimensions",
             )
-        return self._reader.read(request)
+        return reader.read(request)
 
     def encode(self, batch: Sequence[TokenIds], *, threads: int) -> Vectors:
         """The vectors of a batch, unfinished; `lanes` calls may run at the same time.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trueup.adapt.plan import EmbeddingPlan
-from trueup.errors import RequestError
+from trueup.errors import CheckpointError, RequestError
 from trueup.protocol.embedding import EmbeddingRequest, Input
 
 OVERLAP_SHARE = 8
@@ -99,6 +99,12 @@ class InputReader:
 
     def _tokenized(self, request: EmbeddingRequest) -> list[Sequence[int]]:
         prompt = self._prompt(request.prompt_name)
+        if request.prompt_name and not all(isinstance(each, str) for each in request.inputs):
+            raise RequestError(
+                "`prompt_name` is given, and an input is token ids: a prompt goes before a text",
+                param="prompt_name",
+                hint="leave `prompt_name` out, or send texts",
+            )
         texts = [each for each in request.inputs if isinstance(each, str)]
         encoded = iter(self._encode([prompt + text for text in texts]) if texts else ())
         return [
@@ -185,4 +191,7 @@ def _special_tokens(tokenizer: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
     for start in range(len(whole) - len(bare) + 1):
         if whole[start : start + len(bare)] == bare:
             return tuple(whole[:start]), tuple(whole[start + len(bare) :])
-    return (), ()
+    raise CheckpointError(
+        "the tokenizer changes a text when it adds its special tokens, which is not understood",
+        hint="report it with the model's name",
+    )

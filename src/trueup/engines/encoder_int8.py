@@ -47,8 +47,15 @@ class Int8Encoder:
         self.budget_tokens = CPU_BUDGET_TOKENS["int8"]
 
     def encode(self, rows: Sequence[TokenIds], *, threads: int) -> Vectors:
-        """See `Encoder.encode`; a call has one thread always, several calls run side by side."""
-        token_ids, mask = padded(rows, self._pad_id)
+        """See `Encoder.encode`; a call has one thread always, several calls run side by side.
+
+        Row by row: the scale of activations is that of the whole call, and a text's vector must
+        not depend on what other clients sent.
+        """
+        return np.concatenate([self._encode_one(row) for row in rows])
+
+    def _encode_one(self, row: TokenIds) -> Vectors:
+        token_ids, mask = padded([row], self._pad_id)
         (hidden,) = self._session.run([OUTPUT], {INPUTS[0]: token_ids, INPUTS[1]: mask})
         return _pooled(hidden, mask, self._pooling)
 
