@@ -21,6 +21,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ MEDIAN_TOKENS, SPREAD = 90, 0.8
 CONTEXT_TOKENS = 512
 PEER_BATCHES = (4, 8, 16, 32)
 CLIENTS = 16
+INT8_FLAGS = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"}
+# Measured only where the processor has the instructions.
+OPTIONAL_GOALS = {"bf16_over_fp32", "int8_over_fp32"}
+LONGEST_WAIT_OVER_MEDIAN = 8.0
 GOALS = {
     "fp32_over_sentence_transformers": 1.0,
     "fp32_over_one_unsorted_batch": 2.0,
@@ -79,7 +84,10 @@ def main() -> None:
         report |= asyncio.run(measure_server(model, snippets))
     report |= {"snippets": arguments.snippets, "threads": arguments.threads, "goals": GOALS}
     print(json.dumps(report))
-    missed = [name for name, goal in GOALS.items() if report.get(name, goal) < goal]
+    measured = [name for name in GOALS if name in report or name not in OPTIONAL_GOALS]
+    missed = [name for name in measured if report[name] < GOALS[name]]
+    if report["longest_wait_over_median"] > LONGEST_WAIT_OVER_MEDIAN:
+        missed.append("longest_wait_over_median")
     if report["request_of_256_tokens_seconds"] > LONGEST_REQUEST_SECONDS:
         missed.append("request_of_256_tokens_seconds")
     print("short of the goal:", ", ".join(missed) or "nothing", file=sys.stderr)
@@ -134,25 +142,25 @@ def measure(model: Path, snippets: Sequence[str], repeats: int) -> dict[str, Any
     seconds: dict[str, float] = {}
     vectors: dict[str, Any] = {}
 
-    def best(name: str, run: Callable[[], Any]) -> None:
-        for _ in range(repeats):
-            began = time.perf_counter()
-            vectors[name] = run()
-            taken = time.perf_counter() - began
-            seconds[name] = min(taken, seconds.get(name, taken))
-        print(f"{name}: {len(snippets) / seconds[name]:.2f} snippets a second", file=sys.stderr)
+    def timed(name: str, run: Callable[[], Any]) -> None:
+        began = time.perf_counter()
+        vectors[name] = run()
+        taken = time.perf_counter() - began
+        seconds[name] = min(taken, seconds.get(name, taken))
+        print(f"{name}: {len(snippets) / taken:.2f} snippets a second", file=sys.stderr)
 
-    best("fp32", lambda: ours["float32"].embed(snippets))
-    for size in PEER_BATCHES:
-        best(f"peer {size}", lambda size=size: peer.encode(snippets, batch_size=size))  # type: ignore[misc]
-    best("fp32", lambda: ours["float32"].embed(snippets))
-    best("bf16", lambda: ours["bfloat16"].embed(snippets))
-    best("int8", lambda: ours["int8"].embed(snippets))
-    repeats = 1
-    best("one unsorted batch", lambda: unsorted(model, snippets))
+    plain = unsorted(model, snippets)
+    for _ in range(repeats):
+        timed("fp32", lambda: ours["float32"].embed(snippets))
+        for size in PEER_BATCHES:
+            timed(f"peer {size}", partial(peer.encode, snippets, batch_size=size))
+        timed("bf16", lambda: ours["bfloat16"].embed(snippets))
+        timed("int8", lambda: ours["int8"].embed(snippets))
+    timed("one unsorted batch", plain)
     peers = {size: seconds[f"peer {size}"] for size in PEER_BATCHES}
     fp32 = seconds["fp32"]
     has_bf16 = read_hardware().has_native_bf16
+    has_int8 = bool(INT8_FLAGS & set(Path("/proc/cpuinfo").read_text("ascii").split()))
     return {
         "fp32_snippets_per_second": round(len(snippets) / fp32, 2),
         "fp32_over_sentence_transformers": round(min(peers.values()) / fp32, 3),
@@ -160,7 +168,8 @@ def measure(model: Path, snippets: Sequence[str], repeats: int) -> dict[str, Any
         "fp32_over_one_unsorted_batch": round(seconds["one unsorted batch"] / fp32, 2),
         "bf16_native": has_bf16,
         **({"bf16_over_fp32": round(fp32 / seconds["bf16"], 2)} if has_bf16 else {}),
-        "int8_over_fp32": round(fp32 / seconds["int8"], 2),
+        "int8_instructions": has_int8,
+        **({"int8_over_fp32": round(fp32 / seconds["int8"], 2)} if has_int8 else {}),
         "cosine_bf16": round(cosine(vectors["fp32"], vectors["bf16"]), 6),
         "cosine_int8": round(cosine(vectors["fp32"], vectors["int8"]), 6),
         "cosine_sentence_transformers": round(cosine(vectors["fp32"], vectors["peer 8"]), 6),
@@ -195,14 +204,21 @@ def sentence_transformer(model: Path) -> Any:
     return SentenceTransformer(str(model), device="cpu")  # mean pooling by default
 
 
-def unsorted(model: Path, snippets: Sequence[str]) -> None:
+def unsorted(model: Path, snippets: Sequence[str]) -> Callable[[], Any]:
+    """All snippets as one batch of plain transformers, tokenizer and model loaded before."""
     from transformers import AutoModel, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(model)
     network = AutoModel.from_pretrained(model).eval()
-    with torch.inference_mode():
-        batch = tokenizer(list(snippets), padding=True, truncation=True, return_tensors="pt")
-        network(**batch)
+
+    def run() -> Any:
+        with torch.inference_mode():
+            batch = tokenizer(list(snippets), padding=True, truncation=True, return_tensors="pt")
+            hidden = network(**batch).last_hidden_state
+            mask = batch["attention_mask"].unsqueeze(-1)
+            return ((hidden * mask).sum(1) / mask.sum(1)).numpy()
+
+    return run
 
 
 def cosine(left: Any, right: Any) -> float:

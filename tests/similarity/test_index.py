@@ -387,4 +387,5 @@ def test_progress_is_told_with_numbers(root: Path) -> None:
     (root / "a.py").write_text(module(0, 2 * BATCH_TEXTS))
     told = run(root, FakeEmbedder()).told
     assert "reading: 1 files, 1 new or changed" in told
-    assert told[-1] == "embedding: 128 of 128 (0 known already)"
+    count = 2 * BATCH_TEXTS
+    assert told[-1] == f"embedding: {count} of {count} (0 known already)"

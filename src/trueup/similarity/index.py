@@ -34,9 +34,11 @@ from trueup.similarity.store import Store
 if TYPE_CHECKING:
     from trueup.similarity.embedder import Embedder, Vectors
 
-BATCH_TEXTS = 64
-BATCH_CHARACTERS = 400_000
-BATCHES_IN_FLIGHT = 4
+# A batch is kept when it is whole: small ones lose little where the work is interrupted, and two
+# under way keep a server busy, which answers all of them at about the same time.
+BATCH_TEXTS = 32
+BATCH_CHARACTERS = 200_000
+BATCHES_IN_FLIGHT = 2
 FILES_PER_TRANSACTION = 100
 
 Progress = Callable[[str], None]
