@@ -311,3 +311,14 @@ def test_a_word_that_is_not_understood_is_told_with_the_choices(wishes: Wishes, 
 def test_an_embedding_plan_survives_its_json_form(wishes: Wishes) -> None:
     made = plan(wishes=wishes, sentence=modules(prompts={"query": "q: "}))
     assert Plan.from_dict(json.loads(json.dumps(made.as_dict()))) == made
+
+
+def test_a_classifier_is_embedded_with_a_caveat_that_names_it() -> None:
+    made = plan({**CODEBERT, "architectures": ["RobertaForSequenceClassification"]})
+    assert made.kind == "embedding"
+    assert any(
+        each.code == "HEAD" and "`RobertaForSequenceClassification`" in each.text
+        for each in made.caveats
+    )
+    masked = plan({**CODEBERT, "architectures": ["RobertaForMaskedLM"]})
+    assert "HEAD" not in [each.code for each in masked.caveats]

@@ -20,6 +20,7 @@ from trueup.environment.environment import Environment
 
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 GENERATING_AUTO_CLASSES = frozenset({"AutoModelForCausalLM", "AutoModelForSeq2SeqLM"})
+PRETRAINING_ENDINGS = ("ForMaskedLM", "ForPreTraining")
 KNOWN_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 # Sentence Transformers' words, of its configs before and since 5.x.
 POOLING_MODES: dict[str, Pooling] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
@@ -110,7 +111,7 @@ def embedding_facts(checkpoint: Checkpoint, wishes: Wishes) -> EmbeddingFacts:
         ),
         context_tokens=_context_tokens(checkpoint),
         why=(_pooling_words(pooling, asked, stated),),
-        caveats=_caveats(asked, stated),
+        caveats=(*_caveats(asked, stated), *_head_caveats(checkpoint)),
         refusals=tuple(refusals),
     )
 
@@ -128,6 +129,15 @@ def _caveats(asked: str | None, stated: str | None) -> tuple[Caveat, ...]:
         text = f"the model was published with pooling `{stated}`, and `{asked}` was asked for"
         return (Caveat(code="POOLING", text=text),)
     return ()
+
+
+def _head_caveats(checkpoint: Checkpoint) -> tuple[Caveat, ...]:
+    """Told where a checkpoint was trained for something else than embeddings."""
+    name = checkpoint.architectures[0] if checkpoint.architectures else ""
+    if "For" not in name or name.endswith(PRETRAINING_ENDINGS):
+        return ()
+    text = f"config.json names `{name}`: its head is left out, and what is below it is embedded"
+    return (Caveat(code="HEAD", text=text),)
 
 
 def _normalize(checkpoint: Checkpoint, wishes: Wishes) -> bool:

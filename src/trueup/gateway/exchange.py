@@ -186,5 +186,5 @@ def _too_long() -> RequestError:
         f"the body is longer than {MAX_BODY_BYTES} bytes",
         code="body_too_large",
         status=413,
-        hint="shorten the messages",
+        hint="send less in one request",
     )
