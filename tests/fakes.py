@@ -68,7 +68,8 @@ class FakeBackend:
     `open_count` and `closed_count` tell whether leases leak.
     """
 
-    capabilities = Capabilities(continues=True)
+    model: str | None = None
+    version: str | None = None
 
     def __init__(
         self,
@@ -79,8 +80,10 @@ class FakeBackend:
         headers: Mapping[str, str] = SSE,
         before: Iterable[Step] = (),
         health: Health | None = None,
+        capabilities: Capabilities | None = None,
     ) -> None:
         self.name = name
+        self.capabilities = capabilities or Capabilities()
         self.steps = steps
         self.status = status
         self.headers = headers
@@ -90,6 +93,9 @@ class FakeBackend:
         self.closed_count = 0
         self.closed = asyncio.Event()
         self._health = health or Health(state="ready")
+
+    def check(self, path: str, shape: Mapping[str, Any]) -> None:
+        pass
 
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:

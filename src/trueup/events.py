@@ -24,7 +24,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStarted(Event):
-    """A request was parsed and goes to a backend."""
+    """A request was parsed and goes to a backend; `model` is the name that was asked for."""
 
     request_id: str
     model: str
@@ -34,9 +34,14 @@ class RequestStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstTokenSent(Event):
-    """The first chunk of a streamed answer was handed to the client's connection."""
+    """The first chunk of a streamed answer was handed to the client's connection.
+
+    `seconds` is since the request started.
+    """
 
     request_id: str
+    model: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +50,8 @@ class RequestFinished(Event):
 
     `outcome` is `answered`, `failed` (the client was told) or `left` (the client went away);
     `status` is the HTTP status that was sent, None where the client left before any.
+    `backend` answered, None where nobody did. Of tokens None is not known; `chunks` are those
+    of a stream. `finish_reasons` has one for each complete choice.
     """
 
     request_id: str
@@ -53,6 +60,60 @@ class RequestFinished(Event):
     status: int | None
     chunks: int
     seconds: float
+    path: str = ""
+    backend: str | None = None
+    code: str | None = None
+    tries: int = 0
+    continuations: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    first_token_seconds: float | None = None
+    finish_reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryStarted(Event):
+    """A backend is asked again after `code`; nothing of its answer was sent to the client."""
+
+    request_id: str
+    backend: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackTaken(Event):
+    """The next backend of a chain is asked because `before` gave up with `code`."""
+
+    request_id: str
+    before: str
+    after: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContinuationStarted(Event):
+    """An answer that broke off is continued: by token ids, by a prefix, or asked for again."""
+
+    request_id: str
+    backend: str
+    how: Literal["token_ids", "prefix", "asked_again"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterDropped(Event):
+    """A parameter of a request was left out or translated for a backend."""
+
+    request_id: str
+    backend: str
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerChanged(Event):
+    """The circuit breaker of a backend is `closed`, `open` or `half-open` now."""
+
+    backend: str
+    state: Literal["closed", "open", "half-open"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,23 +8,67 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from trueup.events import State
 
 
+EndOfAnswer = Literal["finish_reason", "done", "end"]
+Continuation = Literal["none", "token_ids", "continue_final_message", "prefix"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long a backend may take: to connect, to begin, between two events, for all of it.
+
+    What makes progress is events with data; heartbeats and single bytes are none.
+    """
+
+    connect_seconds: float = 5.0
+    first_token_seconds: float = 60.0
+    between_tokens_seconds: float = 30.0
+    total_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepts:
+    """What a backend does with parameters; names are OpenAI's, as in a request's body.
+
+    `unsupported` it rejects; `ignored` it takes without effect, which is worse: both are
+    emulated, dropped or refused in the gateway. `renamed` maps a name to the one that it knows.
+    `droppable` may be dropped although that changes the answer: the operator said so.
+    """
+
+    unsupported: frozenset[str] = frozenset()
+    ignored: frozenset[str] = frozenset()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    droppable: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a backend can do; the defaults are the safe answers.
+    """What a backend can do and how it behaves; the defaults are the safe answers.
 
-    `continues`: an answer can be resumed from its token ids. `end_of_answer`: what tells a
-    complete answer from a cut one.
+    `continuation`: how it is asked to go on with a partial answer; `is_exact`: what it goes on
+    with is what it would have said undisturbed. `end_of_answer`: what tells a complete answer
+    from a cut one: a finish reason for each choice, `[DONE]`, or an orderly end of the body.
+    `takes_seed`: the same seed gives the same answer. `asks_again`: a broken answer may be asked
+    for a second time (false where that costs money and nobody allowed it). `whole_by_stream`:
+    whole answers are asked for as streams, because leaving those is what stops it.
+    `recovery_seconds`: how long it takes to come back after it lost its engine.
     """
 
     streams: bool = True
-    tools: bool = False
-    continues: bool = False
-    end_of_answer: Literal["finish_reason", "done"] = "finish_reason"
+    continuation: Continuation = "none"
+    is_exact: bool = False
+    end_of_answer: EndOfAnswer = "finish_reason"
+    takes_seed: bool = False
+    asks_again: bool = True
+    whole_by_stream: bool = False
+    recovery_seconds: float = 0.0
+    context_tokens: int | None = None
+    accepts: Accepts = field(default_factory=Accepts)
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +112,7 @@ class Health:
     idle_seconds: float | None = None
     pid: int | None = None
     last_error: str | None = None
+    version: str | None = None
 
 
 class Backend(Protocol):
@@ -80,6 +125,21 @@ class Backend(Protocol):
     @property
     def capabilities(self) -> Capabilities:
         """What may be asked of it."""
+
+    @property
+    def model(self) -> str | None:
+        """The model's name at the far end; None where it is asked under the caller's."""
+
+    @property
+    def version(self) -> str | None:
+        """What the far end calls its version, as far as it has said so."""
+
+    def check(self, path: str, shape: Mapping[str, Any]) -> None:
+        """See, before it is asked (and loaded), that it can answer such a request.
+
+        Raises:
+            RequestError: it cannot; `param` names the field.
+        """
 
     def open(self, request: BackendRequest) -> AbstractAsyncContextManager[BackendResponse]:
         """Ask; entering waits for status and headers (and a load), leaving cancels.

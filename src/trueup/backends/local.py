@@ -5,27 +5,68 @@ Every request has a connection of its own: closing it is how the worker is told 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import aiohttp
 
-from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health
+from trueup import __version__
+from trueup.backends.base import (
+    Accepts,
+    BackendRequest,
+    BackendResponse,
+    Capabilities,
+    Health,
+    Limits,
+)
 from trueup.errors import BackendError
 from trueup.pool.pool import Pool, Worker
+from trueup.protocol.chat import parse_chat_request
+from trueup.protocol.completion import parse_completion_request
+from trueup.protocol.embedding import parse_embedding_request
 
 CONNECT_SECONDS = 5.0
+# A worker that loads or computes is watched by the pool; these end one that hangs.
+LIMITS = Limits(
+    connect_seconds=CONNECT_SECONDS,
+    first_token_seconds=1800.0,
+    between_tokens_seconds=300.0,
+    total_seconds=3600.0,
+)
+PARSERS: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "/v1/chat/completions": parse_chat_request,
+    "/v1/completions": parse_completion_request,
+    "/v1/embeddings": parse_embedding_request,
+}
+# What the gateway emulates where that is exact, and else refuses with a reason.
+UNSUPPORTED = frozenset(
+    {"tools", "tool_choice", "functions", "function_call", "response_format", "logit_bias",
+     "logprobs", "top_logprobs", "parallel_tool_calls"}
+)  # fmt: skip
 READ_BUFFER_BYTES = 2**18
 
 
 class LocalBackend:
     """One model of the pool."""
 
-    capabilities = Capabilities(continues=True)
+    model = None
+    version = __version__
 
-    def __init__(self, model_id: str, pool: Pool) -> None:
+    def __init__(self, model_id: str, pool: Pool, *, is_exact: bool = False) -> None:
         self.name = model_id
+        self.capabilities = Capabilities(
+            continuation="token_ids",
+            is_exact=is_exact,
+            takes_seed=True,
+            accepts=Accepts(unsupported=UNSUPPORTED),
+            limits=LIMITS,
+        )
         self._pool = pool
+
+    def check(self, path: str, shape: Mapping[str, Any]) -> None:
+        """Read the request as the worker will: what it would refuse is refused before a load."""
+        PARSERS[path](shape)
 
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:

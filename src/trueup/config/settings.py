@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,13 +14,106 @@ DEFAULT_PORT = 8484
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """A key that clients may send, kept as its SHA-256 alone; `profile` is that of its clients.
+
+    Keys are random and long, so a plain hash cannot be guessed back.
+    """
+
+    sha256: bytes = field(repr=False)
+    name: str = "key"
+    profile: str | None = None
+
+    @classmethod
+    def of(cls, secret: Secret, *, name: str = "key", profile: str | None = None) -> ApiKey:
+        """The key of a secret."""
+        digest = hashlib.sha256(secret.reveal().encode()).digest()
+        return cls(sha256=digest, name=name, profile=profile)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
-    """Where to listen, who may ask, and how long to let answers finish at the end."""
+    """Where to listen, who may ask, how much at a time, and how long answers finish at the end.
+
+    `is_strict` refuses a request whose parameters would have to be dropped for a backend.
+    """
 
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
-    api_keys: tuple[Secret, ...] = ()
+    api_keys: tuple[ApiKey, ...] = ()
     drain_seconds: float = 30.0
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: int = 16 * 2**20
+    max_header_bytes: int = 64 * 2**10
+    max_requests: int = 1024
+    access_log: Literal["text", "json", "off"] = "text"
+    log_prompts: bool = False
+    is_strict: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientProfile:
+    """How a kind of client is answered when something went wrong.
+
+    `error_events` false: an answer that cannot be completed is ended in order, with a
+    finish_reason and `note`, because the client cannot bear an error inside a stream.
+    `patience_seconds` is how long tries before the first byte may go on in all.
+    """
+
+    name: str
+    error_events: bool = True
+    clamps_max_tokens: bool = False
+    patience_seconds: float = 60.0
+    note: str = "[The answer is incomplete: {cause}]"
+
+
+PROFILES: Mapping[str, ClientProfile] = {
+    each.name: each
+    for each in (
+        ClientProfile(name="strict"),
+        ClientProfile(
+            name="langchain-chatchat",
+            error_events=False,
+            clamps_max_tokens=True,
+            patience_seconds=120.0,
+        ),
+    )
+}
+DEFAULT_PROFILE = "strict"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitSettings:
+    """Seconds that a backend may take; None leaves it to its preset."""
+
+    connect_seconds: float | None = None
+    first_token_seconds: float | None = None
+    between_tokens_seconds: float | None = None
+    total_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendSettings:
+    """A server that others run; what is None is left to the preset.
+
+    `model` None asks it under the name that the client used. `ask_again` says whether a broken
+    answer may be asked for a second time. `drop` names parameters that may be left out although
+    that changes the answer.
+    """
+
+    name: str
+    url: str
+    preset: str = "openai-compatible"
+    model: str | None = None
+    api_key: Secret | None = None
+    kind: Literal["chat", "completion", "embedding"] = "chat"
+    end_of_answer: Literal["finish_reason", "done", "end"] | None = None
+    continuation: Literal["none", "continue_final_message", "prefix"] | None = None
+    context_tokens: int | None = None
+    ask_again: bool | None = None
+    drop: tuple[str, ...] = ()
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    place: str = field(default="", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +170,10 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleSettings:
-    """A name for what is done: the first healthy model of `chain` answers; `place` is the line."""
+    """A name for what is done: models and backends of `chain` are asked in turn.
+
+    `place` is the line.
+    """
 
     name: str
     chain: tuple[str, ...]
@@ -99,6 +196,8 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     models: tuple[ModelSettings, ...] = ()
+    backends: tuple[BackendSettings, ...] = ()
+    profiles: tuple[ClientProfile, ...] = ()
     roles: tuple[RoleSettings, ...] = ()
     aliases: tuple[AliasSettings, ...] = ()
 

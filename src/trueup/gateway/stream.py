@@ -230,7 +230,14 @@ class Answering:
         )
 
     def _tell_first_token(self) -> None:
-        emit(FirstTokenSent(at_seconds=time.monotonic(), request_id=self._exchange.request_id))
+        emit(
+            FirstTokenSent(
+                at_seconds=time.monotonic(),
+                request_id=self._exchange.request_id,
+                model=self._exchange.model or "",
+                seconds=0.0,
+            )
+        )
 
 
 @contextlib.asynccontextmanager
