@@ -6,7 +6,7 @@ PINS := constraints/transformers-5.23.txt
 OTHER_VERSIONS := transformers-4.56 transformers-4.57
 QUICK := not environment and not slow
 
-.PHONY: install demo test test-quick test-environments test-versions check clean
+.PHONY: install demo faults test test-quick test-environments test-versions check clean
 
 install: $(VENV)/complete
 
@@ -30,6 +30,10 @@ test: install
 	$(MAKE) check
 	$(MAKE) test-versions
 	$(MAKE) test-environments
+
+# Every fault of tests/faults, asked without a gateway and through ours, as a table.
+faults: install
+	$(RUN) -m tests.faults
 
 test-quick: install
 	$(RUN) -m pytest -m "$(QUICK)"
