@@ -1,0 +1,218 @@
+"""The HTTP of foreign servers: addresses, sessions, and what aiohttp's failures mean in our words.
+
+Nothing here knows of models or of OpenAI's wire; aiohttp's exceptions end in this module.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
+from yarl import URL
+
+from trueup.errors import BackendError, ConfigError
+
+READ_BUFFER_BYTES = 2**18
+MAX_LINE_BYTES = 2**14
+# Idle connections are given up before a server that is served by uvicorn (5 s) gives them up.
+KEEP_ALIVE_SECONDS = 4.0
+ENDPOINTS = ("/chat/completions", "/completions", "/embeddings")
+SERVER_ERROR = 500
+
+# What `aiohttp` can raise while a request is asked and its answer read.
+FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+class Address:
+    """Where a server is: the base of its API (mostly `…/v1`) and its root.
+
+    `http://host:port`, `…/v1` and `…/v1/` are the same; another path is the API's own base.
+    """
+
+    def __init__(self, url: str, *, where: str = "") -> None:
+        """Raises: ConfigError for what is no such URL, or carries a password or a query."""
+        self.base = _base_of(url, where)
+        path = self.base.path.rstrip("/")
+        self.root = self.base.with_path(path.removesuffix("/v1") or "/")
+        self._known: dict[str, URL] = {}
+
+    def __str__(self) -> str:
+        return str(self.base)
+
+    def of(self, path: str) -> URL:
+        """The URL of a path of ours, `/v1/…`."""
+        found = self._known.get(path)
+        if found is None:
+            found = self._known[path] = _below(self.base, path.removeprefix("/v1"))
+        return found
+
+    def below_root(self, path: str) -> URL:
+        """The URL of a path beside the API."""
+        return _below(self.root, path)
+
+
+def _base_of(text: str, where: str) -> URL:
+    try:
+        url = URL(text.strip())
+        port = url.port
+    except ValueError:
+        url, port = URL(), None
+    if url.scheme not in ("http", "https") or not url.raw_host or port == 0:
+        raise ConfigError(
+            f"`{url.with_user(None) if url.raw_host else text}` is not the URL of a server, "
+            "expected for example `http://127.0.0.1:8000/v1`",
+            where=where or None,
+        )
+    if url.user or url.password or url.query_string or url.fragment:
+        # Not repeated: it may hold a key.
+        raise ConfigError(
+            f"the URL of {url.host} carries more than a host, a port and a path",
+            where=where or None,
+            hint="a key goes into `api_key`",
+        )
+    path = url.path.rstrip("/")
+    for endpoint in ENDPOINTS:
+        if path.endswith(endpoint):
+            path = path.removesuffix(endpoint)
+            break
+    return url.with_path(path or "/v1")
+
+
+def _below(url: URL, path: str) -> URL:
+    return url.with_path(f"{url.path.rstrip('/')}{path}")
+
+
+@dataclass(slots=True)
+class Sent:
+    """How a request went out; given to a session as `trace_request_ctx`."""
+
+    is_reused: bool = False
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response whose connection is not used again after a server error.
+
+    Xinference resets the next request on such a connection. A short body is read together with
+    the head, and with it the connection would be back among the free ones before we look.
+    """
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        await super().start(connection)
+        if self.status >= SERVER_ERROR and protocol is not None:
+            if connection.protocol is None:
+                protocol.close()
+            else:
+                protocol.force_close()
+        return self
+
+
+async def _note_reuse(
+    _: aiohttp.ClientSession,
+    context: object,
+    __: aiohttp.TraceConnectionReuseconnParams,
+) -> None:
+    sent = getattr(context, "trace_request_ctx", None)
+    if isinstance(sent, Sent):
+        sent.is_reused = True
+
+
+def open_session(
+    *, connect_seconds: float, headers: dict[str, str], keeps_alive: bool
+) -> aiohttp.ClientSession:
+    """A session without cookies, proxies of the environment or limits but that of connecting.
+
+    Must be called in the loop that uses it. Who is silent is watched by whoever asks.
+    """
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(_note_reuse)
+    connector = (
+        aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        if keeps_alive
+        else aiohttp.TCPConnector(limit=0, force_close=True)
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers=headers,
+        response_class=_Response,
+        timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
+        trace_configs=[trace] if keeps_alive else None,
+        trust_env=False,
+        read_bufsize=READ_BUFFER_BYTES,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
+    )
+
+
+def unreached(error: Exception) -> bool:
+    """Whether an error came before there was a connection."""
+    return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+
+
+def said_nothing(error: Exception) -> bool:
+    """Whether a connection ended before a byte of an answer came."""
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, str)  # else it is the head as far as it came
+    return isinstance(error, aiohttp.ClientOSError) and not unreached(error)
+
+
+def fault_of(name: str, address: Address, error: Exception, *, in_body: bool) -> BackendError:
+    """The failure in our words; the same request may succeed elsewhere or later."""
+    if in_body:
+        code, what = "backend_broke_off", "broke off its answer"
+    elif unreached(error):
+        code, what = "backend_unreachable", "cannot be reached"
+    else:
+        code, what = "backend_closed", "gave no answer"
+    return BackendError(
+        f"`{name}` at {address} {what}: {_words(error)}",
+        retryable=True,
+        code=code,
+        where=name,
+        hint="see whether that server still runs" if code == "backend_unreachable" else None,
+    )
+
+
+def _words(error: Exception) -> str:
+    """What happened; aiohttp's own words are about its classes and parsers."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return "its host is not known"
+        case aiohttp.ClientConnectorCertificateError():
+            reason = error.certificate_error
+            return f"its certificate: {getattr(reason, 'verify_message', '') or reason}"
+        case aiohttp.ClientSSLError() | ssl.SSLError():
+            return "no TLS connection could be made"
+        case aiohttp.ConnectionTimeoutError() | TimeoutError():
+            return "it took too long to connect"
+        case aiohttp.ServerDisconnectedError():
+            return "its connection closed"
+        case aiohttp.ClientResponseError():
+            return "it sent no HTTP that can be read"
+        case aiohttp.ClientPayloadError():
+            return _payload_words(error)
+        case OSError():
+            number = error.errno or 0
+            if number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED):
+                return "its connection was reset"
+            # Several addresses were tried, and the error of all has no number.
+            return os.strerror(number).lower() if number > 0 else "no connection could be made"
+        case _:
+            return "its connection closed"
+
+
+def _payload_words(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(cause, ConnectionResetError):
+        return "its connection was reset"
+    if isinstance(cause, aiohttp.http_exceptions.ContentEncodingError):
+        return "its compressed body cannot be read"
+    if isinstance(cause, aiohttp.http_exceptions.TransferEncodingError):
+        told = str(cause)
+        is_short = "not enough data" in told.lower()
+        return "its connection closed" if is_short else "the framing of its body is broken"
+    return "its connection closed"
