@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health
+from trueup.backends.local import PARSERS
 
 Step = bytes | Exception | Callable[[], Awaitable[None]]
 SSE = {"content-type": "text/event-stream"}
@@ -56,6 +57,9 @@ def whole_answer(text: str = "hello", *, finish: str | None = "stop") -> bytes:
     )
 
 
+LOCAL = Capabilities(continuation="token_ids", takes_seed=True, queues=True)
+
+
 async def forever() -> None:
     """Never returns."""
     await asyncio.Event().wait()
@@ -81,9 +85,11 @@ class FakeBackend:
         before: Iterable[Step] = (),
         health: Health | None = None,
         capabilities: Capabilities | None = None,
+        is_foreign: bool = False,
     ) -> None:
+        self.is_foreign = is_foreign
         self.name = name
-        self.capabilities = capabilities or Capabilities()
+        self.capabilities = capabilities or (Capabilities() if is_foreign else LOCAL)
         self.steps = steps
         self.status = status
         self.headers = headers
@@ -95,7 +101,9 @@ class FakeBackend:
         self._health = health or Health(state="ready")
 
     def check(self, path: str, shape: Mapping[str, Any]) -> None:
-        pass
+        """As one of our own workers, unless it is told that it is foreign."""
+        if not self.is_foreign:
+            PARSERS[path](shape)
 
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:

@@ -18,8 +18,10 @@ from trueup.events import Event, FirstTokenSent, RequestFinished, RequestStarted
 from trueup.gateway import exchange
 from trueup.gateway.app import ROUTES, Gateway
 from trueup.gateway.auth import Access, is_loopback
+from trueup.gateway.retry import RetryPolicy
 from trueup.gateway.router import Served
-from trueup.gateway.serving import Serving, with_seed
+from trueup.gateway.asked import asked_of
+from trueup.gateway.serving import Serving
 
 CHAT = {"model": "demo", "messages": [{"role": "user", "content": "hi"}]}
 JSON = {"content-type": "application/json"}
@@ -32,7 +34,7 @@ def app(
     log: io.StringIO | None = None,
     names: tuple[str, ...] = ("demo", "org/glm"),
 ) -> Gateway:
-    serving = Serving()
+    serving = Serving(policy=RetryPolicy(first_pause_seconds=0))
     backend = backend or FakeBackend([whole_answer()], headers=JSON)
     rows = [Served(id=name, kind="chat", backend=backend, plan={"route": "x"}) for name in names]
     serving.router.open(*rows)
@@ -262,7 +264,10 @@ async def test_a_request_without_a_seed_gets_one(seed: dict[str, None]) -> None:
 
 
 def test_seeds_differ() -> None:
-    assert with_seed(b"{}", {}) != with_seed(b"{}", {})
+    assert (
+        asked_of("/v1/chat/completions", b"", CHAT).seed
+        != asked_of("/v1/chat/completions", b"", CHAT).seed
+    )
 
 
 @pytest.mark.parametrize(
@@ -382,12 +387,16 @@ async def test_the_log_has_one_line_a_request_and_no_prompt() -> None:
     assert second.endswith(" code=model_not_found")
 
 
-@pytest.mark.parametrize("steps", [[], [chunk("a")]], ids=["before", "in the stream"])
-async def test_the_log_tells_the_code_of_a_failure(steps: list[Step]) -> None:
+@pytest.mark.parametrize(
+    ("steps", "code"),
+    [([], "worker_failed"), ([chunk("a")], "stream_incomplete")],
+    ids=["before", "in the stream"],
+)
+async def test_the_log_tells_the_code_of_a_failure(steps: list[Step], code: str) -> None:
     log = io.StringIO()
     broken = BackendError("broken", retryable=True, code="worker_failed")
     await chat(app(FakeBackend([*steps, broken]), log=log), stream=True)
-    assert " code=worker_failed model=demo" in log.getvalue()
+    assert f" code={code} model=demo" in log.getvalue()
 
 
 async def test_a_backend_can_tell_clients_apart_and_not_read_their_keys() -> None:

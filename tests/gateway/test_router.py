@@ -44,17 +44,17 @@ async def test_the_first_healthy_model_of_a_chain_answers_else_the_first(
     models = [model(f"m{index}", state) for index, state in enumerate(states)]
     router = Router()
     router.open(*models, roles=[role(*models)])
-    assert (await router.find("talk")).id == answers
+    assert (await router.chain("talk"))[0].id == answers
 
 
 async def test_a_role_returns_to_its_first_model_when_that_is_well_again() -> None:
     first, second = model("a", "failed"), model("b")
     router = Router()
     router.open(first, second, roles=[role(first, second)])
-    assert (await router.find("talk")).id == "b"
+    assert (await router.chain("talk"))[0].id == "b"
     assert isinstance(first.backend, FakeBackend)
     first.backend._health = Health(state="stopped")
-    assert (await router.find("talk")).id == "a"
+    assert (await router.chain("talk"))[0].id == "a"
 
 
 async def test_an_alias_is_answered_as_its_target_is() -> None:
@@ -63,8 +63,8 @@ async def test_an_alias_is_answered_as_its_target_is() -> None:
     router = Router()
     aliases = (ServedAlias(id="x", target=talk), ServedAlias(id="y", target=first))
     router.open(first, second, roles=(talk, *aliases))
-    assert (await router.find("x")).id == "b"
-    assert (await router.find("y")).id == "a"
+    assert (await router.chain("x"))[0].id == "b"
+    assert (await router.chain("y"))[0].id == "a"
 
 
 async def test_every_model_is_one_of_all_once_and_names_are_more() -> None:
@@ -80,21 +80,21 @@ async def test_an_unknown_name_is_told_with_the_nearest_of_all_kinds() -> None:
     router = Router()
     router.open(first, roles=[role(first, name="user_communication")])
     with pytest.raises(RequestError) as caught:
-        await router.find("user_comunication")
+        await router.chain("user_comunication")
     assert caught.value.status == 404
     assert "`user_communication`" in str(caught.value.hint)
 
 
 async def test_who_asks_before_the_names_are_known_waits_for_them_or_their_error() -> None:
     router = Router()
-    asked = asyncio.create_task(router.find("a"))
+    asked = asyncio.create_task(router.chain("a"))
     await asyncio.sleep(0)
     assert not asked.done()
     router.open(model("a"))
-    assert (await asked).id == "a"
+    assert [each.id for each in await asked] == ["a"]
     broken = Router()
     broken.fail(ConfigError("nothing"))
-    for question in (broken.find("a"), broken.names(), broken.all()):
+    for question in (broken.chain("a"), broken.names(), broken.all()):
         with pytest.raises(ConfigError, match="nothing"):
             await question
 

@@ -55,7 +55,7 @@ class Capabilities:
     `takes_seed`: the same seed gives the same answer. `asks_again`: a broken answer may be asked
     for a second time (false where that costs money and nobody allowed it). `whole_by_stream`:
     whole answers are asked for as streams, because leaving those is what stops it.
-    `recovery_seconds`: how long it takes to come back after it lost its engine.
+    `queues`: it has waited for room before it says that there is none. `recovery_seconds`: how long it takes to come back after it lost its engine.
     """
 
     streams: bool = True
@@ -65,6 +65,7 @@ class Capabilities:
     takes_seed: bool = False
     asks_again: bool = True
     whole_by_stream: bool = False
+    queues: bool = False
     recovery_seconds: float = 0.0
     context_tokens: int | None = None
     accepts: Accepts = field(default_factory=Accepts)

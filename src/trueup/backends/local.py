@@ -59,6 +59,7 @@ class LocalBackend:
             continuation="token_ids",
             is_exact=is_exact,
             takes_seed=True,
+            queues=True,
             accepts=Accepts(unsupported=UNSUPPORTED),
             limits=LIMITS,
         )

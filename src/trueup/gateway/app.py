@@ -12,15 +12,15 @@ from typing import TextIO
 from trueup.gateway.auth import Access
 from trueup.gateway.errors import answer_error, log_bug, unknown_path, wrong_method
 from trueup.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
-from trueup.gateway.routes import chat, completions, embeddings, models, status
-from trueup.gateway.serving import Serving
+from trueup.gateway.routes import models, status
+from trueup.gateway.serving import Serving, answer
 
 Route = Callable[[Exchange, Serving], Awaitable[None]]
 
 ROUTES: dict[str, dict[str, Route]] = {
-    "/v1/chat/completions": {"POST": chat.create},
-    "/v1/completions": {"POST": completions.create},
-    "/v1/embeddings": {"POST": embeddings.create},
+    "/v1/chat/completions": {"POST": answer},
+    "/v1/completions": {"POST": answer},
+    "/v1/embeddings": {"POST": answer},
     "/v1/models": {"GET": models.list_models},
     models.PREFIX: {"GET": models.show_model},
     "/health": {"GET": status.health},

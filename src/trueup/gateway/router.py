@@ -26,9 +26,9 @@ class Served:
     plan: Mapping[str, Any] | None = None
     current_plan: Callable[[], Mapping[str, Any]] | None = None
 
-    async def answering(self) -> Served:
-        """Itself."""
-        return self
+    async def in_turn(self) -> Sequence[Served]:
+        """Itself alone."""
+        return (self,)
 
     async def row(self) -> ModelRow:
         """The row of /v1/models."""
@@ -39,7 +39,7 @@ class Served:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedRole:
-    """A name for what is done; its chain holds one or more models of one kind.
+    """A name for what is done; its chain holds one or more models or backends of one kind.
 
     `acceptance` is told in /v1/models and nothing else.
     """
@@ -48,16 +48,14 @@ class ServedRole:
     chain: tuple[Served, ...]
     acceptance: Mapping[str, Any] = field(default_factory=dict)
 
-    async def answering(self) -> Served:
-        """The first healthy model; the first one where none is, so that its error is told."""
-        for each in self.chain:
-            if (await each.backend.health()).state != "failed":
-                return each
-        return self.chain[0]
+    async def in_turn(self) -> Sequence[Served]:
+        """The chain in the order in which it is asked: who has failed comes last."""
+        failed = [each for each in self.chain if (await each.backend.health()).state == "failed"]
+        return (*(each for each in self.chain if each not in failed), *failed)
 
     async def row(self) -> ModelRow:
         """The row of /v1/models."""
-        answering = await self.answering()
+        answering = (await self.in_turn())[0]
         role = {
             "chain": [each.id for each in self.chain],
             "answers": answering.id,
@@ -74,9 +72,9 @@ class ServedAlias:
     id: str
     target: Served | ServedRole
 
-    async def answering(self) -> Served:
+    async def in_turn(self) -> Sequence[Served]:
         """What answers for its target."""
-        return await self.target.answering()
+        return await self.target.in_turn()
 
     async def row(self) -> ModelRow:
         """The row of /v1/models."""
@@ -134,13 +132,13 @@ class Router:
             raise unknown_model(name, self._names)
         return found
 
-    async def find(self, name: str) -> Served:
-        """The model that answers to a name now.
+    async def chain(self, name: str) -> Sequence[Served]:
+        """Who answers to a name, in the order in which they are asked.
 
         Raises:
             RequestError: nothing does; the nearest names are told.
         """
-        return await (await self.named(name)).answering()
+        return await (await self.named(name)).in_turn()
 
     async def _opened(self) -> None:
         await self._is_open.wait()

@@ -1,28 +1,25 @@
-"""What the routes share, and how a checked request of a client becomes an answer."""
+"""What the routes share, and how a request of a client becomes an answer."""
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
-from urllib.parse import quote
 
-import orjson
-
-from trueup.backends.base import BackendRequest
 from trueup.errors import RequestError
 from trueup.events import RequestFinished, RequestStarted, emit
-from trueup.gateway.contract import PRIVATE_KEY
+from trueup.gateway.answering import Answering
+from trueup.gateway.asked import Asked, asked_of
+from trueup.gateway.breaker import Breakers
+from trueup.gateway.chain import Chain
 from trueup.gateway.exchange import Exchange
-from trueup.gateway.response import check_embeddings
+from trueup.gateway.lessons import Lessons
+from trueup.gateway.outlet import ClientLimits
+from trueup.gateway.retry import RetryPolicy
 from trueup.gateway.router import Router, Served
-from trueup.gateway.stream import Answering, Limits
+from trueup.state import StateStore
 
-# Whole in a JavaScript number as well.
-SEED_BITS = 53
 EMBEDDING = "embedding"
 MAX_LISTED = 8
 
@@ -32,7 +29,10 @@ class Serving:
     """The state of a running gateway; `is_ready` turns true when it may be sent traffic."""
 
     router: Router = field(default_factory=Router)
-    limits: Limits = field(default_factory=Limits)
+    limits: ClientLimits = field(default_factory=ClientLimits)
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    breakers: Breakers = field(default_factory=Breakers)
+    lessons: Lessons = field(default_factory=lambda: Lessons(StateStore()))
     is_ready: bool = False
     answering: set[Answering] = field(default_factory=set)
     started_at: float = field(default_factory=time.monotonic)
@@ -43,71 +43,50 @@ class Serving:
             each.interruption.interrupt("server stops")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the gateway needs to know of a request that its protocol has checked.
-
-    `choices` are those of text; embeddings have `inputs` instead.
-    """
-
-    model: str
-    choices: int = 0
-    inputs: int = 0
-    is_stream: bool = False
-    has_seed: bool = False
-
-
-async def answer_asked(
-    exchange: Exchange, serving: Serving, asked: Asked, body: bytes, shape: Mapping[str, Any]
-) -> None:
-    """Have the model's backend answer, and send that to the client.
+async def answer(exchange: Exchange, serving: Serving) -> None:
+    """Read a request, have it answered along the chain of its model, and send that.
 
     Raises:
         TrueUpError: there is no answer and nothing was sent.
     """
-    if PRIVATE_KEY in shape:
-        raise RequestError(
-            f"`{PRIVATE_KEY}` is not a parameter of this request",
-            param=PRIVATE_KEY,
-            code="unknown_parameter",
-        )
-    served = await serving.router.find(asked.model)
-    await _check_kind(served, asked, serving.router)
-    exchange.model = served.id
-    exchange.source = served.backend.name
-    exchange.add_header("x-trueup-backend", quote(served.backend.name, safe="/:@+,;=-_.~ "))
-    request = BackendRequest(
-        request_id=exchange.request_id,
-        path=exchange.path,
-        body=body if asked.has_seed or asked.inputs else with_seed(body, shape),
-        is_stream=asked.is_stream,
-        client=exchange.client,
+    body, shape = await exchange.read_json()
+    asked = asked_of(exchange.path, body, shape)
+    chain = await serving.router.chain(asked.model)
+    await _check_kind(chain[0], asked, serving.router)
+    exchange.model = asked.model
+    answering = Answering(
+        exchange,
+        asked,
+        chain,
+        Chain(
+            asked=asked,
+            request_id=exchange.request_id,
+            profile=exchange.profile,
+            is_strict=exchange.is_strict,
+            breakers=serving.breakers,
+            lessons=serving.lessons,
+            policy=serving.policy,
+        ),
+        serving.limits,
     )
-    answering = Answering(exchange, served.backend, serving.limits)
     serving.answering.add(answering)
-    began = time.monotonic()
     emit(
         RequestStarted(
-            at_seconds=began,
+            at_seconds=answering.began_at,
             request_id=exchange.request_id,
-            model=served.id,
+            model=asked.model,
             path=exchange.path,
             is_stream=asked.is_stream,
         )
     )
     try:
-        if asked.is_stream:
-            await answering.stream(request, choices=asked.choices)
-        elif asked.inputs:
-            await answering.whole(request, partial(check_embeddings, inputs=asked.inputs))
-        else:
-            await answering.whole(request)
+        await answering.run()
     except BaseException:
         exchange.outcome = "failed"
         raise
     finally:
         serving.answering.discard(answering)
-        _tell_finished(exchange, served.id, began)
+        _tell_finished(exchange, answering)
 
 
 async def _check_kind(served: Served, asked: Asked, router: Router) -> None:
@@ -122,7 +101,7 @@ async def _check_kind(served: Served, asked: Asked, router: Router) -> None:
     others = [
         each.id
         for each in await router.names()
-        if ((await each.answering()).kind == EMBEDDING) == wants_embeddings
+        if ((await each.in_turn())[0].kind == EMBEDDING) == wants_embeddings
     ]
     does = "gives text, not embeddings" if wants_embeddings else "gives embeddings, not text"
     raise RequestError(
@@ -135,24 +114,32 @@ async def _check_kind(served: Served, asked: Asked, router: Router) -> None:
     )
 
 
-def with_seed(body: bytes, shape: Mapping[str, Any]) -> bytes:
-    """The request with a seed of ours; all other bytes stay where that is possible."""
-    seed = secrets.randbits(SEED_BITS)
-    if "seed" in shape:  # it is null
-        return orjson.dumps({**shape, "seed": seed})
-    return b'{"seed":%d,' % seed + body.lstrip()[1:]
-
-
-def _tell_finished(exchange: Exchange, model: str, began: float) -> None:
-    now = time.monotonic()
+def _tell_finished(exchange: Exchange, answering: Answering) -> None:
+    now, delivery, chain = time.monotonic(), answering.delivery, answering.chain
+    whole = answering.whole
+    usage: Mapping[str, Any] = (whole.usage if whole else delivery.usage) or {}
+    reasons = [each.finish_reason for each in (whole or delivery).choices]
+    first = answering.first_token_at
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     emit(
         RequestFinished(
             at_seconds=now,
             request_id=exchange.request_id,
-            model=model,
+            model=answering.asked.model,
             outcome=exchange.outcome,
             status=exchange.status,
             chunks=exchange.chunks,
-            seconds=now - began,
+            seconds=now - answering.began_at,
+            path=exchange.path,
+            backend=chain.current.backend.name if chain.current else None,
+            code=exchange.error_code,
+            tries=chain.tries,
+            continuations=delivery.continuations,
+            prompt_tokens=prompt if isinstance(prompt, int) else None,
+            completion_tokens=completion
+            if isinstance(completion, int)
+            else delivery.tokens or None,
+            first_token_seconds=None if first is None else first - answering.began_at,
+            finish_reasons=tuple(reason for reason in reasons if reason),
         )
     )

@@ -56,6 +56,12 @@ class EventSplitter:
         self._searched = max(0, len(buffer) - 1)
         return events
 
+    def rest(self) -> bytes | None:
+        """The data of a last event that no empty line closed, at an orderly end of the body."""
+        block = bytes(self._buffer).rstrip(b"\n")
+        self._buffer.clear()
+        return self._data(block) if block else None
+
     def _with_line_feeds(self, piece: bytes) -> bytes:
         if not piece:
             return piece

@@ -1,0 +1,284 @@
+"""One answer under way, from the first try to the last byte.
+
+Runs in the task of the request. A companion waits for the client to leave; leaving, a stalled
+client and a server that stops all end the answer at its next await.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from trueup.errors import TrueUpError
+from trueup.events import FirstTokenSent, emit
+from trueup.gateway.asked import Asked
+from trueup.gateway.asking import Asking
+from trueup.gateway.chain import Chain, Try
+from trueup.gateway.delivery import Delivery
+from trueup.gateway.errors import log_bug
+from trueup.gateway.exchange import Exchange
+from trueup.gateway.farewell import bug, headers_of, last_bytes, noted_whole, stopped
+from trueup.gateway.interruption import Interruptible
+from trueup.gateway.outlet import ClientLimits, Outlet
+from trueup.gateway.recovery import Recovery
+from trueup.gateway.response import check_embeddings
+from trueup.gateway.router import Served
+from trueup.gateway.sending import Mode, checked, mode_of, request_of
+from trueup.gateway.whole import Whole, joined
+from trueup.protocol.errors import code_of
+
+
+class Answering:
+    """The answer to one request; `interruption` is how the server ends it early.
+
+    `chain` and `delivery` tell how far it is, `whole` is an answer that is not streamed.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        asked: Asked,
+        served: Sequence[Served],
+        chain: Chain,
+        limits: ClientLimits,
+    ) -> None:
+        self.interruption = Interruptible()
+        self.began_at = time.monotonic()
+        self.first_token_at: float | None = None
+        self.asked = asked
+        self.chain = chain
+        self.delivery = Delivery(
+            choices=asked.choices,
+            is_chat=asked.is_chat,
+            wants_usage=asked.wants_usage,
+            prompt_bytes=len(asked.body),
+        )
+        self.whole: Whole | None = None
+        self._embeddings = b""
+        self._exchange = exchange
+        self._served = served
+        self._progress_at = self.began_at
+        self._outlet = Outlet(exchange, self.interruption, limits, self._headers)
+        chain.is_begun = lambda: self.delivery.has_content
+
+    def snapshot(self) -> dict[str, Any]:
+        """How it is, for people: no prompts, no text."""
+        now, current = time.monotonic(), self.chain.current
+        return {
+            "request_id": self._exchange.request_id,
+            "model": self.asked.model,
+            "path": self.asked.path,
+            "backend": current.backend.name if current else None,
+            "is_stream": self.asked.is_stream,
+            "age_seconds": round(now - self.began_at, 3),
+            "tokens": self.delivery.tokens,
+            "last_progress_seconds": round(now - self._progress_at, 3),
+            "tries": self.chain.tries,
+            "continuations": self.delivery.continuations,
+            "phase": "answering" if self.delivery.has_content else "waiting",
+        }
+
+    async def run(self) -> None:
+        """Answer the client.
+
+        Raises:
+            TrueUpError: there is no answer and nothing was sent.
+        """
+        error = await self._ask()
+        exchange = self._exchange
+        if self.interruption.reason in ("client left", "client stalled"):
+            exchange.outcome = "left"
+            return
+        if self.interruption.reason == "server stops":
+            error = stopped()
+        if error is not None and self.asked.is_stream and self.delivery.is_complete:
+            error = None  # it was complete when it broke
+        if error is not None:
+            exchange.outcome, exchange.error_code = "failed", code_of(error)
+            exchange.source = self.chain.blamed or exchange.source
+        if self.asked.is_stream:
+            await self._close_stream(error)
+        else:
+            await self._close_whole(error)
+
+    async def _ask(self) -> TrueUpError | None:
+        """Ask until there is an answer; what went wrong where there is none."""
+        try:
+            async with self.interruption, _companion(self._watch_client):
+                if self.asked.inputs:
+                    self._embeddings = await self.chain.ask(self._served, self._embed)
+                elif self.asked.is_stream:
+                    with self._outlet:
+                        await self._stream()
+                else:
+                    self.whole = await self.chain.ask(self._served, self._try)
+        except TrueUpError as error:
+            return error
+        except Exception as error:
+            log_bug(self._exchange, error)
+            return bug()
+        return None
+
+    async def _stream(self) -> None:
+        try:
+            await self.chain.ask(self._served, self._try)
+        except TrueUpError as error:
+            broken = self.chain.last
+            if broken is None or not self.delivery.has_content or self.delivery.is_complete:
+                raise
+            await Recovery(
+                broken=broken,
+                error=error,
+                served=self._served,
+                chain=self.chain,
+                delivery=self.delivery,
+                asking=self._asking,
+                write=self._write,
+            ).run()
+
+    async def _try(self, attempt: Try) -> Whole | None:
+        """One try at a backend, in the way that suits it."""
+        mode = mode_of(attempt, self.asked)
+        capabilities = attempt.backend.capabilities
+        if mode == "stream":
+            asking = self._asking(attempt, mode)
+            whole = await asking.stream(self.delivery, self._write)
+            if whole is None:
+                return None
+        elif mode == "assembled":
+            whole = await self._several(attempt, mode, Asking.assembled)
+        else:
+            # With another way to ask, silence is not waited for until the very end.
+            is_first = attempt.number == 1 and capabilities.streams and not capabilities.queues
+            patience = capabilities.limits.first_token_seconds if is_first else None
+            whole = await self._several(
+                attempt, mode, lambda asking: asking.whole(first_seconds=patience)
+            )
+        whole = checked(whole, attempt.adapted)
+        if self.asked.is_stream:
+            await self._write(self.delivery.rest(whole))
+        return whole
+
+    async def _several(
+        self, attempt: Try, mode: Mode, ask: Callable[[Asking], Awaitable[Whole]]
+    ) -> Whole:
+        """One answer, or one out of so many of a single choice each."""
+        if attempt.adapted.requests == 1:
+            return await ask(self._asking(attempt, mode))
+        tasks = [
+            asyncio.ensure_future(ask(self._asking(attempt, mode, number=number)))
+            for number in range(attempt.adapted.requests)
+        ]
+        try:
+            return joined(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    async def _embed(self, attempt: Try) -> bytes:
+        body = await self._asking(attempt, "whole").body()
+        check_embeddings(body, self.asked.inputs)
+        return body
+
+    def _asking(
+        self,
+        attempt: Try,
+        mode: Mode,
+        shape: Mapping[str, Any] | None = None,
+        number: int = 0,
+    ) -> Asking:
+        return Asking(
+            backend=attempt.backend,
+            request=request_of(
+                attempt,
+                self.asked,
+                mode,
+                request_id=self._exchange.request_id,
+                client=self._exchange.client,
+                shape=shape,
+                number=number,
+            ),
+            choices=1 if attempt.adapted.requests > 1 else self.asked.choices,
+            is_chat=self.asked.is_chat,
+            end_at=attempt.end_at,
+            stop=attempt.adapted.stop,
+            is_lenient=attempt.number > 1,
+            note_progress=self._note_progress,
+        )
+
+    async def _write(self, out: bytes) -> None:
+        await self._outlet.write(out)
+        self._exchange.chunks = self.delivery.chunks
+        if self.first_token_at is None:
+            self.first_token_at = time.monotonic()
+            emit(
+                FirstTokenSent(
+                    at_seconds=self.first_token_at,
+                    request_id=self._exchange.request_id,
+                    model=self.asked.model,
+                    seconds=self.first_token_at - self.began_at,
+                )
+            )
+
+    async def _close_stream(self, error: TrueUpError | None) -> None:
+        profile = self._exchange.profile
+        if error is not None and self._exchange.status is None and profile.error_events:
+            self._add_headers()
+            raise error
+        source = self._exchange.source
+        await self._outlet.close(last_bytes(self.delivery, error, source, profile))
+
+    async def _close_whole(self, error: TrueUpError | None) -> None:
+        profile = self._exchange.profile
+        if error is not None and (profile.error_events or self.asked.inputs):
+            self._add_headers()
+            raise error
+        if error is not None:
+            body = noted_whole(self.asked, error, profile)
+        elif self.whole is not None:
+            body = self.whole.as_body(is_chat=self.asked.is_chat)
+        else:
+            body = self._embeddings
+        await self._exchange.answer(200, body, self._headers())
+
+    def _add_headers(self) -> None:
+        for name, value in self._headers():
+            self._exchange.add_header(name, value)
+
+    def _headers(self) -> list[tuple[str, str]]:
+        if self._backend is None:
+            return []
+        return headers_of(
+            backend=quote(self._backend, safe="/:@+,;=-_.~ "),
+            tries=self.chain.tries,
+            dropped=self.chain.dropped,
+            continuations=self.delivery.continuations,
+        )
+
+    @property
+    def _backend(self) -> str | None:
+        current = self.chain.current
+        return current.backend.name if current else None
+
+    def _note_progress(self) -> None:
+        self._progress_at = time.monotonic()
+
+    async def _watch_client(self) -> None:
+        while (await self._exchange.receive())["type"] != "http.disconnect":
+            pass
+        self.interruption.interrupt("client left")
+
+
+@contextlib.asynccontextmanager
+async def _companion(watch: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))

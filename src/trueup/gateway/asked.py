@@ -1,0 +1,96 @@
+"""What the gateway itself has to know of a request before anybody is asked."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from trueup.errors import RequestError
+from trueup.protocol.fields import boolean, integer, text
+from trueup.protocol.sampling import MAX_CHOICES, required
+
+EMBEDDINGS = "/v1/embeddings"
+CHAT = "/v1/chat/completions"
+PRIVATE_KEY = "trueup"
+# Whole in a JavaScript number as well.
+SEED_BITS = 53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request: `body` as it came and `shape`, the same as an object.
+
+    `choices` are those of text; embeddings have `inputs` instead. `seed` is the client's, else
+    one of ours, the same for every try.
+    """
+
+    path: str
+    body: bytes
+    shape: Mapping[str, Any]
+    model: str
+    choices: int = 0
+    inputs: int = 0
+    is_stream: bool = False
+    wants_usage: bool = False
+    has_seed: bool = False
+    seed: int = 0
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the answer has messages, not texts."""
+        return self.path == CHAT
+
+
+def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
+    """Read what decides how a request is answered; the rest is for who answers it.
+
+    Raises:
+        RequestError: one of these fields is missing or cannot be meant.
+    """
+    if PRIVATE_KEY in shape:
+        raise RequestError(
+            f"`{PRIVATE_KEY}` is not a parameter of this request",
+            param=PRIVATE_KEY,
+            code="unknown_parameter",
+        )
+    values: dict[str, Any] = {
+        name: reader(name, value)
+        for name, reader in (("model", text), ("stream", boolean), ("n", integer(1, MAX_CHOICES)))
+        if (value := shape.get(name)) is not None
+    }
+    model = required(values, "model")
+    if path == EMBEDDINGS:
+        return Asked(path=path, body=body, shape=shape, model=model, inputs=_count(shape, "input"))
+    prompts = 1 if path == CHAT else _count(shape, "prompt")
+    options = shape.get("stream_options")
+    has_seed = isinstance(shape.get("seed"), int)
+    return Asked(
+        path=path,
+        body=body,
+        shape=shape,
+        model=model,
+        choices=values.get("n", 1) * prompts,
+        is_stream=values.get("stream", False),
+        wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
+        has_seed=has_seed,
+        seed=shape["seed"] if has_seed else secrets.randbits(SEED_BITS),
+    )
+
+
+def with_seed(body: bytes, shape: Mapping[str, Any], seed: int) -> bytes:
+    """The request with a seed of ours; all other bytes stay where that is possible."""
+    if "seed" in shape:  # it is null
+        return orjson.dumps({**shape, "seed": seed})
+    return b'{"seed":%d,' % seed + body.lstrip()[1:]
+
+
+def _count(shape: Mapping[str, Any], name: str) -> int:
+    """How many texts a field has: one text or one list of token ids, or a list of either."""
+    value = shape.get(name)
+    if isinstance(value, list) and value and not isinstance(value[0], int):
+        return len(value)
+    return 1

@@ -1,0 +1,271 @@
+"""One try at one backend: open, look at what comes, read it; its limits are kept here.
+
+What a try brings goes into a `Delivery` (a stream) or comes back as a `Whole`. Whether there is
+another try, and where, is `answering.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+
+from trueup.backends.base import Backend, BackendRequest, BackendResponse
+from trueup.errors import BackendError
+from trueup.gateway.deadline import Deadline
+from trueup.gateway.delivery import Delivery
+from trueup.gateway.reading import StreamReading
+from trueup.gateway.refusal import refusal
+from trueup.gateway.whole import Whole, incomplete, read_whole
+
+# 2048 embeddings of 4096 dimensions, written out, are a little less.
+MAX_ANSWER_BYTES = 2**27
+MAX_ERROR_BYTES = 2**16
+# Between the finish chunk and `[DONE]` or a usage chunk.
+AFTER_FINISH_SECONDS = 5.0
+# Between `[DONE]` and the end of the body, which most servers send at once.
+AFTER_DONE_SECONDS = 0.02
+EVENT_STREAM = "text/event-stream"
+EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:", b"\xef\xbb\xbfdata:")
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Asking:
+    """A try; `end_at` is when this backend's time is over, of the loop's clock.
+
+    `note_progress` is called with every piece that moved the answer on.
+    """
+
+    backend: Backend
+    request: BackendRequest
+    choices: int
+    is_chat: bool
+    end_at: float
+    stop: Sequence[str] = ()
+    is_lenient: bool = False
+    note_progress: Callable[[], None] = lambda: None
+
+    async def stream(self, delivery: Delivery, write: Write) -> Whole | None:
+        """Relay a stream into `delivery` and to the client.
+
+        Returns the answer where the backend sent a whole one instead of a stream.
+
+        Raises:
+            TrueUpError: it broke; what was delivered by then, `delivery` says.
+        """
+        limits = self.backend.capabilities.limits
+        reading = StreamReading(
+            delivery, self.backend.capabilities, stop=self.stop, is_lenient=self.is_lenient
+        )
+        whole = None
+        async with self._deadline() as deadline:
+            first = limits.first_token_seconds
+            request = replace(self.request, on_sent=lambda: deadline.go_on(first))
+            async with self.backend.open(request) as response:
+                deadline.go_on(deadline.seconds)
+                await _check_status(response)
+                body, is_stream = await _looked_at(response)
+                if is_stream:
+                    await self._relay(body, reading, delivery, write, deadline)
+                else:
+                    whole = await self._read(response, body)
+        if deadline.has_passed:
+            reading.fail(self._silent(deadline))
+        if reading.fault is not None:
+            raise reading.fault
+        return whole
+
+    async def _relay(
+        self,
+        body: AsyncIterator[bytes],
+        reading: StreamReading,
+        delivery: Delivery,
+        write: Write,
+        deadline: Deadline,
+    ) -> None:
+        patience = self.backend.capabilities.limits.between_tokens_seconds
+        seen = 0
+        try:
+            async for piece in body:
+                if reading.is_over:
+                    continue  # to the end of the body: the connection can be used again then
+                out = reading.take(piece)
+                if out:
+                    deadline.hold()
+                    await write(out)
+                    deadline.go_on(patience)
+                if reading.events != seen:
+                    seen = reading.events
+                    self.note_progress()
+                    deadline.extend(AFTER_FINISH_SECONDS if delivery.is_complete else patience)
+                if reading.is_cut or reading.fault is not None:
+                    return
+                if reading.is_over:
+                    deadline.extend(AFTER_DONE_SECONDS)
+        except BackendError as error:
+            reading.fail(error)
+            return
+        if out := reading.end():
+            await write(out)
+
+    async def whole(self, *, first_seconds: float | None = None) -> Whole:
+        """Ask for a whole answer; `first_seconds` is how long it may take to begin.
+
+        Raises:
+            TrueUpError: there is none.
+        """
+        whole = None
+        limits = self.backend.capabilities.limits
+        seconds = first_seconds or limits.total_seconds
+        async with self._deadline(seconds) as deadline:
+            request = replace(self.request, on_sent=lambda: deadline.go_on(seconds))
+            async with self.backend.open(request) as response:
+                deadline.go_on(deadline.seconds)
+                await _check_status(response)
+                body, is_stream = await _looked_at(response)
+                deadline.extend(limits.between_tokens_seconds)
+                if is_stream:
+                    whole = await self._assembled(body, deadline)
+                else:
+                    whole = await self._read(response, body)
+        if whole is None:
+            raise self._silent(deadline)
+        return whole
+
+    async def body(self) -> bytes:
+        """Ask for what is no text and is sent on as it comes.
+
+        Raises:
+            TrueUpError: the backend refuses, breaks off or stays silent.
+        """
+        body = None
+        async with self._deadline() as deadline:
+            request = replace(self.request, on_sent=lambda: deadline.go_on(deadline.seconds))
+            async with self.backend.open(request) as response:
+                deadline.go_on(deadline.seconds)
+                await _check_status(response)
+                body = await read_all(response.body, MAX_ANSWER_BYTES)
+        if body is None:
+            raise self._silent(deadline)
+        return body
+
+    async def assembled(self) -> Whole:
+        """Ask for a stream and put it together: for whoever wants the answer whole.
+
+        Raises:
+            TrueUpError: there is none.
+        """
+        scratch = Delivery(choices=self.choices, is_chat=self.is_chat)
+        whole = await self.stream(scratch, _nowhere)
+        return whole or scratch.whole()
+
+    async def _assembled(self, body: AsyncIterator[bytes], deadline: Deadline) -> Whole:
+        scratch = Delivery(choices=self.choices, is_chat=self.is_chat)
+        reading = StreamReading(
+            scratch, self.backend.capabilities, stop=self.stop, is_lenient=self.is_lenient
+        )
+        await self._relay(body, reading, scratch, _nowhere, deadline)
+        if reading.fault is not None:
+            raise reading.fault
+        return scratch.whole()
+
+    async def _read(self, response: BackendResponse, body: AsyncIterator[bytes]) -> Whole:
+        return read_whole(
+            await read_all(body, MAX_ANSWER_BYTES),
+            choices=self.choices,
+            is_chat=self.is_chat,
+            is_lenient=self.is_lenient,
+        )
+
+    def _deadline(self, seconds: float | None = None) -> Deadline:
+        limits = self.backend.capabilities.limits
+        first = limits.connect_seconds + (seconds or limits.first_token_seconds)
+        deadline = Deadline(first, end_at=self.end_at)
+        if self.backend.capabilities.queues:
+            deadline.hold()  # until it has its turn: what passes until then is a queue or a load
+        return deadline
+
+    def _silent(self, deadline: Deadline) -> BackendError:
+        is_out = asyncio.get_running_loop().time() >= self.end_at
+        limits = self.backend.capabilities.limits
+        return BackendError(
+            f"`{self.backend.name}` was not done after {limits.total_seconds:g} s"
+            if is_out
+            else f"`{self.backend.name}` was silent for {deadline.seconds:g} s",
+            retryable=True,
+            code="backend_silent",
+            status=504,
+            where=self.backend.name,
+            hint="`trueup ps` shows what the model does",
+        )
+
+
+async def read_all(body: AsyncIterator[bytes], limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        BackendError: it is longer than `limit` bytes, or breaks off.
+    """
+    pieces = []
+    length = 0
+    async for piece in body:
+        pieces.append(piece)
+        length += len(piece)
+        if length > limit:
+            raise BackendError(
+                f"the backend's answer is longer than {limit} bytes", retryable=False
+            )
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def _check_status(response: BackendResponse) -> None:
+    if response.status != 200:
+        body = b""
+        with contextlib.suppress(BackendError):  # the status says enough
+            body = await read_all(response.body, MAX_ERROR_BYTES)
+        raise refusal(response.status, response.headers, body)
+
+
+async def _looked_at(response: BackendResponse) -> tuple[AsyncIterator[bytes], bool]:
+    """The body again, and whether it is a stream: by its first bytes, whatever its type says."""
+    first = b""
+    async for piece in response.body:
+        first += piece
+        if first.strip():
+            break
+    start = first.lstrip()
+    media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if start.startswith(EVENT_STARTS) or (media == EVENT_STREAM and not start.startswith(b"{")):
+        return _Chained(first, response.body), True
+    if not start:
+        raise incomplete("answered with status 200 and an empty body")
+    if not start.startswith(b"{"):
+        raise incomplete(f"answered with status 200 and `{media or 'no content type'}`, no JSON")
+    return _Chained(first, response.body), False
+
+
+class _Chained:
+    """A piece that was taken already, then the rest.
+
+    No generator: one that is left before its end costs a task to clean up.
+    """
+
+    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
+        self._first: bytes | None = first
+        self._next = rest.__anext__
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await self._next()
+
+
+async def _nowhere(out: bytes) -> None:
+    """Nobody is told of the pieces of an answer that is wanted whole."""

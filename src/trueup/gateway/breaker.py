@@ -1,0 +1,92 @@
+"""Circuit breakers: a backend that fails again and again is passed over for a while.
+
+An open breaker sends requests elsewhere. Where there is no elsewhere they are let through, a few
+at a time: refusing them would make sure of what is only likely.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trueup.events import BreakerChanged, emit
+from trueup.gateway.retry import RetryBudget
+
+State = Literal["closed", "open", "half-open"]
+
+FAILURES_TO_OPEN = 5
+FIRST_OPEN_SECONDS = 5.0
+LONGEST_OPEN_SECONDS = 60.0
+LET_THROUGH = 4
+
+
+@dataclass(slots=True)
+class Breaker:
+    """One backend's: `failures` in a row opened it, one success closes it."""
+
+    backend: str
+    clock: Callable[[], float] = time.monotonic
+    state: State = "closed"
+    failures: int = 0
+    open_seconds: float = FIRST_OPEN_SECONDS
+    probe_at: float = 0.0
+    budget: RetryBudget = field(default_factory=RetryBudget)
+    few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LET_THROUGH))
+
+    def admits(self) -> bool:
+        """Whether a request that could go elsewhere goes here.
+
+        An open breaker admits one when its time is over: the probe that decides (half-open).
+        """
+        if self.state == "closed":
+            return True
+        if self.clock() < self.probe_at:
+            return False
+        # Nobody else until the probe has told, or was lost.
+        self.probe_at = self.clock() + self.open_seconds
+        self._change("half-open")
+        return True
+
+    def succeeded(self) -> None:
+        """It answered."""
+        self.failures = 0
+        if self.state != "closed":
+            self.open_seconds = FIRST_OPEN_SECONDS
+            self._change("closed")
+
+    def failed(self) -> None:
+        """It did not answer, for reasons of its own."""
+        self.failures += 1
+        if self.state == "half-open":
+            self.open_seconds = min(LONGEST_OPEN_SECONDS, 2 * self.open_seconds)
+        elif self.state == "open" or self.failures < FAILURES_TO_OPEN:
+            return
+        self.probe_at = self.clock() + self.open_seconds
+        self._change("open")
+
+    def _change(self, state: State) -> None:
+        if state != self.state:
+            self.state = state
+            emit(BreakerChanged(at_seconds=time.monotonic(), backend=self.backend, state=state))
+
+
+class Breakers:
+    """The breakers of a server's backends, by name."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._breakers: dict[str, Breaker] = {}
+
+    def of(self, backend: str) -> Breaker:
+        """A backend's breaker."""
+        breaker = self._breakers.get(backend)
+        if breaker is None:
+            breaker = self._breakers[backend] = Breaker(backend, self._clock)
+        return breaker
+
+    def state(self, backend: str) -> State:
+        """How a backend's breaker is now."""
+        return self.of(backend).state

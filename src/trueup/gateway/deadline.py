@@ -1,0 +1,76 @@
+"""A block that ends when nothing has moved for too long."""
+
+from __future__ import annotations
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+
+class Deadline:
+    """`async with` block that is cancelled when its time is over; `has_passed` tells.
+
+    Every progress sets it anew, which costs a number and no timer: the timer looks at the number
+    when it fires. `end_at` (of the loop's clock) is never moved by progress.
+    """
+
+    def __init__(self, seconds: float, *, end_at: float | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._end_at = end_at
+        self._timeout = asyncio.timeout(None)
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_held = False
+        self.seconds = seconds
+        self.has_passed = False
+        self._due_at = self._loop.time() + seconds
+
+    def extend(self, seconds: float) -> None:
+        """Something moved: this long until the next time."""
+        self.seconds = seconds
+        self._due_at = self._loop.time() + seconds
+        if self._timer is not None and self._timer.when() > self._due_at:
+            self._arm()
+
+    def hold(self) -> None:
+        """Let no time pass until the next `extend`: it is somebody else's turn."""
+        self._is_held = True
+
+    def go_on(self, seconds: float) -> None:
+        """End a `hold`."""
+        self._is_held = False
+        self.extend(seconds)
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        self._arm()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if self._timer is not None:
+            self._timer.cancel()
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError:
+            self.has_passed = True
+            return True
+        return False
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        at = self._due_at if self._end_at is None else min(self._due_at, self._end_at)
+        self._timer = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if self._is_held:
+            self._due_at = now + self.seconds
+        if self._due_at > now and (self._end_at is None or self._end_at > now):
+            self._arm()
+        else:
+            self._timeout.reschedule(now)

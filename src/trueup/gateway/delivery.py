@@ -1,0 +1,237 @@
+"""What a client has of its answer so far, and how the next pieces of it are written.
+
+One `Delivery` lives as long as the request: tries at backends come and go, what was delivered
+stays. It builds bytes and keeps account; it moves nothing and decides nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from trueup.gateway.whole import Whole, WholeChoice
+from trueup.protocol.answer import chat_id, completion_id
+
+# Of a text whose tokens nobody counted: what tokenizers of the field come to, roughly.
+BYTES_PER_TOKEN = 4
+PRIVATE_KEY = "trueup"
+
+
+@dataclass(slots=True)
+class Choice:
+    """What the client has of one choice; `tokens` counts what made it, as far as is known."""
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: list[Mapping[str, Any]] = field(default_factory=list)
+    logprobs: list[Any] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+    token_ids: list[int] = field(default_factory=list)
+    tokens: int = 0
+    has_role: bool = False
+    finish_reason: str | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it has anything that another answer would have to repeat."""
+        return bool(self.text or self.reasoning or self.calls or self.extra)
+
+
+class Delivery:
+    """One answer of `choices` choices on its way to the client.
+
+    `wants_usage`: the client asked for a usage chunk. `chunks` counts events that were written.
+    `usage` is what the backend counted. `continuations` and `is_exact` tell of repairs.
+    """
+
+    def __init__(
+        self, *, choices: int, is_chat: bool, wants_usage: bool = False, prompt_bytes: int = 0
+    ) -> None:
+        self.choices = [Choice() for _ in range(choices)]
+        self.is_chat = is_chat
+        self.wants_usage = wants_usage
+        self.head: dict[str, Any] = {}
+        self.chunks = 0
+        self.usage: Mapping[str, Any] | None = None
+        self.is_usage_estimated = False
+        self.continuations = 0
+        self.is_exact = True
+        self._prompt_bytes = prompt_bytes
+        # Tokens of choices that were complete before the backend that counts came in.
+        self._uncounted_tokens = 0
+
+    @property
+    def is_complete(self) -> bool:
+        """Every choice has had its finish chunk."""
+        return all(choice.finish_reason for choice in self.choices)
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the client has anything that a new answer would have to begin with."""
+        return any(choice.has_content for choice in self.choices)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens delivered so far, counted by chunks where nobody counts better."""
+        return sum(choice.tokens for choice in self.choices)
+
+    def take_head(self, chunk: Mapping[str, Any]) -> None:
+        """Have the id, the time and the model of the first chunk for the whole answer."""
+        if self.head:
+            return
+        given_id, created, model = chunk.get("id"), chunk.get("created"), chunk.get("model")
+        new_id = chat_id if self.is_chat else completion_id
+        self.head = {
+            "id": given_id if isinstance(given_id, str) and given_id else new_id(),
+            "object": "chat.completion.chunk" if self.is_chat else "text_completion",
+            "created": created if isinstance(created, int) else int(time.time()),
+            "model": model if isinstance(model, str) else "",
+        }
+        if isinstance(fingerprint := chunk.get("system_fingerprint"), str):
+            self.head["system_fingerprint"] = fingerprint
+
+    def event(self, choice: Mapping[str, Any], private: Mapping[str, Any] | None = None) -> bytes:
+        """A chunk with one choice."""
+        shape: dict[str, Any] = {**self.head, "choices": [choice]}
+        if private:
+            shape[PRIVATE_KEY] = private
+        self.chunks += 1
+        return b"data: %b\n\n" % orjson.dumps(shape)
+
+    def piece(self, index: int, delta: Mapping[str, Any], logprobs: Any = None) -> bytes:
+        """A chunk that adds `delta` to a choice; its role goes before the first one."""
+        state = self.choices[index]
+        content = delta.get("content")
+        if self.is_chat:
+            if not state.has_role:
+                delta = {"role": "assistant", **delta}
+                state.has_role = True
+            shape = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": None}
+        else:
+            shape = {"index": index, "text": content or "", "logprobs": logprobs,
+                     "finish_reason": None}  # fmt: skip
+        if content:
+            state.text.append(content)
+        return self.event(shape)
+
+    def calls(self, index: int, calls: Sequence[Mapping[str, Any]]) -> bytes:
+        """The chunks of complete tool calls."""
+        state = self.choices[index]
+        out = []
+        for call in calls:
+            out.append(self.piece(index, {"tool_calls": [{"index": len(state.calls), **call}]}))
+            state.calls.append(call)
+        return b"".join(out)
+
+    def finish(self, index: int, reason: str, *, logprobs: Any = None) -> bytes:
+        """The finish chunk of a choice; tells of repairs where there were any."""
+        state = self.choices[index]
+        out = b"" if state.has_role or not self.is_chat else self.piece(index, {"content": ""})
+        state.finish_reason = reason
+        ending: dict[str, Any] = {"delta": {}} if self.is_chat else {"text": ""}
+        choice = {"index": index, **ending, "logprobs": logprobs, "finish_reason": reason}
+        return out + self.event(choice, self.repairs())
+
+    def repairs(self) -> dict[str, Any] | None:
+        """What the client is told of continuations, None where there were none."""
+        if not self.continuations:
+            return None
+        return {"continuations": self.continuations, "exact": self.is_exact}
+
+    def rest(self, whole: Whole) -> bytes:
+        """The chunks of what the client does not have yet of a whole answer (see `differs`)."""
+        self.take_head(whole.head)
+        out = []
+        for index, (state, choice) in enumerate(zip(self.choices, whole.choices, strict=True)):
+            if state.finish_reason:
+                continue
+            reasoning = choice.reasoning[len("".join(state.reasoning)) :]
+            if reasoning:
+                state.reasoning.append(reasoning)
+                out.append(self.piece(index, {choice.reasoning_key: reasoning}))
+            text = choice.text[len("".join(state.text)) :]
+            if text or not state.has_role:
+                out.append(self.piece(index, {"content": text}, choice.logprobs))
+            if choice.extra:
+                out.append(self.piece(index, choice.extra))
+            if calls := choice.calls[len(state.calls) :]:
+                out.append(self.calls(index, calls))
+            state.tokens = max(state.tokens, _token_estimate(choice.text))
+            out.append(self.finish(index, choice.finish_reason))
+        self.usage = whole.usage or self.usage
+        return b"".join(out)
+
+    def differs(self, whole: Whole) -> bool:
+        """Whether a whole answer does not begin with what the client has."""
+        pairs = zip(self.choices, whole.choices, strict=True)
+        return any(not state.finish_reason and _differs(state, choice) for state, choice in pairs)
+
+    def usage_event(self) -> bytes:
+        """The usage chunk, b"" where it was not asked for; estimated where nobody counted."""
+        if not self.wants_usage:
+            return b""
+        shape: dict[str, Any] = {**self.head, "choices": [], "usage": self.counted()}
+        if self.is_usage_estimated:
+            shape[PRIVATE_KEY] = {"usage": "estimated"}
+        return b"data: %b\n\n" % orjson.dumps(shape)
+
+    def counted(self) -> dict[str, Any]:
+        """The token counts of the whole answer."""
+        if self.usage is None:
+            self.is_usage_estimated = True
+            prompt, answer = self._prompt_bytes // BYTES_PER_TOKEN, self.tokens
+            return {"prompt_tokens": prompt, "completion_tokens": answer,
+                    "total_tokens": prompt + answer}  # fmt: skip
+        usage = dict(self.usage)
+        if extra := self._uncounted_tokens:
+            for name in ("completion_tokens", "total_tokens"):
+                usage[name] = usage.get(name, 0) + extra
+        return usage
+
+    def resume(self, *, is_exact: bool) -> None:
+        """Note that another answer goes on from here."""
+        self.continuations += 1
+        self.is_exact &= is_exact
+        self._uncounted_tokens = sum(c.tokens for c in self.choices if c.finish_reason)
+
+    def whole(self) -> Whole:
+        """All that was delivered, as a whole answer."""
+        return Whole(
+            head=self.head,
+            choices=[
+                WholeChoice(
+                    text="".join(state.text),
+                    finish_reason=state.finish_reason or "stop",
+                    reasoning="".join(state.reasoning),
+                    calls=list(state.calls),
+                    logprobs={"content": state.logprobs} if state.logprobs else None,
+                    extra=state.extra,
+                )
+                for state in self.choices
+            ],
+            usage=self.counted(),
+        )
+
+
+def new_call_id() -> str:
+    """An id for a tool call whose server gave it none."""
+    return f"call_{secrets.token_hex(12)}"
+
+
+def _differs(state: Choice, choice: WholeChoice) -> bool:
+    text, reasoning = "".join(state.text), "".join(state.reasoning)
+    if not choice.text.startswith(text) or not choice.reasoning.startswith(reasoning):
+        return True
+    # Reasoning comes first: once the text has begun there can be no more of it.
+    if text and choice.reasoning != reasoning:
+        return True
+    return list(choice.calls[: len(state.calls)]) != state.calls or bool(state.extra)
+
+
+def _token_estimate(text: str) -> int:
+    return -(-len(text.encode()) // BYTES_PER_TOKEN)

@@ -1,0 +1,137 @@
+"""What is done for an answer that broke off after something of it was delivered.
+
+The stream contract's three steps. Text of two different answers is never joined: what goes on is
+either made from what the client has, or begins with exactly that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from trueup.errors import BackendError, CapacityError, TrueUpError
+from trueup.events import ContinuationStarted, emit
+from trueup.gateway.asking import Asking
+from trueup.gateway.chain import Chain, Try
+from trueup.gateway.continuation import continued_shape
+from trueup.gateway.delivery import Delivery
+from trueup.gateway.retry import is_unhealthy
+from trueup.gateway.router import Served
+from trueup.gateway.sending import STREAM_TRIES, Mode, checked
+from trueup.gateway.whole import Whole
+from trueup.protocol.errors import code_of
+
+# Continuations in a row that brought nothing.
+MAX_BARREN = 3
+
+How = Literal["token_ids", "prefix", "asked_again"]
+MakeAsking = Callable[[Try, Mode, Mapping[str, Any] | None], Asking]
+Write = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(slots=True, kw_only=True)
+class Recovery:
+    """One broken answer; `broken` is the try that broke, `error` how."""
+
+    broken: Try
+    error: TrueUpError
+    served: Sequence[Served]
+    chain: Chain
+    delivery: Delivery
+    asking: MakeAsking
+    write: Write
+
+    async def run(self) -> None:
+        """Bring the answer to its end.
+
+        Raises:
+            BackendError: code `stream_incomplete`, says how far it got.
+        """
+        if await self._continue() or await self._ask_again():
+            return
+        raise BackendError(
+            f"the answer broke off after {self.delivery.tokens} tokens: {self.error.cause}",
+            retryable=True,
+            code="stream_incomplete",
+            where=self.broken.backend.name,
+            hint="what was sent so far is not the whole answer: ask again",
+        )
+
+    async def _continue(self) -> bool:
+        """Step 1: the same model goes on after what the client has."""
+        backend, delivery = self.broken.backend, self.delivery
+        capabilities = backend.capabilities
+        how: How = "token_ids" if capabilities.continuation == "token_ids" else "prefix"
+        barren = 0
+        while barren < MAX_BARREN:
+            sent = self.broken.adapted.shape or self.chain.asked.shape
+            shape = continued_shape(self.chain.asked.path, sent, delivery, capabilities)
+            if shape is None:
+                return False
+            tokens = delivery.tokens
+            self._tell(backend.name, how, is_exact=capabilities.is_exact)
+            try:
+                await self.asking(self._again(), "stream", shape).stream(delivery, self.write)
+                return True
+            except TrueUpError as error:
+                if not is_unhealthy(error) and not isinstance(error, CapacityError):
+                    return False  # it cannot
+                self.error = error
+            barren = 0 if delivery.tokens > tokens else barren + 1
+            pause = self.chain.policy.pause_seconds(self.error, max(1, barren), random.random())
+            await asyncio.sleep(pause)
+        return False
+
+    async def _ask_again(self) -> bool:
+        """Step 2: whoever gives the same answer again gives the rest of it."""
+        first = self.broken.served
+        for served in (first, *(each for each in self.served if each is not first)):
+            if not served.backend.capabilities.asks_again:
+                continue
+            self._tell(served.backend.name, "asked_again", is_exact=True)
+            # Nothing is delivered by these tries: all of the chain's ways are open to them.
+            chain = replace(self.chain, is_begun=lambda: False)
+            try:
+                whole = await chain.ask([served], self._whole)
+            except TrueUpError:
+                continue
+            finally:
+                self.chain.tries = chain.tries
+            if self.delivery.differs(whole):
+                continue
+            self.chain.current = served
+            await self.write(self.delivery.rest(whole))
+            return True
+        return False
+
+    async def _whole(self, attempt: Try) -> Whole:
+        limits, before = attempt.backend.capabilities.limits, attempt.before
+        was_silent = before is not None and code_of(before) == "backend_silent"
+        is_last_way = attempt.number > STREAM_TRIES or was_silent
+        if is_last_way and attempt.backend.capabilities.streams:
+            whole = await self.asking(attempt, "assembled", None).assembled()
+        else:
+            first = limits.first_token_seconds if attempt.number == 1 else None
+            whole = await self.asking(attempt, "whole", None).whole(first_seconds=first)
+        return checked(whole, attempt.adapted)
+
+    def _again(self) -> Try:
+        limits = self.broken.backend.capabilities.limits
+        end_at = asyncio.get_running_loop().time() + limits.total_seconds
+        self.chain.tries += 1
+        return replace(self.broken, end_at=end_at)
+
+    def _tell(self, backend: str, how: How, *, is_exact: bool) -> None:
+        self.delivery.resume(is_exact=is_exact)
+        emit(
+            ContinuationStarted(
+                at_seconds=time.monotonic(),
+                request_id=self.chain.request_id,
+                backend=backend,
+                how=how,
+            )
+        )

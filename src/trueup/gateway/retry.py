@@ -1,0 +1,120 @@
+"""Which failures are tried again, where, and after how long: pure decisions.
+
+What was delivered is not asked here: all of this is before the first delivered chunk.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from trueup.backends.base import Capabilities
+from trueup.errors import BackendError, CapacityError, TrueUpError
+
+Where = Literal["here", "elsewhere"]
+
+# What speaks against a backend whatever its status was.
+UNHEALTHY_CODES = frozenset(
+    {"backend_unreachable", "backend_closed", "backend_broke_off", "backend_silent",
+     "worker_failed", "stream_incomplete"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often a backend is asked for one answer, and how long is waited in between.
+
+    `longest_retry_after_seconds`: a server that wants longer is not waited for;
+    `prompt_seconds`: nor is a busy one for longer than this where there is somebody else to ask.
+    """
+
+    max_tries: int = 3
+    first_pause_seconds: float = 0.2
+    longest_pause_seconds: float = 4.0
+    longest_retry_after_seconds: float = 15.0
+    prompt_seconds: float = 0.5
+
+    def where_next(
+        self,
+        error: TrueUpError,
+        *,
+        tries: int,
+        seconds: float,
+        capabilities: Capabilities,
+        is_last: bool,
+    ) -> Where:
+        """Where to ask after an error; `tries` and `seconds` were spent at this backend.
+
+        1. The request is at fault (4xx), the key (401) or the name (404): another try here says
+           the same; somebody else may take it.
+        2. It queues by itself and has no room: it has waited already.
+        3. It asks for patience (429, 503): here, where that is short or nobody else is there.
+        4. It stays silent and there is somebody else: not twice.
+        5. Connection faults, 5xx, broken answers: here again, `max_tries` in all, or for as long
+           as it is known to take until it is back.
+        """
+        has_tries = tries < self.max_tries or seconds < capabilities.recovery_seconds
+        if isinstance(error, CapacityError):  # 2, 3
+            longest = self.longest_retry_after_seconds if is_last else self.prompt_seconds
+            is_short = not capabilities.queues and error.retry_after_seconds <= longest
+            return "here" if is_short and has_tries else "elsewhere"
+        if not isinstance(error, BackendError) or not error.retryable:  # 1
+            return "elsewhere"
+        if error.code == "backend_silent" and not is_last:  # 4
+            return "elsewhere"
+        return "here" if has_tries else "elsewhere"  # 5
+
+    def pause_seconds(self, error: TrueUpError | None, tries: int, jitter: float) -> float:
+        """How long to wait before the next try here; `jitter` is from 0 to 1."""
+        if isinstance(error, CapacityError):
+            return error.retry_after_seconds
+        pause = self.first_pause_seconds * 2.0 ** min(tries - 1, 16)
+        return min(self.longest_pause_seconds, pause) * (0.5 + jitter / 2)
+
+
+def is_unhealthy(error: TrueUpError) -> bool:
+    """Whether an error speaks against the backend, and not against the request."""
+    if isinstance(error, CapacityError):
+        return error.status == 503
+    return isinstance(error, BackendError) and (
+        error.code in UNHEALTHY_CODES or error.status >= 500
+    )
+
+
+class RetryBudget:
+    """Keeps retries of one backend to a share of its requests, so that they cannot multiply.
+
+    A few a second are always free: a quiet server has no traffic to take a share of.
+    """
+
+    SHARE = 0.2
+    FREE_PER_SECOND = 10
+    WINDOW_SECONDS = 10.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._requests: deque[float] = deque()
+        self._retries: deque[float] = deque()
+
+    def note_request(self) -> None:
+        """A request (not a retry) goes to the backend."""
+        self._requests.append(self._clock())
+        self._forget(self._requests)
+
+    def take(self) -> bool:
+        """Whether a retry may be made now; it counts then."""
+        self._forget(self._requests)
+        self._forget(self._retries)
+        allowed = self.FREE_PER_SECOND * self.WINDOW_SECONDS + self.SHARE * len(self._requests)
+        if len(self._retries) >= allowed:
+            return False
+        self._retries.append(self._clock())
+        return True
+
+    def _forget(self, times: deque[float]) -> None:
+        limit = self._clock() - self.WINDOW_SECONDS
+        while times and times[0] < limit:
+            times.popleft()

@@ -1,0 +1,116 @@
+"""How a try is asked: as a stream or whole, with which bytes; and what its answer has to pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+import orjson
+
+from trueup.backends.base import BackendRequest
+from trueup.gateway.asked import Asked, with_seed
+from trueup.gateway.chain import Try
+from trueup.gateway.parameters import Adapted
+from trueup.gateway.stop import StopCut
+from trueup.gateway.whole import Whole, WholeChoice
+from trueup.protocol.errors import code_of
+
+# `assembled`: asked as a stream for a client that wants it whole.
+Mode = Literal["stream", "assembled", "whole"]
+STREAM_TRIES = 2
+
+
+def mode_of(attempt: Try, asked: Asked) -> Mode:
+    """How to ask in this try.
+
+    1. Streams are asked for as streams, twice; a server may answer whole where its streams break.
+    2. So are answers that have to be checked before they are sent, and several answers in one:
+       those are asked for whole.
+    3. Whole answers are asked for whole, and as a stream where that stayed silent or failed: a
+       stream shows that it moves. With servers that only stop when a stream is left, the other
+       way round.
+    4. Our own workers break in one way only: their process ends. They are asked the same again.
+    """
+    capabilities, adapted = attempt.backend.capabilities, attempt.adapted
+    is_held = adapted.verify is not None or adapted.requests > 1
+    if asked.is_stream and not is_held and capabilities.streams:
+        is_tried = attempt.number > STREAM_TRIES and not capabilities.queues
+        return "whole" if is_tried else "stream"  # 1, 4
+    if capabilities.queues or not capabilities.streams:
+        return "whole"  # 4
+    first, second = (
+        ("assembled", "whole") if capabilities.whole_by_stream else ("whole", "assembled")
+    )
+    was_silent = attempt.before is not None and code_of(attempt.before) == "backend_silent"
+    return second if attempt.number > STREAM_TRIES or was_silent else first  # type: ignore[return-value]
+
+
+def request_of(
+    attempt: Try,
+    asked: Asked,
+    mode: Mode,
+    *,
+    request_id: str,
+    client: str,
+    shape: Mapping[str, Any] | None = None,
+    number: int = 0,
+) -> BackendRequest:
+    """The request on the wire; `shape` goes instead of the adapted one.
+
+    `number` tells several requests for one answer apart: they need seeds of their own.
+    """
+    return BackendRequest(
+        request_id=request_id,
+        path=asked.path,
+        body=_body(attempt, asked, mode, shape, number),
+        is_stream=mode != "whole",
+        client=client,
+    )
+
+
+def _body(
+    attempt: Try, asked: Asked, mode: Mode, given: Mapping[str, Any] | None, number: int
+) -> bytes:
+    capabilities, adapted = attempt.backend.capabilities, attempt.adapted
+    is_stream = mode != "whole"
+    # An answer that was refused by a check would be the same again.
+    extra = number + (attempt.number - 1 if adapted.verify is not None else 0)
+    is_seeded = asked.choices > 0 and (asked.has_seed or capabilities.takes_seed)
+    needs_seed = is_seeded and (extra > 0 or not asked.has_seed)
+    shape = given if given is not None else adapted.shape
+    if shape is None and is_stream == asked.is_stream:
+        return with_seed(asked.body, asked.shape, asked.seed + extra) if needs_seed else asked.body
+    whole_shape = dict(asked.shape if shape is None else shape)
+    if needs_seed:
+        whole_shape["seed"] = asked.seed + extra
+    if is_stream != asked.is_stream:
+        whole_shape["stream"] = is_stream
+        whole_shape.pop("stream_options", None)
+        if is_stream and "stream_options" not in attempt.unsupported:
+            whole_shape["stream_options"] = {"include_usage": True}
+    return orjson.dumps(whole_shape)
+
+
+def checked(whole: Whole, adapted: Adapted) -> Whole:
+    """The answer as the client may have it: cut at its stop strings, and checked.
+
+    Raises:
+        BackendError: it is not what was asked for.
+    """
+    if adapted.stop:
+        choices = [_cut(choice, adapted.stop) for choice in whole.choices]
+        if choices != list(whole.choices):
+            whole = replace(whole, choices=choices, body=None)
+    if adapted.verify is not None:
+        for choice in whole.choices:
+            adapted.verify(choice.message())
+    return whole
+
+
+def _cut(choice: WholeChoice, stop: tuple[str, ...]) -> WholeChoice:
+    cut = StopCut(stop)
+    text = cut.push(choice.text)
+    if not cut.is_stopped:
+        return choice
+    return replace(choice, text=text, finish_reason="stop", logprobs=None)

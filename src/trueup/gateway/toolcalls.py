@@ -1,0 +1,120 @@
+"""Tool calls of foreign servers: gathered from fragments, held back until they are whole."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from trueup.errors import BackendError
+
+
+class CallFragments:
+    """The tool calls of one choice of a stream, fragment by fragment."""
+
+    def __init__(self) -> None:
+        self._calls: list[dict[str, Any]] = []
+        self._places: dict[Any, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._calls)
+
+    def add(self, fragments: Sequence[Any]) -> None:
+        """Take the `tool_calls` of a delta.
+
+        Raises:
+            BackendError: they are not in the shape of tool calls.
+        """
+        for fragment in fragments:
+            if not isinstance(fragment, dict):
+                raise malformed("a tool call that is no object")
+            call = self._call(fragment)
+            function = fragment.get("function")
+            if not isinstance(function, dict):
+                continue
+            if isinstance(name := function.get("name"), str) and not call["name"]:
+                call["name"] = name
+            arguments = function.get("arguments")
+            if isinstance(arguments, str):
+                call["arguments"] += arguments
+            elif arguments is not None:
+                call["arguments"] = orjson.dumps(arguments).decode()
+
+    def shapes(self) -> list[dict[str, Any]]:
+        """The calls in OpenAI's shape, unchecked."""
+        return [
+            {
+                "id": call["id"],
+                "type": "function",
+                "function": {"name": call["name"], "arguments": call["arguments"]},
+            }
+            for call in self._calls
+        ]
+
+    def _call(self, fragment: Mapping[str, Any]) -> dict[str, Any]:
+        given_id = fragment.get("id")
+        # Some servers leave the index out, some give every call the index 0 and an id of its own.
+        key = fragment.get("index")
+        if key is None:
+            key = given_id if given_id or not self._calls else max(self._places.values())
+        place = self._places.get(key)
+        if place is not None and given_id and self._calls[place]["id"] not in (None, given_id):
+            place = None
+        if place is None:
+            place = self._places[key] = len(self._calls)
+            self._calls.append({"id": None, "name": "", "arguments": ""})
+        call = self._calls[place]
+        call["id"] = call["id"] or given_id
+        return call
+
+
+def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
+    """The tool calls of a complete answer, mended: arguments are text, ids are there.
+
+    `is_cut` says that the answer was cut at its token limit: arguments may end early then.
+
+    Raises:
+        BackendError: one has no name or arguments that are no JSON object.
+    """
+    if not isinstance(given, list):
+        raise malformed("`tool_calls` that is no list")
+    calls = []
+    for call in given:
+        function = call.get("function") if isinstance(call, dict) else None
+        name = function.get("name") if isinstance(function, dict) else None
+        if not function or not isinstance(name, str) or not name:
+            raise malformed("a tool call without a function's name")
+        arguments = function.get("arguments")
+        if not isinstance(arguments, str):
+            arguments = orjson.dumps({} if arguments is None else arguments).decode()
+        arguments = arguments if arguments.strip() else "{}"
+        if not is_cut and not _is_object(arguments):
+            raise malformed(f"arguments of `{name}` that are no JSON object")
+        calls.append(
+            {
+                **{key: value for key, value in call.items() if key != "index"},
+                "id": call.get("id") or f"call_{secrets.token_hex(12)}",
+                "type": "function",
+                "function": {**function, "arguments": arguments},
+            }
+        )
+    return calls
+
+
+def finish_reason_of(reason: str, calls: Sequence[Any]) -> str:
+    """The finish reason of a choice: `stop` on tool calls is what some servers say."""
+    return "tool_calls" if calls and reason == "stop" else reason
+
+
+def malformed(what: str) -> BackendError:
+    """The error of a tool call that nobody can run."""
+    return BackendError(f"the backend sent {what}", retryable=True, code="tool_call_malformed")
+
+
+def _is_object(arguments: str) -> bool:
+    try:
+        return isinstance(orjson.loads(arguments), dict)
+    except orjson.JSONDecodeError:
+        return False

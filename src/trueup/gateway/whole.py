@@ -1,0 +1,197 @@
+"""A whole answer of a chat or a completion: read from any backend's body, and written again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from trueup.errors import BackendError
+from trueup.gateway.refusal import stated_error
+from trueup.gateway.toolcalls import finish_reason_of, finished_calls
+
+# Servers put these where a reason should stand; none of them is a complete answer.
+FAILED_REASONS = frozenset({"error", "abort", "aborted", "cancelled", "canceled"})
+REASONING_KEYS = ("reasoning_content", "reasoning")
+# Of a message, what is read; anything else is passed on as it came.
+READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeChoice:
+    """One complete choice; `extra` is what its message has beside what is read here."""
+
+    text: str
+    finish_reason: str
+    reasoning: str = ""
+    reasoning_key: str = "reasoning_content"
+    calls: Sequence[Mapping[str, Any]] = ()
+    logprobs: Any = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def message(self) -> dict[str, Any]:
+        """The message of a chat completion."""
+        shape: dict[str, Any] = {"role": "assistant", "content": self.text}
+        if self.reasoning:
+            shape[self.reasoning_key] = self.reasoning
+        if self.calls:
+            shape["content"] = self.text or None
+            shape["tool_calls"] = list(self.calls)
+        return {**shape, **self.extra}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole:
+    """A complete answer; `body` is what the backend sent where nothing of it needs mending."""
+
+    head: Mapping[str, Any]
+    choices: Sequence[WholeChoice]
+    usage: Mapping[str, Any] | None = None
+    body: bytes | None = None
+
+    def as_body(self, *, is_chat: bool, private: Mapping[str, Any] | None = None) -> bytes:
+        """The body for a client that wants it whole."""
+        if self.body is not None and not private:
+            return self.body
+        rows: list[dict[str, Any]] = []
+        for index, choice in enumerate(self.choices):
+            said = {"message": choice.message()} if is_chat else {"text": choice.text}
+            rows.append(
+                {
+                    "index": index,
+                    **said,
+                    "logprobs": choice.logprobs,
+                    "finish_reason": choice.finish_reason,
+                }
+            )
+        shape: dict[str, Any] = {
+            **self.head,
+            "object": "chat.completion" if is_chat else "text_completion",
+            "choices": rows,
+        }
+        if self.usage is not None:
+            shape["usage"] = self.usage
+        if private:
+            shape["trueup"] = private
+        return orjson.dumps(shape)
+
+
+def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = False) -> Whole:
+    """The answer that a backend's body holds.
+
+    `is_lenient` takes a body that is no UTF-8, with U+FFFD for what cannot be read.
+
+    Raises:
+        TrueUpError: the backend states an error, or the answer is not complete.
+    """
+    shape = _parsed(body, is_lenient)
+    if not isinstance(shape, dict):
+        raise incomplete("answered with status 200 and no JSON object")
+    rows = shape.get("choices")
+    if not isinstance(rows, list) or not rows:
+        if (error := error_in(shape)) is not None:
+            raise stated_error(error, status=502)
+        raise incomplete("answered with status 200 and no choices")
+    if len(rows) < choices:
+        raise BackendError(
+            f"the backend answered with {len(rows)} choices, expected {choices}",
+            retryable=True,
+            code="choices_missing",
+        )
+    read = [_choice(row, is_chat) for row in rows[:choices]]
+    usage = shape.get("usage")
+    is_same = all(same for _, same in read) and len(rows) == choices and not is_lenient
+    return Whole(
+        head={key: shape[key] for key in shape if key not in ("choices", "usage", "trueup")},
+        choices=[choice for choice, _ in read],
+        usage=usage if isinstance(usage, dict) else None,
+        body=body if is_same and "trueup" not in shape else None,
+    )
+
+
+def error_in(shape: Mapping[str, Any]) -> Any:
+    """The error that an object without choices states, in whatever shape; None for none."""
+    if stated := shape.get("error"):
+        return stated
+    if shape.get("object") == "error":
+        return shape
+    for key in ("detail", "message", "msg"):
+        if stated := shape.get(key):
+            return {"message": stated if isinstance(stated, str) else orjson.dumps(stated).decode()}
+    return None
+
+
+def incomplete(how: str, code: str = "answer_incomplete") -> BackendError:
+    """The error of an answer that is none."""
+    return BackendError(f"the backend {how}", retryable=True, code=code)
+
+
+def with_text(whole: Whole, texts: Sequence[tuple[str, str]]) -> Whole:
+    """The answer with other texts and finish reasons, choice by choice."""
+    choices = [
+        replace(choice, text=text, finish_reason=reason)
+        for choice, (text, reason) in zip(whole.choices, texts, strict=True)
+    ]
+    return replace(whole, choices=choices, body=None)
+
+
+def joined(wholes: Sequence[Whole]) -> Whole:
+    """One answer out of several: the choices of all, the counts added."""
+    usage: dict[str, Any] = {}
+    for whole in wholes:
+        for name in ("completion_tokens", "prompt_tokens"):
+            counted = (whole.usage or {}).get(name, 0)
+            # The prompt is the same in each.
+            usage[name] = counted if name == "prompt_tokens" else usage.get(name, 0) + counted
+    usage["total_tokens"] = sum(usage.values())
+    choices = [choice for whole in wholes for choice in whole.choices]
+    return Whole(head=wholes[0].head, choices=choices, usage=usage)
+
+
+def _parsed(body: bytes, is_lenient: bool) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if is_lenient:
+            try:
+                return orjson.loads(body.decode("utf-8", "replace"))
+            except orjson.JSONDecodeError:
+                return None
+        return None
+
+
+def _choice(row: Any, is_chat: bool) -> tuple[WholeChoice, bool]:
+    """A choice, and whether it can be sent on as it came."""
+    if not isinstance(row, dict):
+        raise incomplete("answered with a choice that is no object")
+    reason = row.get("finish_reason")
+    if not reason or reason in FAILED_REASONS:
+        raise incomplete(f"ended a choice with finish reason `{reason}`")
+    if not is_chat:
+        text = row.get("text")
+        if not isinstance(text, str):
+            raise incomplete("answered with a choice without a text")
+        return WholeChoice(text=text, finish_reason=reason, logprobs=row.get("logprobs")), True
+    message = row.get("message")
+    if not isinstance(message, dict):
+        raise incomplete("answered with a choice without a message")
+    content = message.get("content")
+    if content is not None and not isinstance(content, str):
+        raise incomplete("answered with a content that is no text")
+    given = message.get("tool_calls")
+    calls = finished_calls(given, is_cut=reason == "length") if given else []
+    ended = finish_reason_of(reason, calls)
+    is_same = ended == reason and (given is None or given == calls != []) and "role" in message
+    key = next((key for key in REASONING_KEYS if isinstance(message.get(key), str)), None)
+    choice = WholeChoice(
+        text=content or "",
+        finish_reason=ended,
+        reasoning=message[key] if key else "",
+        reasoning_key=key or REASONING_KEYS[0],
+        calls=calls,
+        logprobs=row.get("logprobs"),
+        extra={k: v for k, v in message.items() if k not in READ_KEYS and v not in (None, [])},
+    )
+    return choice, is_same
