@@ -49,7 +49,10 @@ def pieces_of(text: str, length: int = PIECE_CHARACTERS) -> list[str]:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request and what it wants; `varies` numbers another answer, `continues` a prefix."""
+    """One request and what it wants; `varies` numbers another answer, `continues` a prefix.
+
+    `played` is how many faulty answers its key has had before.
+    """
 
     shape: Mapping[str, Any]
     path: str = "/v1/chat/completions"
@@ -57,6 +60,7 @@ class Asked:
     varies: int = 0
     continues: bool = False
     pieces: int = PIECE_CHARACTERS
+    played: int = 0
 
     @property
     def is_chat(self) -> bool:

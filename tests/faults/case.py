@@ -19,6 +19,7 @@ EITHER: frozenset[Verdict] = frozenset({"complete", "error"})
 
 ONCE = "once"
 TWICE = "twice"
+FIVE_TIMES = "five-times"
 ALWAYS = "always"
 STREAM_ONLY = "stream-only"
 NOT_A_FAULT = "nothing of the answer is missing, however oddly it is said"
@@ -103,4 +104,4 @@ def is_faulty(lasts: str, played: int, is_stream: bool) -> bool:
     """Whether a fault is played to a request that follows `played` others of the same key."""
     if lasts == STREAM_ONLY:
         return is_stream
-    return {ONCE: played < 1, TWICE: played < 2, ALWAYS: True}[lasts]
+    return {ONCE: played < 1, TWICE: played < 2, FIVE_TIMES: played < 5, ALWAYS: True}[lasts]

@@ -13,7 +13,7 @@ import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,6 +54,7 @@ class FaultServer:
         self.set: Set | None = None
         self.slow_seconds = slow_seconds
         self._is_healthy = is_healthy
+        self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextlib.asynccontextmanager
@@ -79,14 +80,32 @@ class FaultServer:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def seen(self, is_it: Callable[[Received], bool]) -> Received:
+        """The first request that fits, as soon as it is there."""
+        while True:
+            for each in self.received:
+                if is_it(each):
+                    return each
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def ended(self, received: Received) -> float:
+        """When a request's connection was left by the client, as soon as it is over."""
+        while received.ended_at is None:
+            self._changed.clear()
+            await self._changed.wait()
+        return received.left_at if received.left_at is not None else received.ended_at
+
     def begin(self) -> None:
         """Count a request that is answered from now on."""
+        self._changed.set()
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         self.is_idle.clear()
 
     def end(self) -> None:
         """Count it off; `is_idle` is set when it was the last one."""
+        self._changed.set()
         self.running -= 1
         if not self.running:
             self.is_idle.set()
@@ -147,6 +166,7 @@ def _asked(fault: Fault, shape: Any, path: str, played: int) -> Asked:
         answer=fault.answer,
         varies=played + 1 if fault.varies else 0,
         continues=fault.continues,
+        played=played,
     )
 
 

@@ -15,6 +15,7 @@ from tests.faults.case import (
     COMPLETE,
     EITHER,
     ERROR,
+    FIVE_TIMES,
     NO_WAY,
     ONCE,
     STREAM_ONLY,
@@ -22,7 +23,21 @@ from tests.faults.case import (
     Fault,
     Verdict,
 )
-from tests.faults.steps import HTML, TEXT, Close, Play, Poison, Raw, Steps, answered, healthy, reply
+from tests.faults.steps import (
+    HTML,
+    TEXT,
+    Close,
+    Play,
+    Poison,
+    Raw,
+    Steps,
+    answered,
+    event,
+    healthy,
+    part,
+    reply,
+    stream,
+)
 
 FAMILY = "status"
 OPENAI = "openai"
@@ -174,6 +189,13 @@ def _vllm_tools(asked: Asked) -> Steps:
     return reply(400, body) if asked.shape.get("tools") else healthy(asked)
 
 
+def _lost_in_mid_answer(asked: Asked) -> Steps:
+    """As Xinference whose model process was killed: an error event, then 500 until it is back."""
+    if asked.played == 0 and asked.is_stream:
+        return stream([*part(asked, 3), event({"error": ENGINE_LOST["detail"]})])
+    return reply(500, ENGINE_LOST)
+
+
 def _poisoning(asked: Asked) -> Steps:
     """As Xinference: after such an answer the connection is reset by its next request."""
     return [*reply(500, "Internal Server Error: 1 validation error", TEXT), Poison()]
@@ -194,6 +216,8 @@ NOT_FOR_LONG: Lasts = {
     ALWAYS: (ERROR, NO_WAY),
 }
 NO_STREAMS: Lasts = {STREAM_ONLY: (COMPLETE, BY_PLAIN)}
+
+RECOVERS: Lasts = {FIVE_TIMES: (COMPLETE, "it is known to need a while until it is back")}
 
 FAULTS = (
     _both(
@@ -270,5 +294,6 @@ FAULTS = (
         {ALWAYS: (ERROR, REFUSED)},
         asks={"tools": TOOLS, "tool_choice": "auto"},
     ),
+    _both("engine-lost", _lost_in_mid_answer, RECOVERS, backend={"preset": "xinference"}),
     *_rejections(),
 )
