@@ -221,6 +221,40 @@ def _poisoned_body(asked: Asked) -> Steps:
     return [head(200, JSON, length=len(body)), Raw(body), Poison()]
 
 
+def _http_1_0(asked: Asked) -> Steps:
+    sent = b"".join(events(asked))
+    return [Raw(b"HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + sent), Close()]
+
+
+def _http_1_0_body(asked: Asked) -> Steps:
+    top = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n"
+    return [Raw(top + dumped(asked.whole())), Close()]
+
+
+def _body_without_length(is_cut: bool) -> Play:
+    def play(asked: Asked) -> Steps:
+        body = dumped(asked.whole())
+        top = head(200, JSON, is_chunked=False, headers={"Connection": "close"})
+        return [top, Raw(body[: len(body) // 2] if is_cut else body), Close()]
+
+    return play
+
+
+def _body_in_pieces(before: bytes) -> Play:
+    """A whole answer in chunks of seven bytes behind something that is no JSON yet."""
+
+    def play(asked: Asked) -> Steps:
+        body = before + dumped(asked.whole())
+        pieces = [body[at : at + 7] for at in range(0, len(body), 7)]
+        return [head(200, JSON), *pieces, END]
+
+    return play
+
+
+def _large_headers(asked: Asked) -> Steps:
+    return [head(headers={"X-Large": "x" * 12_000}), *events(asked), END]
+
+
 def _row(name: str, stream: Play | None = None, plain: Play | None = None, **more: object) -> Fault:
     return Fault(name=name, family=FAMILY, stream=stream, plain=plain, **more)  # type: ignore[arg-type]
 
@@ -307,11 +341,17 @@ FAULTS = (
         always(Raw(b"220 smtp.example ESMTP\r\n"), Stall()),
         always(Raw(b"\x15\x03\x01\x00\x02\x02\x28"), Close()),
     ),
-    _row("without-length", _without_length(None), lasts=HARMLESS),
-    _row("without-length-cut", _without_length(3)),
+    _row(
+        "without-length", _without_length(None), _body_without_length(is_cut=False), lasts=HARMLESS
+    ),
+    _row("without-length-cut", _without_length(3), _body_without_length(is_cut=True)),
     _row("with-length", _with_length(is_cut=False), lasts=HARMLESS),
     _row("with-length-cut", _with_length(is_cut=True)),
     _row("chunk-extensions-and-trailer", _chunk_extensions, lasts=HARMLESS),
+    _row("http-1.0", _http_1_0, _http_1_0_body, lasts=HARMLESS),
+    _row("large-headers", _large_headers, lasts=HARMLESS),
+    _row("body-in-pieces", plain=_body_in_pieces(b""), lasts=HARMLESS),
+    _row("spaces-before-body", plain=_body_in_pieces(b"  \n \n "), lasts=HARMLESS),
     _row("early-hints", _early_hints, lasts=HARMLESS),
     _row("gzip", _compressed, _compressed_body, lasts=HARMLESS),
     _row("gzip-cut", _cut_compressed),
@@ -324,6 +364,11 @@ FAULTS = (
     _row(
         "no-space-after-data",
         of_events(lambda asked, sent: [each.replace(b"data: ", b"data:", 1) for each in sent]),
+        lasts=HARMLESS,
+    ),
+    _row(
+        "done-without-empty-line",
+        lambda asked: stream([b"".join(events(asked)).removesuffix(b"\n\n")]),
         lasts=HARMLESS,
     ),
     _row(

@@ -12,6 +12,7 @@ from tests.faults.case import (
     ALWAYS,
     BY_PLAIN,
     COMPLETE,
+    EITHER,
     NOT_A_FAULT,
     ONCE,
     STREAM_ONLY,
@@ -26,6 +27,7 @@ from tests.faults.steps import (
     Pause,
     Play,
     Raw,
+    Stall,
     Step,
     Steps,
     always,
@@ -170,6 +172,11 @@ def _interrupted(asked: Asked) -> Steps:
     yield END
 
 
+def _empty_deltas(after: int) -> Play:
+    """Events without content for ever, after so many with content."""
+    return lambda asked: stream(part(asked, after), Stall(event(asked.delta({}))))
+
+
 def _escaped(shape: Any) -> bytes:
     """JSON in ASCII alone: an emoji is two surrogates."""
     return json.dumps(shape).encode()
@@ -232,6 +239,25 @@ FAULTS = (
     ),
     _row("usage-with-no-choices", of_chunks(_usage_with_no_choices), lasts=HARMLESS),
     _row("usage-in-every-chunk", of_chunks(_usage_everywhere), lasts=HARMLESS),
+    _row(
+        "usage-null",
+        of_chunks(
+            lambda asked, chunks: [
+                {**each, "usage": None} if each["choices"] else each for each in chunks
+            ]
+        ),
+        lasts=HARMLESS,
+    ),
+    _row(
+        "empty-deltas-first",
+        _empty_deltas(0),
+        lasts={STREAM_ONLY: (EITHER, "events without anything in them may pass for progress")},
+    ),
+    _row(
+        "empty-deltas-after-3",
+        _empty_deltas(3),
+        lasts={STREAM_ONLY: (EITHER, "events without anything in them may pass for progress")},
+    ),
     _row("second-finish", of_chunks(_second_finish), lasts=HARMLESS),
     _row("finish-with-last-text", of_chunks(_finish_with_text), lasts=HARMLESS),
     _row("reasoning-first", of_chunks(_reasoning), lasts=HARMLESS),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.answer import STOP, TOOLS, Asked
+from tests.faults.answer import STOP, TOOL_NAME, TOOLS, Asked
 from tests.faults.case import (
     AGAIN,
     ALWAYS,
@@ -50,6 +50,15 @@ UNAVAILABLE = {"error": {"message": "The server is overloaded", "type": "server_
 LIMITED = {"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit"}}
 KEY = {"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}
 MODEL = {"error": {"message": "The model `x` does not exist", "code": "model_not_found"}}
+CONTEXT = {
+    "error": {
+        "message": "This model's maximum context length is 4096 tokens, however you requested "
+        "5000 tokens. Please reduce the length of the messages.",
+        "type": "invalid_request_error",
+        "param": "messages",
+        "code": "context_length_exceeded",
+    }
+}
 ENGINE_LOST = {"detail": "[address=127.0.0.1:1] Connect call failed ('127.0.0.1', 1)"}
 
 
@@ -57,8 +66,8 @@ ENGINE_LOST = {"detail": "[address=127.0.0.1:1] Connect call failed ('127.0.0.1'
 class Rejected:
     """A parameter that a server does not know, and a request that has it.
 
-    `holds`: whether a request's shape still has it. `alone` is what a server that always
-    rejects it must end in.
+    `alone` is what a server that always rejects it must end in; `label` names it where the
+    parameter is there more than once.
     """
 
     name: str
@@ -67,6 +76,8 @@ class Rejected:
     why: str = BY_PARAMETER
     answer: str = ""
     modes: tuple[bool, ...] = (True, False)
+    label: str = ""
+    shapes: tuple[str, ...] = (OPENAI, PYDANTIC, PLAIN)
 
     def is_in(self, shape: Mapping[str, Any]) -> bool:
         if self.name == "developer":
@@ -79,6 +90,13 @@ class Rejected:
         return value not in (None, [], {})
 
 
+NAMED = {"type": "function", "function": {"name": TOOL_NAME}}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "degrees": {"type": "integer"}},
+    "required": ["city", "degrees"],
+}
+JSON_SCHEMA = {"type": "json_schema", "json_schema": {"name": "weather", "schema": SCHEMA}}
 REFUSED = "leaving it out would change the answer, and nothing stands in for it"
 DEVELOPER = [
     {"role": "developer", "content": "Answer exactly."},
@@ -86,12 +104,37 @@ DEVELOPER = [
 ]
 REJECTED = (
     Rejected("tool_choice", {"tools": TOOLS, "tool_choice": "auto"}),
+    Rejected(
+        "tool_choice", {"tools": TOOLS, "tool_choice": NAMED}, label="named", shapes=(OPENAI,)
+    ),
+    Rejected(
+        "tool_choice", {"tools": TOOLS, "tool_choice": "none"}, label="none", shapes=(OPENAI,)
+    ),
+    Rejected(
+        "tool_choice",
+        {"tools": TOOLS, "tool_choice": "required"},
+        label="required",
+        shapes=(OPENAI,),
+        alone=EITHER,
+        why="whether there is a call can be checked, or it is refused",
+    ),
     Rejected("parallel_tool_calls", {"tools": TOOLS, "parallel_tool_calls": True}),
     Rejected("stream_options", {"stream_options": {"include_usage": True}}, modes=(True,)),
     Rejected("logprobs", {"logprobs": True}),
     Rejected("response_format", {"response_format": {"type": "json_object"}}, answer="json"),
+    Rejected(
+        "response_format",
+        {"response_format": JSON_SCHEMA},
+        answer="json",
+        label="schema",
+        shapes=(OPENAI,),
+    ),
     Rejected("max_completion_tokens", {"max_completion_tokens": 500}),
-    Rejected("seed", {"seed": 7}),
+    Rejected(
+        "seed",
+        {"seed": 7},
+        shapes=(OPENAI, PYDANTIC, PLAIN, "pydantic-1", "vllm", "error-text", "message"),
+    ),
     Rejected("user", {"user": "somebody"}),
     Rejected("n", {"n": 2}),
     Rejected("stop", {"stop": [STOP]}),
@@ -137,10 +180,40 @@ def _text(name: str) -> tuple[int, Any, str]:
     return 400, said, TEXT
 
 
+def _pydantic_1(name: str) -> tuple[int, Any, str]:
+    detail = {
+        "loc": ["body", name],
+        "msg": "extra fields not permitted",
+        "type": "value_error.extra",
+    }
+    return 422, {"detail": [detail]}, "application/json"
+
+
+def _vllm(name: str) -> tuple[int, Any, str]:
+    message = (
+        f"[{{'type': 'extra_forbidden', 'loc': ('body', '{name}'), "
+        "'msg': 'Extra inputs are not permitted', 'input': 'x'}]"
+    )
+    body = {"object": "error", "message": message, "type": "BadRequestError", "code": 400}
+    return 400, {**body, "param": None}, "application/json"
+
+
+def _error_text(name: str) -> tuple[int, Any, str]:
+    return 400, {"error": f"unknown parameter: {name}"}, "application/json"
+
+
+def _message(name: str) -> tuple[int, Any, str]:
+    return 400, {"message": f"Unrecognized request argument supplied: {name}"}, "application/json"
+
+
 SHAPES: Mapping[str, Callable[[str], tuple[int, Any, str]]] = {
     OPENAI: _openai,
     PYDANTIC: _pydantic,
     PLAIN: _text,
+    "pydantic-1": _pydantic_1,
+    "vllm": _vllm,
+    "error-text": _error_text,
+    "message": _message,
 }
 
 
@@ -157,10 +230,15 @@ def _rejecting(rejected: Rejected, shape: str) -> Play:
 
 def _rejections() -> Iterator[Fault]:
     for rejected in REJECTED:
-        for shape in SHAPES:
+        for shape in rejected.shapes:
             play = _rejecting(rejected, shape)
             yield Fault(
-                name=f"rejects-{rejected.name.replace('_', '-')}-{shape}",
+                name="-".join(
+                    filter(
+                        None,
+                        ("rejects", rejected.name.replace("_", "-"), rejected.label, shape),
+                    )
+                ),
                 family="parameter",
                 stream=play,
                 plain=play,
@@ -170,6 +248,15 @@ def _rejections() -> Iterator[Fault]:
                 lasts={ALWAYS: (rejected.alone, rejected.why)},
                 modes=rejected.modes,
             )
+
+
+def _rejecting_two(asked: Asked) -> Steps:
+    """One after the other: the second is only told when the first is gone."""
+    for name in ("seed", "user"):
+        if asked.shape.get(name) is not None:
+            status, body, kind = _openai(name)
+            return reply(status, body, kind)
+    return healthy(asked)
 
 
 def _value_error(asked: Asked) -> Steps:
@@ -288,6 +375,14 @@ FAULTS = (
         asks={"max_tokens": 99999},
         holds=EITHER,
     ),
+    _both(
+        "rejects-two-in-turn",
+        _rejecting_two,
+        {ALWAYS: (COMPLETE, BY_PARAMETER)},
+        asks={"seed": 7, "user": "somebody"},
+        drops=("seed", "user"),
+    ),
+    _both("context-length", answered(400, CONTEXT), NOT_AGAIN, holds=EITHER),
     _both(
         "vllm-without-tools",
         _vllm_tools,
