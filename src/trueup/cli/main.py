@@ -27,6 +27,7 @@ VERBS: dict[str, str] = {
     "chat": "talk to a model in the terminal",
     "serve": "serve models behind one OpenAI-compatible endpoint",
     "ps": "show what a running server has loaded",
+    "backends": "list what a server asks, forget what it learned, check what a server can do",
     "config": "write, check, show or convert a configuration file",
     "embed": "turn texts and files into vectors",
     "similar": "find code that is alike: in two files, in a directory, or all duplicates",
