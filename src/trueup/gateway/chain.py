@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +28,11 @@ from trueup.gateway.router import Served
 from trueup.protocol.errors import code_of
 
 Result = TypeVar("Result")
+
+# What servers say that answer whole, always or with tools.
+NO_STREAMS = re.compile(
+    r"\bstream(ing)?\b(?!_options)[^.]*\b(not|un)\W?\s?(supported|implemented|allowed)", re.I
+)
 
 # A server that rejects one parameter after another is believed this often.
 MAX_LESSONS = 8
@@ -100,8 +106,8 @@ class Chain:
                 errors.append((each, error))
                 blamed.append(self.blamed)
         self.blamed = blamed[0]
-        self.current, error = errors[0]
-        raise error
+        self.current, first = errors[0]
+        raise first
 
     def _in_order(self, served: Sequence[Served]) -> list[Served]:
         """Those whose breaker lets them first; nobody is left out."""
@@ -164,7 +170,9 @@ class Chain:
             else:
                 breaker.succeeded()
                 for parameter in learned:
-                    self.lessons.learn(backend, parameter)
+                    # Who does not stream with tools may stream without.
+                    if parameter != "stream" or not shape.get("tools"):
+                        self.lessons.learn(backend, parameter)
                 return result
 
     def _adapt(self, served: Served, shape: Mapping[str, Any], learned: set[str]) -> Adapted:
@@ -174,7 +182,8 @@ class Chain:
             self.asked.path,
             shape,
             backend,
-            lessons=self._lessons(backend, learned),
+            # How an answer is asked for is not the parameters' affair.
+            lessons=self._lessons(backend, learned) - {"stream"},
             profile=self.profile,
             is_strict=self.is_strict,
         )
@@ -202,7 +211,12 @@ class Chain:
         sent = self.last.adapted.shape if self.last and self.last.adapted.shape else shape
         # A stream may have been asked for its usage by us.
         sent = {"stream_options": None, **sent}
-        lesson = "n" if code_of(error) == "choices_missing" else lesson_of(error, sent)
+        if code_of(error) == "choices_missing":
+            lesson: str | None = "n"
+        elif isinstance(error, RequestError) and NO_STREAMS.search(error.cause):
+            lesson = "stream"
+        else:
+            lesson = lesson_of(error, sent)
         if lesson is not None and lesson not in learned:
             learned.add(lesson)
             return shape

@@ -18,7 +18,7 @@ def continued_shape(
     """The body that has an answer continued after what was delivered; None where it cannot be."""
     if capabilities.continuation == "token_ids":
         return _after_tokens(shape, delivery)
-    if len(delivery.choices) != 1:
+    if capabilities.continuation == "none" or len(delivery.choices) != 1:
         return None
     choice = delivery.choices[0]
     text = "".join(choice.text)
@@ -30,7 +30,7 @@ def continued_shape(
         if not isinstance(prompt, str) or shape.get("echo") or shape.get("suffix"):
             return None
         return {**shape, "prompt": prompt + text, **_limit(shape, choice.tokens)}
-    if capabilities.continuation == "none" or shape.get("response_format"):
+    if shape.get("response_format"):
         return None
     partial: dict[str, Any] = {"role": "assistant", "content": text}
     more: dict[str, Any] = {}

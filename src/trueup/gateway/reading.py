@@ -46,6 +46,8 @@ class StreamReading:
         self.fault: TrueUpError | None = None
         self.events = 0
         self._delivery = delivery
+        # Only our own workers tell of tokens; what others say under this name is theirs.
+        self._is_ours = capabilities.continuation == "token_ids"
         self._end_of_answer = capabilities.end_of_answer
         self._is_lenient = is_lenient
         self._splitter = EventSplitter()
@@ -158,7 +160,7 @@ class StreamReading:
             _keep_logprobs(state, choice["logprobs"])
         state.text.append(said)
         self._delivery.chunks += 1
-        private = chunk.pop(PRIVATE_KEY, None)
+        private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         if private is None:
             state.tokens += 1
             return b"data: %b\n\n" % data if b"\n" not in data else _event_of(chunk)
@@ -168,7 +170,7 @@ class StreamReading:
     def _mended(self, chunk: dict[str, Any], choices: list[Any], data: bytes) -> bytes:
         """Read every choice of a chunk; write what the client is to have of it."""
         delivery = self._delivery
-        private = chunk.pop(PRIVATE_KEY, None)
+        private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             delivery.usage = usage
@@ -207,8 +209,7 @@ class StreamReading:
     def _choice(self, index: int, state: Choice, choice: Mapping[str, Any]) -> tuple[bytes, bool]:
         """The chunks of one choice of a chunk, and whether the chunk can go as it came."""
         delivery = self._delivery
-        delta = choice.get("delta") if delivery.is_chat else {"content": choice.get("text")}
-        delta = delta if isinstance(delta, dict) else {}
+        delta, is_same = self._delta(choice)
         content, reason = delta.get("content"), choice.get("finish_reason")
         if reason in FAILED_REASONS:
             raise incomplete(f"ended with finish reason `{reason}`", "stream_incomplete")
@@ -217,7 +218,7 @@ class StreamReading:
         logprobs = choice.get("logprobs")
         if logprobs is not None:
             _keep_logprobs(state, logprobs)
-        is_same = not reason or not delivery.continuations
+        is_same = is_same and (not reason or not delivery.continuations)
         if delivery.is_chat:
             is_same = is_same and ("role" in delta) != state.has_role
         out = []
@@ -240,6 +241,16 @@ class StreamReading:
             is_same = is_same and isinstance(reason, str) and not self._calls[index]
             out.append(self._finished(index, str(reason)))
         return b"".join(out), is_same and bool(out)
+
+    def _delta(self, choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+        """What a choice adds, and whether it says so in the right shape."""
+        if not self._delivery.is_chat:
+            return {"content": choice.get("text")}, True
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            return delta, True
+        message = choice.get("message")  # a whole one, in a stream of one event
+        return (message if isinstance(message, dict) else {}), False
 
     def _finished(self, index: int, reason: str) -> bytes:
         """The last chunks of a choice: what was held back, and its finish."""

@@ -25,8 +25,9 @@ from trueup.gateway.sending import STREAM_TRIES, Mode, checked
 from trueup.gateway.whole import Whole
 from trueup.protocol.errors import code_of
 
-# Continuations in a row that brought nothing.
+# Continuations in a row that brought nothing, and in all.
 MAX_BARREN = 3
+MAX_CONTINUATIONS = 20
 
 How = Literal["token_ids", "prefix", "asked_again"]
 MakeAsking = Callable[[Try, Mode, Mapping[str, Any] | None], Asking]
@@ -67,7 +68,7 @@ class Recovery:
         capabilities = backend.capabilities
         how: How = "token_ids" if capabilities.continuation == "token_ids" else "prefix"
         barren = 0
-        while barren < MAX_BARREN:
+        while barren < MAX_BARREN and delivery.continuations < MAX_CONTINUATIONS:
             sent = self.broken.adapted.shape or self.chain.asked.shape
             shape = continued_shape(self.chain.asked.path, sent, delivery, capabilities)
             if shape is None:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trueup.backends.base import Capabilities
-from trueup.errors import BackendError, CapacityError, TrueUpError
+from trueup.errors import BackendError, CapacityError, RequestError, TrueUpError
 
 Where = Literal["here", "elsewhere"]
 
+# Of the server's moment, whatever their class says: a timeout, a conflict, too early.
+PASSING_STATUSES = frozenset({408, 409, 425})
 # What speaks against a backend whatever its status was.
 UNHEALTHY_CODES = frozenset(
     {"backend_unreachable", "backend_closed", "backend_broke_off", "backend_silent",
@@ -61,6 +63,8 @@ class RetryPolicy:
             longest = self.longest_retry_after_seconds if is_last else self.prompt_seconds
             is_short = not capabilities.queues and error.retry_after_seconds <= longest
             return "here" if is_short and has_tries else "elsewhere"
+        if isinstance(error, RequestError) and error.status in PASSING_STATUSES:  # 5
+            return "here" if has_tries else "elsewhere"
         if not isinstance(error, BackendError) or not error.retryable:  # 1
             return "elsewhere"
         if error.code == "backend_silent" and not is_last:  # 4

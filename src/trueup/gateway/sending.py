@@ -34,10 +34,11 @@ def mode_of(attempt: Try, asked: Asked) -> Mode:
     """
     capabilities, adapted = attempt.backend.capabilities, attempt.adapted
     is_held = adapted.verify is not None or adapted.requests > 1
-    if asked.is_stream and not is_held and capabilities.streams:
+    streams = capabilities.streams and "stream" not in attempt.unsupported
+    if asked.is_stream and not is_held and streams:
         is_tried = attempt.number > STREAM_TRIES and not capabilities.queues
         return "whole" if is_tried else "stream"  # 1, 4
-    if capabilities.queues or not capabilities.streams:
+    if capabilities.queues or not streams:
         return "whole"  # 4
     first, second = (
         ("assembled", "whole") if capabilities.whole_by_stream else ("whole", "assembled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,6 +12,7 @@ import orjson
 from trueup.errors import BackendError
 from trueup.gateway.refusal import stated_error
 from trueup.gateway.toolcalls import finish_reason_of, finished_calls
+from trueup.protocol.answer import chat_id, completion_id
 
 # Servers put these where a reason should stand; none of them is a complete answer.
 FAILED_REASONS = frozenset({"error", "abort", "aborted", "cancelled", "canceled"})
@@ -102,12 +104,17 @@ def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = F
         )
     read = [_choice(row, is_chat) for row in rows[:choices]]
     usage = shape.get("usage")
+    head = {key: shape[key] for key in shape if key not in ("choices", "usage")}
     is_same = all(same for _, same in read) and len(rows) == choices and not is_lenient
+    if not isinstance(head.get("id"), str) or "object" not in head or "created" not in head:
+        is_same = False
+        new_id = chat_id() if is_chat else completion_id()
+        head = {"created": int(time.time()), "model": "", **head, "id": head.get("id") or new_id}
     return Whole(
-        head={key: shape[key] for key in shape if key not in ("choices", "usage", "trueup")},
+        head=head,
         choices=[choice for choice, _ in read],
         usage=usage if isinstance(usage, dict) else None,
-        body=body if is_same and "trueup" not in shape else None,
+        body=body if is_same else None,
     )
 
 
