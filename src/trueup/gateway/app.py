@@ -9,10 +9,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TextIO
 
+from trueup.config.settings import ServerSettings
+from trueup.errors import CapacityError
+from trueup.gateway.access_log import AccessLog
 from trueup.gateway.auth import Access
 from trueup.gateway.errors import answer_error, log_bug, unknown_path, wrong_method
 from trueup.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
-from trueup.gateway.routes import models, status
+from trueup.gateway.routes import models, status, streams
 from trueup.gateway.serving import Serving, answer
 
 Route = Callable[[Exchange, Serving], Awaitable[None]]
@@ -27,33 +30,60 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/ready": {"GET": status.ready},
     "/version": {"GET": status.version},
     "/api/ps": {"GET": status.processes},
+    "/api/streams": {"GET": streams.list_streams},
 }
-# Asked every second by whoever watches the server.
-UNLOGGED_PATHS = frozenset({"/health", "/ready", "/api/ps"})
+# Answers take long: so many of them at a time. Whoever watches the server is never refused.
+LIMITED_PREFIX = "/v1/"
+DEFAULTS = ServerSettings()
 
 
 class Gateway:
-    """The application; `log` gets one line for each request, None keeps it silent."""
+    """The application; `log` gets one line for each request, None keeps it silent.
 
-    def __init__(self, serving: Serving, access: Access, *, log: TextIO | None = None) -> None:
+    Inside `watching` it counts, and its log tells what the backends did.
+    """
+
+    def __init__(
+        self,
+        serving: Serving,
+        access: Access,
+        *,
+        log: TextIO | None = None,
+        settings: ServerSettings = DEFAULTS,
+    ) -> None:
         self.serving = serving
+        self.settings = settings
         self._access = access
-        self._log = log
+        self._log: AccessLog | None = None
+        if log is not None and settings.access_log != "off":
+            self._log = AccessLog(log, form=settings.access_log, log_prompts=settings.log_prompts)
+        self._open_count = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the server goes on."""
-        exchange = Exchange(scope, receive, send)
-        began = time.monotonic()
+        exchange = Exchange(scope, receive, send, max_body_bytes=self.settings.max_body_bytes)
+        log, began = self._log, time.monotonic()
+        if log is not None:
+            log.begin(exchange)
+        is_limited = exchange.path.startswith(LIMITED_PREFIX)
+        self._open_count += is_limited
         try:
             await self._answer(exchange)
         except ClientGone:
             exchange.outcome = "left"
         finally:
-            self._note(exchange, time.monotonic() - began)
+            self._open_count -= is_limited
+            if log is not None:
+                log.end(exchange, time.monotonic() - began)
 
     async def _answer(self, exchange: Exchange) -> None:
+        cors = self._access.cors
         try:
+            cors.add_headers(exchange)
+            if await cors.answer_preflight(exchange):
+                return
             self._access.check(exchange)
+            self._check_room(exchange)
             await self._route(exchange)
         except ClientGone:
             raise
@@ -86,16 +116,13 @@ class Gateway:
         await exchange.start(204, ())
         await exchange.write(b"", more=False)
 
-    def _note(self, exchange: Exchange, seconds: float) -> None:
-        if self._log is None or exchange.path in UNLOGGED_PATHS:
-            return
-        code = f" code={exchange.error_code}" if exchange.error_code else ""
-        model = f" model={exchange.model}" if exchange.model else ""
-        chunks = f" chunks={exchange.chunks}" if exchange.chunks else ""
-        line = (
-            f"{time.strftime('%H:%M:%S')} {exchange.method} {exchange.path} "
-            f"{exchange.status or '-'} {exchange.outcome} {seconds * 1000:.0f} ms "
-            f"{exchange.request_id}{code}{model}{chunks}"
-        )
-        # A path may hold line breaks, and a model's name what its owner liked.
-        self._log.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
+    def _check_room(self, exchange: Exchange) -> None:
+        if self._open_count > self.settings.max_requests and exchange.path.startswith(
+            LIMITED_PREFIX
+        ):
+            raise CapacityError(
+                f"{self.settings.max_requests} requests are being answered, which is the limit",
+                status=429,
+                code="too_many_requests",
+                where="server.max_requests",
+            )

@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from trueup.config.settings import DEFAULT_PROFILE, PROFILES, ClientProfile
 from trueup.errors import RequestError
-from trueup.events import Outcome
+from trueup.events import Outcome, RequestFinished
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -32,34 +33,55 @@ class Exchange:
     """A request as it came, and what has been answered so far.
 
     `status` is None until a response was started; `source` is who would be to blame for an
-    error; `model`, `chunks`, `error_code` and `outcome` are notes for the access log.
+    error; `profile`, `is_strict` and `key_name` are set by who let the request in. `model`,
+    `chunks`, `error_code`, `outcome`, `dropped` and `finished` are notes for the access log.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        max_body_bytes: int | None = None,
+    ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self._peer: str = (scope.get("client") or ("",))[0]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self._by_name: dict[bytes, bytes] | None = None
+        self._max_body_bytes = MAX_BODY_BYTES if max_body_bytes is None else max_body_bytes
         self.receive = receive
         self._send = send
-        asked = self.header("x-request-id") or ""
-        is_sane = SANE_REQUEST_ID.fullmatch(asked) is not None
-        self.request_id = asked if is_sane else f"req-{secrets.token_hex(12)}"
+        asked = self.header("x-request-id")
+        is_sane = asked is not None and SANE_REQUEST_ID.fullmatch(asked) is not None
+        self.request_id = asked if asked and is_sane else f"req-{secrets.token_hex(12)}"
         self.status: int | None = None
         self.source = "trueup"
+        self.profile: ClientProfile = PROFILES[DEFAULT_PROFILE]
+        self.is_strict = False
+        self.key_name: str | None = None
         self.model: str | None = None
         self.chunks = 0
         self.error_code: str | None = None
         self.outcome: Outcome = "answered"
+        self.body: bytes | None = None
+        self.dropped: list[str] = []
+        self.finished: RequestFinished | None = None
         self._extra: list[tuple[str, str]] = []
 
     def header(self, name: str) -> str | None:
         """The first header of that lower-case name."""
+        by_name = self._by_name
+        if by_name is None:
+            by_name = self._by_name = dict(reversed(self._headers))
+        value = by_name.get(name.encode())
+        return None if value is None else value.decode("latin-1")
+
+    def headers_named(self, name: str) -> list[str]:
+        """Every header of that lower-case name, in order."""
         wanted = name.encode()
-        for key, value in self._headers:
-            if key == wanted:
-                return value.decode("latin-1")
-        return None
+        return [value.decode("latin-1") for key, value in self._headers if key == wanted]
 
     @property
     def client(self) -> str:
@@ -78,17 +100,17 @@ class Exchange:
             ClientGone: the client left while it was read.
         """
         self._check_type()
-        body = await self._read_body()
-        return body, _parse(body)
+        self.body = await self._read_body()
+        return self.body, _parse(self.body)
 
     def _check_type(self) -> None:
+        """A page of any site may send every other type to this port unasked, and none too."""
         stated = self.header("content-type")
-        if stated is None:
-            return
-        media = stated.partition(";")[0].strip().lower()
+        media = (stated or "").partition(";")[0].strip().lower()
         if media != "application/json" and not media.endswith("+json"):
+            found = "not stated to be JSON" if stated is None else f"stated to be `{media}`"
             raise RequestError(
-                f"the body is stated to be `{media}`, expected `application/json`",
+                f"the body is {found}, expected `application/json`",
                 code="unsupported_media_type",
                 status=415,
                 where="Content-Type",
@@ -97,8 +119,8 @@ class Exchange:
 
     async def _read_body(self) -> bytes:
         stated = self.header("content-length") or ""
-        if stated.isascii() and stated.isdigit() and int(stated) > MAX_BODY_BYTES:
-            raise _too_long()
+        if stated.isascii() and stated.isdigit() and int(stated) > self._max_body_bytes:
+            raise self._too_long()
         pieces: list[bytes] = []
         length = 0
         try:
@@ -109,8 +131,8 @@ class Exchange:
                         raise ClientGone
                     pieces.append(message.get("body", b""))
                     length += len(pieces[-1])
-                    if length > MAX_BODY_BYTES:
-                        raise _too_long()
+                    if length > self._max_body_bytes:
+                        raise self._too_long()
                     if not message.get("more_body", False):
                         return b"".join(pieces)
         except TimeoutError:
@@ -119,6 +141,14 @@ class Exchange:
                 code="request_timeout",
                 status=408,
             ) from None
+
+    def _too_long(self) -> RequestError:
+        return RequestError(
+            f"the body is longer than {self._max_body_bytes} bytes",
+            code="body_too_large",
+            status=413,
+            hint="send less in one request",
+        )
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
@@ -178,13 +208,4 @@ def _no_json(body: bytes, error: orjson.JSONDecodeError) -> RequestError:
         f"the body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}",
         code="invalid_json",
         where=f"line {error.lineno}, column {error.colno}",
-    )
-
-
-def _too_long() -> RequestError:
-    return RequestError(
-        f"the body is longer than {MAX_BODY_BYTES} bytes",
-        code="body_too_large",
-        status=413,
-        hint="send less in one request",
     )

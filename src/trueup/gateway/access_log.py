@@ -1,0 +1,146 @@
+"""One line for each request, as text or JSON; no prompts unless they were asked for.
+
+What a client sends is escaped: it can neither break a line nor forge one.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+import orjson
+
+from trueup.events import Event, ParameterDropped, RequestFinished
+from trueup.gateway.exchange import Exchange
+
+# Asked every few seconds by whoever watches the server.
+UNLOGGED_PATHS = frozenset({"/health", "/ready", "/metrics", "/api/ps", "/api/streams"})
+MAX_TEXT = 512
+MAX_PROMPT_BYTES = 16 * 2**10
+PROMPT_KEYS = ("messages", "prompt", "input")
+
+
+class AccessLog:
+    """Writes to `out`; subscribed to the events, it also tells what the backends did."""
+
+    def __init__(
+        self, out: TextIO, *, form: Literal["text", "json"] = "text", log_prompts: bool = False
+    ) -> None:
+        self._out = out
+        self._form = form
+        self._log_prompts = log_prompts
+        self._open: dict[str, Exchange] = {}
+
+    def begin(self, exchange: Exchange) -> None:
+        """A request arrived."""
+        self._open[exchange.request_id] = exchange
+
+    def note(self, event: Event) -> None:
+        """Keep what an event says of a request that is open here."""
+        if isinstance(event, RequestFinished):
+            if (exchange := self._open.get(event.request_id)) is not None:
+                exchange.finished = event
+        elif (
+            isinstance(event, ParameterDropped)
+            and (exchange := self._open.get(event.request_id)) is not None
+            and event.parameter not in exchange.dropped
+        ):
+            exchange.dropped.append(event.parameter)
+
+    def end(self, exchange: Exchange, seconds: float) -> None:
+        """A request is over: write its line."""
+        if self._open.get(exchange.request_id) is exchange:
+            del self._open[exchange.request_id]
+        if exchange.path in UNLOGGED_PATHS:
+            return
+        line = self._json(exchange, seconds) if self._form == "json" else text(exchange, seconds)
+        try:
+            self._out.write(line + "\n")
+        except (OSError, ValueError):  # nobody reads it any more: no reason to stop serving
+            return
+
+    def _json(self, exchange: Exchange, seconds: float) -> str:
+        shape = as_dict(exchange, seconds)
+        if self._log_prompts and exchange.body is not None:
+            shape["prompt"], shape["is_prompt_cut"] = prompt_of(exchange.body)
+        return orjson.dumps(shape).decode()
+
+
+def as_dict(exchange: Exchange, seconds: float) -> dict[str, Any]:
+    """What is told of a request; None is not known, or not so for this request."""
+    finished = exchange.finished
+    first = finished.first_token_seconds if finished else None
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "request_id": exchange.request_id,
+        "key": _short(exchange.key_name),
+        "method": _short(exchange.method),
+        "path": _short(exchange.path),
+        "status": exchange.status,
+        "outcome": exchange.outcome,
+        "code": _short(exchange.error_code),
+        "model": _short(exchange.model),
+        "backend": _short(finished.backend) if finished else None,
+        "tries": finished.tries if finished else 0,
+        "continuations": finished.continuations if finished else 0,
+        "dropped": [_short(each) for each in exchange.dropped],
+        "chunks": exchange.chunks,
+        "prompt_tokens": finished.prompt_tokens if finished else None,
+        "completion_tokens": finished.completion_tokens if finished else None,
+        "ms": round(seconds * 1000, 1),
+        "first_token_ms": None if first is None else round(first * 1000, 1),
+        "profile": exchange.profile.name,
+    }
+
+
+def text(exchange: Exchange, seconds: float) -> str:
+    """The line for people: what is as always is left out."""
+    finished = exchange.finished
+    notes: dict[str, Any] = {
+        "code": exchange.error_code,
+        "model": exchange.model,
+        "chunks": exchange.chunks,
+    }
+    if finished is not None:
+        notes["backend"] = finished.backend if finished.backend != exchange.model else None
+        notes["tries"] = finished.tries if finished.tries > 1 else None
+        notes["continuations"] = finished.continuations
+    notes["dropped"] = ",".join(exchange.dropped)
+    notes["key"] = exchange.key_name
+    line = (
+        f"{time.strftime('%H:%M:%S')} {exchange.method} {_short(exchange.path)} "
+        f"{exchange.status or '-'} {exchange.outcome} {seconds * 1000:.0f} ms "
+        f"{exchange.request_id}"
+        + "".join(f" {name}={_word(value)}" for name, value in notes.items() if value)
+    )
+    # A path may hold line breaks, and a model's name what its owner liked.
+    return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
+
+
+def prompt_of(body: bytes) -> tuple[Any, bool]:
+    """What was asked, and whether it was cut to fit; nothing else of the body."""
+    try:
+        shape = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None, False
+    if not isinstance(shape, dict):
+        return None, False
+    asked = {key: shape[key] for key in PROMPT_KEYS if key in shape}
+    written = orjson.dumps(asked)
+    if len(written) <= MAX_PROMPT_BYTES:
+        return asked, False
+    return written[:MAX_PROMPT_BYTES].decode("utf-8", "ignore"), True
+
+
+def _short(text: str | None) -> str | None:
+    """A lone surrogate, which a path may hold, has no place in UTF-8."""
+    if text is None:
+        return None
+    short = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}…"
+    return short if short.isascii() else short.encode("utf-8", "replace").decode()
+
+
+def _word(value: object) -> str:
+    """A value that cannot be taken for the next one."""
+    return "_".join(str(value)[:MAX_TEXT].split())
