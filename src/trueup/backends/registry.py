@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import time
+from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -13,7 +15,9 @@ from trueup.config.settings import BackendSettings
 from trueup.errors import ConfigError
 
 
-def open_backend(settings: BackendSettings) -> OpenAICompatibleBackend:
+def open_backend(
+    settings: BackendSettings, *, clock: Callable[[], float] = time.monotonic
+) -> OpenAICompatibleBackend:
     """The backend of these settings; nothing is asked of the server yet.
 
     Raises:
@@ -22,7 +26,7 @@ def open_backend(settings: BackendSettings) -> OpenAICompatibleBackend:
     preset = PRESETS.get(settings.preset)
     if preset is None:
         raise _unknown(settings)
-    return OpenAICompatibleBackend(settings, preset, merged(settings, preset))
+    return OpenAICompatibleBackend(settings, preset, merged(settings, preset), clock=clock)
 
 
 def merged(settings: BackendSettings, preset: Preset) -> Capabilities:
