@@ -15,7 +15,7 @@ from trueup.gateway.access_log import AccessLog
 from trueup.gateway.auth import Access
 from trueup.gateway.errors import answer_error, log_bug, unknown_path, wrong_method
 from trueup.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
-from trueup.gateway.routes import models, status, streams
+from trueup.gateway.routes import backends, models, openapi, status, streams
 from trueup.gateway.serving import Serving, answer
 
 Route = Callable[[Exchange, Serving], Awaitable[None]]
@@ -31,7 +31,13 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/version": {"GET": status.version},
     "/api/ps": {"GET": status.processes},
     "/api/streams": {"GET": streams.list_streams},
+    backends.PATH: {"GET": backends.list_backends},
+    f"{backends.PATH}{backends.LESSONS}": {"DELETE": backends.forget_all},
+    backends.PREFIX: {"DELETE": backends.forget},
+    "/openapi.json": {"GET": openapi.show},
 }
+# Below these a path goes on with a name.
+PREFIXES = (models.PREFIX, backends.PREFIX)
 # Answers take long: so many of them at a time. Whoever watches the server is never refused.
 LIMITED_PREFIX = "/v1/"
 DEFAULTS = ServerSettings()
@@ -100,8 +106,9 @@ class Gateway:
     async def _route(self, exchange: Exchange) -> None:
         path = exchange.path
         methods = ROUTES.get(path)
-        if methods is None and path.startswith(models.PREFIX):
-            methods = ROUTES[models.PREFIX]
+        if methods is None:
+            prefix = next((each for each in PREFIXES if path.startswith(each)), "")
+            methods = ROUTES.get(prefix)
         if methods is None:
             raise unknown_path(path, ROUTES)
         method = "GET" if exchange.method == "HEAD" else exchange.method

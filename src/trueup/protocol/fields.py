@@ -15,6 +15,19 @@ from trueup.errors import RequestError
 Reader = Callable[[str, Any], Any]
 
 MAX_SHOWN_CHARACTERS = 80
+# What each reader takes, as JSON schema; a reader that is not here takes what its own code says.
+_SCHEMAS: dict[Reader, Mapping[str, Any]] = {}
+
+
+def described(reader: Reader, **schema: Any) -> Reader:
+    """The reader itself, known to take what the JSON schema says."""
+    _SCHEMAS[reader] = schema
+    return reader
+
+
+def schema_of(reader: Reader) -> Mapping[str, Any] | None:
+    """What a reader takes, as JSON schema; None where only its code says."""
+    return _SCHEMAS.get(reader)
 
 
 def shown(value: object) -> str:
@@ -44,7 +57,7 @@ def number(low: float, high: float) -> Reader:
             refuse(param, value, f"a number from {low:g} to {high:g}")
         return float(value)
 
-    return read
+    return described(read, type="number", minimum=low, maximum=high)
 
 
 def integer(low: int, high: int | None = None) -> Reader:
@@ -58,7 +71,8 @@ def integer(low: int, high: int | None = None) -> Reader:
             refuse(param, value, expected)
         return value
 
-    return read
+    most = {} if high is None else {"maximum": high}
+    return described(read, type="integer", minimum=low, **most)
 
 
 def boolean(param: str, value: Any) -> bool:
@@ -103,7 +117,7 @@ def unless(*neutral: Any) -> Reader:
             hint=f"leave `{param}` out of the request",
         )
 
-    return read
+    return described(read)
 
 
 def read_fields(
@@ -135,3 +149,9 @@ def unknown(param: str, name: str, known: Iterable[str]) -> RequestError:
         code="unknown_parameter",
         hint=f"the nearest known name is `{nearest[0]}`" if nearest else None,
     )
+
+
+described(boolean, type="boolean")
+described(text, type="string", minLength=1)
+described(token_ids, type="array", items={"type": "integer", "minimum": 0})
+described(anything)

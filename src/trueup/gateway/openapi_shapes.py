@@ -1,0 +1,101 @@
+"""Schemas of answers and of a message, as far as clients may rely on them: data, no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trueup.protocol.chat import MESSAGE_READERS, ROLES
+
+STRING = {"type": "string"}
+NULL = {"type": "null"}
+INTEGER = {"type": "integer"}
+OBJECT = {"type": "object"}
+PART = {
+    "type": "object",
+    "properties": {"type": {"const": "text"}, "text": STRING},
+    "required": ["type", "text"],
+}
+
+
+def reference(name: str) -> dict[str, str]:
+    """The place of a schema in the document."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(*required: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def _list_of(name: str) -> dict[str, Any]:
+    return {"type": "array", "items": reference(name)}
+
+
+SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "Message": _object(
+        "role",
+        **{
+            **{name: {} for name in MESSAGE_READERS},
+            "role": {"enum": list(ROLES)},
+            "content": {"anyOf": [STRING, {"type": "array", "items": PART, "minItems": 1}, NULL]},
+        },
+    ),
+    "Error": _object(
+        "error",
+        error=_object(
+            "message",
+            "type",
+            "code",
+            message=STRING,
+            type=STRING,
+            code=STRING,
+            param={"anyOf": [STRING, NULL]},
+            source=STRING,
+            where={"anyOf": [STRING, NULL]},
+            hint={"anyOf": [STRING, NULL]},
+        ),
+    ),
+    "Usage": _object(
+        prompt_tokens=INTEGER, completion_tokens=INTEGER, total_tokens=INTEGER
+    ),
+    "Choice": _object(
+        "index", "finish_reason", index=INTEGER, finish_reason=STRING, message=OBJECT, text=STRING
+    ),
+    "Completion": _object(
+        "choices", id=STRING, object=STRING, choices=_list_of("Choice"), usage=reference("Usage")
+    ),
+    "Embedding": _object(
+        "index",
+        "embedding",
+        index=INTEGER,
+        embedding={"anyOf": [{"type": "array", "items": {"type": "number"}}, STRING]},
+    ),
+    "Embeddings": _object("data", data=_list_of("Embedding"), model=STRING),
+    "Model": _object(
+        "id", "object", id=STRING, object={"const": "model"}, owned_by=STRING, trueup=OBJECT
+    ),
+    "Models": _object("data", object={"const": "list"}, data=_list_of("Model")),
+    "Status": _object("status", status=STRING),
+    "Version": _object("version", version=STRING),
+    "Cleared": _object("cleared", cleared=INTEGER),
+    "Lesson": _object(
+        "parameter", parameter=STRING, age_seconds={"type": "number"},
+        expires_in_seconds={"type": "number"},
+    ),
+    "Backend": _object(
+        "name",
+        "kind",
+        "state",
+        "breaker",
+        "lessons",
+        name=STRING,
+        kind=STRING,
+        state={"enum": ["stopped", "starting", "ready", "stopping", "failed"]},
+        breaker={"enum": ["closed", "open", "half-open"]},
+        lessons=_list_of("Lesson"),
+        limits=OBJECT,
+        accepts=OBJECT,
+    ),
+    "Backends": _object("backends", backends=_list_of("Backend")),
+    "Object": OBJECT,
+}  # fmt: skip

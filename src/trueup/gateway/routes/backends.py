@@ -1,0 +1,116 @@
+"""GET /api/backends: who can be asked, how it is, what was learned of it; DELETE … forgets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from trueup.backends.base import Accepts, Backend
+from trueup.errors import RequestError
+from trueup.gateway.exchange import Exchange
+from trueup.gateway.router import Served
+from trueup.gateway.serving import Serving
+
+PATH = "/api/backends"
+PREFIX = "/api/backends/"
+LESSONS = "/lessons"
+
+
+async def list_backends(exchange: Exchange, serving: Serving) -> None:
+    """Every model of our own and every backend, in the order of the configuration."""
+    lessons = _lessons(serving)
+    rows = [await _row(served, serving, lessons) for served in await serving.router.all()]
+    await exchange.answer_json({"backends": rows})
+
+
+async def forget_all(exchange: Exchange, serving: Serving) -> None:
+    """Forget every lesson."""
+    await exchange.answer_json({"cleared": serving.lessons.clear(None)})
+
+
+async def forget(exchange: Exchange, serving: Serving) -> None:
+    """Forget the lessons of one backend; DELETE /api/backends/{name}/lessons.
+
+    Raises:
+        RequestError: there is no such backend, or the path does not end so.
+    """
+    name = exchange.path.removeprefix(PREFIX).removesuffix(LESSONS)
+    known = [served.backend.name for served in await serving.router.all()]
+    if not exchange.path.endswith(LESSONS) or name not in known:
+        raise RequestError(
+            f"there is no backend `{name}`",
+            code="backend_not_found",
+            status=404,
+            where=PATH,
+            hint=f"`GET {PATH}` lists them",
+        )
+    await exchange.answer_json({"cleared": serving.lessons.clear(name)})
+
+
+def _lessons(serving: Serving) -> Mapping[str, list[dict[str, Any]]]:
+    """What was learned, by the backend's name."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for lesson in serving.lessons.all():
+        found.setdefault(lesson.backend, []).append(lesson.as_dict())
+    return found
+
+
+async def _row(
+    served: Served, serving: Serving, lessons: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, Any]:
+    backend = served.backend
+    health = await backend.health()
+    return {
+        "name": backend.name,
+        "kind": served.kind,
+        "is_local": served.plan is not None,
+        "preset": _text_of(backend, "preset"),
+        "url": _shown_url(_text_of(backend, "address")),
+        "model": backend.model,
+        "version": health.version or backend.version,
+        "state": health.state,
+        "last_error": health.last_error,
+        "breaker": serving.breakers.state(backend.name),
+        **_capabilities(backend),
+        "lessons": list(lessons.get(backend.name, ())),
+    }
+
+
+def _capabilities(backend: Backend) -> dict[str, Any]:
+    stated = backend.capabilities
+    return {
+        "limits": asdict(stated.limits),
+        "accepts": _accepts(stated.accepts),
+        "streams": stated.streams,
+        "continuation": stated.continuation,
+        "is_exact": stated.is_exact,
+        "end_of_answer": stated.end_of_answer,
+        "asks_again": stated.asks_again,
+        "context_tokens": stated.context_tokens,
+    }
+
+
+def _accepts(accepts: Accepts) -> dict[str, Any]:
+    return {
+        "unsupported": sorted(accepts.unsupported),
+        "ignored": sorted(accepts.ignored),
+        "renamed": dict(accepts.renamed),
+        "droppable": sorted(accepts.droppable),
+    }
+
+
+def _text_of(backend: Backend, name: str) -> str | None:
+    """What backends over HTTP have and others have not."""
+    value = getattr(backend, name, None)
+    return None if value is None else str(value)
+
+
+def _shown_url(url: str | None) -> str | None:
+    """The URL without a user, a password or a query, which may be keys."""
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
