@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.backends.far_end import FarEnd
+from tests.backends.far_end import FarEnd, answer
 from tests.backends.test_openai_compatible import STREAM, asking, read
 from trueup.backends.look import listed, version
 from trueup.backends.registry import open_backend
@@ -113,6 +113,20 @@ async def test_an_answer_is_not_delayed_by_a_look() -> None:
         await backend.look()
         await asyncio.sleep(0)
         assert backend.model == "glm4"
+
+
+async def test_a_model_that_is_gone_has_the_server_looked_at_anew() -> None:
+    now = 0.0
+    far = FarEnd((answer(status="404 Not Found"),), {"/v1/models": models({"id": "old"})})
+    async with far.listening():
+        backend = open_backend(BackendSettings(name="x", url=far.url), clock=lambda: now)
+        await backend.look()
+        far.looks = {"/v1/models": models({"id": "new"})}
+        now += 10.0
+        await read(backend)
+        await backend.look()
+        assert backend.model == "new"
+        await backend.close()
 
 
 async def test_a_refused_key_is_told() -> None:

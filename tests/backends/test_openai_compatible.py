@@ -5,6 +5,7 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -252,6 +253,15 @@ async def test_a_line_of_a_megabyte_goes_through() -> None:
     line = b"data: " + b"x" * 2**20 + b"\n\n"
     async with asking(HEAD + framed(line)) as (backend, _):
         assert await read(backend) == line
+
+
+async def test_a_body_of_megabytes_is_sent_whole() -> None:
+    large = replace(REQUEST, body=b"x" * (3 * 2**20 + 1))
+    async with asking(STREAM, close, STREAM) as (backend, far):
+        await read(backend)
+        async with backend.open(large) as response:  # on the dead connection, then on a new one
+            assert response.status == 200
+        assert [each.body == large.body for each in far.asked] == [False, True, True]
 
 
 async def test_a_connection_is_used_again_after_a_whole_answer() -> None:

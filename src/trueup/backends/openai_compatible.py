@@ -7,6 +7,7 @@ that is sent a second time here met a connection that had died while it was idle
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -35,7 +36,11 @@ LOOK_EVERY_SECONDS = 300.0
 LOOK_AGAIN_SECONDS = 5.0
 LOOK_SECONDS = 5.0
 MAX_LOOK_BYTES = 2**22
+# aiohttp warns of more than that in one piece; what it reads from it sends piece by piece.
+MAX_PLAIN_BYTES = 2**20
 UNAUTHORIZED = (401, 403)
+NOT_FOUND = 404
+SERVER_ERROR = 500
 UNAVAILABLE = 503
 
 
@@ -109,9 +114,10 @@ class OpenAICompatibleBackend:
     async def _post(
         self, session: aiohttp.ClientSession, request: BackendRequest, sent: Sent
     ) -> aiohttp.ClientResponse:
+        body = request.body
         return await session.post(
             self.address.of(request.path),
-            data=request.body,
+            data=body if len(body) <= MAX_PLAIN_BYTES else io.BytesIO(body),
             headers={"X-Request-Id": request.request_id},
             allow_redirects=False,
             trace_request_ctx=sent,
@@ -145,9 +151,11 @@ class OpenAICompatibleBackend:
         """Keep what an answer's status says of the server."""
         if status in UNAUTHORIZED:
             self._state, self._last_error = "failed", f"it refuses the key (status {status})"
-        elif status < 500:
+        elif status < SERVER_ERROR:
             self._state = "ready"
-            if self._looking is None and self._is_due(LOOK_EVERY_SECONDS):
+            # It may have been started anew with another model.
+            every = LOOK_AGAIN_SECONDS if status == NOT_FOUND else LOOK_EVERY_SECONDS
+            if self._looking is None and self._is_due(every):
                 self._look()
 
     async def health(self) -> Health:
@@ -198,7 +206,7 @@ class OpenAICompatibleBackend:
             return
         if status == UNAVAILABLE:
             self._state, self._last_error = "starting", f"it answers {status}"
-        elif status >= 500:
+        elif status >= SERVER_ERROR:
             self._state, self._last_error = "failed", f"it answers {status}"
         else:
             self._note(status)
@@ -208,7 +216,7 @@ class OpenAICompatibleBackend:
             if self._settings.context_tokens is None:
                 tokens = found.context_of(self.model or self.name)
                 self.capabilities = replace(self.capabilities, context_tokens=tokens)
-        if self._preset.version_path and status < 500:
+        if self._preset.version_path and status < SERVER_ERROR:
             await self._learn_version()
 
     async def _learn_version(self) -> None:
