@@ -23,6 +23,7 @@ from tests.engines.tiny import (
 )
 from trueup.engines.chat import DEFAULT_MAX_TOKENS, TorchChatEngine
 from trueup.engines.sampling import GumbelProcessor
+from trueup.engines.sequence import ModelSequence
 from trueup.errors import RequestError
 from trueup.protocol.chat import parse_chat_request
 from trueup.protocol.completion import CompletionRequest, parse_completion_request
@@ -150,7 +151,7 @@ def test_an_answer_resumed_at_any_token_equals_the_undisturbed_one(
     assert len(steps) > 5
     for cut in range(1, len(steps)):
         delivered = tuple(tokens_of(steps[:cut]))
-        rest = run(made, replace(request, continue_token_ids=delivered))
+        rest = run(made, replace(request, resume={0: delivered}))
         assert rest == steps[cut:], cut
 
 
@@ -161,7 +162,36 @@ def test_resumed_random_answers_equal_the_undisturbed_ones_token_for_token() -> 
         steps = run(made, request)
         for cut in range(1, 40, 7):
             delivered = tuple(tokens_of(steps[:cut]))
-            assert run(made, replace(request, continue_token_ids=delivered)) == steps[cut:]
+            assert run(made, replace(request, resume={0: delivered})) == steps[cut:]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_choices_are_resumed_each_after_its_own_tokens_and_no_others_are_made(name: str) -> None:
+    made = in_pieces(engine(model=MODELS[name](), stop_token_ids=()), 16)
+    request = completion(prompt=prompts(2), n=2, max_tokens=20, temperature=1, seed=8)
+    steps = run(made, request)
+    answers = [tokens_of(steps, choice) for choice in range(4)]
+    resume = {0: tuple(answers[0][:13]), 2: (), 3: tuple(answers[3])}
+    before = replace(made.work)
+    rest = run(made, replace(request, resume=resume))
+    assert [step for step in rest if step.choice == 0] == steps[13:20]
+    assert [step for step in rest if step.choice == 2] == steps[40:60]
+    assert [(step.position, step.finish_reason) for step in rest if step.choice == 3] == [
+        (20, "length")
+    ]
+    assert {step.choice for step in rest} == {0, 2, 3}
+    # What the client has is read, not made again; the prompts are read once each.
+    assert made.work.decoded_tokens - before.decoded_tokens == 7 + 20
+    read = sum(len(each.token_ids) for each in made.prepare(request)) + 13
+    assert made.work.prefilled_tokens - before.prefilled_tokens == read
+
+
+def test_a_prompt_without_choices_to_be_made_costs_nothing() -> None:
+    made = engine(stop_token_ids=())
+    request = completion(prompt=prompts(2), max_tokens=5, seed=8)
+    first, _ = made.prepare(request)
+    assert not list(made.generate(first, replace(request, resume={1: ()}), never))
+    assert (made.work.prefilled_tokens, made.work.decoded_tokens) == (0, 0)
 
 
 @pytest.mark.parametrize("fields", [{}, {"stop": "jumps"}, {"max_tokens": 7}])
@@ -170,7 +200,7 @@ def test_an_answer_that_was_delivered_whole_only_gets_its_finish(fields: dict[st
     request = completion(prompt="The quick", **{"temperature": 0, "max_tokens": 60, **fields})
     steps = run(made, request)
     delivered = tuple(tokens_of(steps))
-    (last,) = run(made, replace(request, continue_token_ids=delivered))
+    (last,) = run(made, replace(request, resume={0: delivered}))
     assert (last.text, last.token_ids, last.position) == ("", (), len(delivered))
     assert last.finish_reason == steps[-1].finish_reason
 
@@ -337,6 +367,7 @@ def test_a_model_without_a_known_context_has_a_default_limit() -> None:
         ({"prompt": [[5], [5, 99999]]}, "prompt[1]"),
         ({"prompt": ""}, "prompt"),
         ({"trueup": {"continue_token_ids": [512]}}, "trueup.continue_token_ids"),
+        ({"n": 2, "trueup": {"continue_token_ids": {"1": [512]}}}, "trueup.continue_token_ids"),
     ],
 )
 def test_prompts_that_the_model_cannot_read_are_refused(fields: dict[str, Any], param: str) -> None:
@@ -350,6 +381,7 @@ def test_an_answer_in_bf16_repeats_and_its_choices_are_drawn_in_fp32() -> None:
     request = completion(seed=2, max_tokens=20)
     assert run(made, request) == run(made, request)
     (prompt,) = made.prepare(request)
-    prefilled = made._prefill(prompt, (), never)
-    assert prefilled is not None
-    assert prefilled[1].dtype == torch.float32
+    sequence = ModelSequence(made._model, options=made._options)
+    logits = made._prefill(sequence, prompt.token_ids, never)
+    assert logits is not None
+    assert logits.dtype == torch.float32

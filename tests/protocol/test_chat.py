@@ -105,7 +105,22 @@ def test_a_partial_answer_is_continued_by_message_and_by_tokens() -> None:
     request = parse_chat_request(body(messages=partial, continue_final_message=True))
     assert (request.continue_final_message, request.add_generation_prompt) == (True, False)
     request = parse_chat_request(body(trueup={"continue_token_ids": [5, 6]}))
-    assert request.continue_token_ids == (5, 6)
+    assert request.resume == {0: (5, 6)}
+
+
+@pytest.mark.parametrize(
+    ("given", "resume"),
+    [
+        ({"1": [5, 6], "2": []}, {1: (5, 6), 2: ()}),
+        ({"0": []}, {0: ()}),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_the_choices_to_be_made_are_named_with_what_is_there_of_them(
+    given: object, resume: object
+) -> None:
+    assert parse_chat_request(body(n=3, trueup={"continue_token_ids": given})).resume == resume
 
 
 @pytest.mark.parametrize(
@@ -166,7 +181,17 @@ def test_a_partial_answer_is_continued_by_message_and_by_tokens() -> None:
         ),
         ({"trueup": {"continue_token_ids": [-1]}}, "trueup.continue_token_ids"),
         ({"trueup": {"continue_token_ids": "5"}}, "trueup.continue_token_ids"),
-        ({"n": 2, "trueup": {"continue_token_ids": [1]}}, "n"),
+        ({"n": 2, "trueup": {"continue_token_ids": [1]}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {}}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {"1": []}}}, "trueup.continue_token_ids"),
+        ({"n": 2, "trueup": {"continue_token_ids": {"2": [1]}}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {"-1": []}}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {"00": []}}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {"\u0661": []}}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {"9" * 5000: []}}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {"a": []}}}, "trueup.continue_token_ids"),
+        ({"trueup": {"continue_token_ids": {"0": None}}}, "trueup.continue_token_ids.0"),
+        ({"trueup": {"continue_token_ids": {"0": [True]}}}, "trueup.continue_token_ids.0"),
     ],
 )
 def test_values_that_cannot_be_used_are_named(fields: dict[str, Any], param: str) -> None:
@@ -244,7 +269,7 @@ def test_long_values_are_cut_in_messages() -> None:
 def test_answers_have_the_shape_of_the_api() -> None:
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     head = {"id": "chatcmpl-1", "created": 5, "model": "glm"}
-    assert chat_response(**head, choices=[("a", "stop"), ("b", "length")], usage=usage) == {
+    assert chat_response(**head, choices={1: ("b", "length"), 0: ("a", "stop")}, usage=usage) == {
         **head,
         "object": "chat.completion",
         "choices": [

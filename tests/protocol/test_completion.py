@@ -68,7 +68,12 @@ def test_the_token_limit_has_the_default_of_the_api(fields: dict[str, Any], expe
         ({"logit_bias": {"1": 5}}, "logit_bias", "unsupported_parameter"),
         (
             {"prompt": ["a", "b"], "trueup": {"continue_token_ids": [1]}},
-            "len(prompt)",
+            "trueup.continue_token_ids",
+            "invalid_value",
+        ),
+        (
+            {"prompt": ["a", "b"], "n": 2, "trueup": {"continue_token_ids": {"4": []}}},
+            "trueup.continue_token_ids",
             "invalid_value",
         ),
     ],
@@ -77,6 +82,12 @@ def test_what_cannot_be_used_is_named(fields: dict[str, Any], param: str, code: 
     with pytest.raises(RequestError) as caught:
         parse_completion_request(body(**fields))
     assert (caught.value.param, caught.value.code) == (param, code)
+
+
+def test_choices_of_several_prompts_are_continued_by_their_numbers() -> None:
+    given = {"continue_token_ids": {"3": [7], "0": []}}
+    request = parse_completion_request(body(prompt=["a", "b"], n=2, trueup=given))
+    assert request.resume == {0: (), 3: (7,)}
 
 
 def test_parameters_that_change_nothing_are_accepted() -> None:
@@ -89,7 +100,7 @@ def test_answers_have_the_shape_of_the_api() -> None:
     head = {"id": "cmpl-1", "created": 5, "model": "glm"}
     choice = {"index": 0, "text": "a", "logprobs": None, "finish_reason": "stop"}
     shape = {**head, "object": "text_completion"}
-    assert completion_response(**head, choices=[("a", "stop")], usage=usage) == {
+    assert completion_response(**head, choices={0: ("a", "stop")}, usage=usage) == {
         **shape,
         "choices": [choice],
         "usage": usage,

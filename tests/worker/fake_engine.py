@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from trueup.adapt.plan import Memory, Plan, PlannedModel
-from trueup.engines.base import Prompt, Step
+from trueup.engines.base import Prompt, Step, Work
 from trueup.errors import CheckpointError, RequestError
 from trueup.protocol.chat import ChatRequest
 from trueup.protocol.completion import CompletionRequest
@@ -61,6 +61,7 @@ class FakeEngine:
     """`say a b`: these words; `forever`; `stall`: nothing, ever; `break`: one word, then a bug."""
 
     def __init__(self, say: str = "") -> None:
+        self.work = Work()
         self.say = say
         self.started: list[str] = []
         self.finished: list[str] = []

@@ -305,6 +305,7 @@ def test_health_tells_of_the_load_and_of_the_confinement() -> None:
         await bench.loaded()
         after = await health()
         assert (after["state"], after["progress"], after["queued"]) == ("ready", 1, 0)
+        assert (after["prefilled_tokens"], after["decoded_tokens"]) == (0, 0)
         assert after["sandbox"] == ["landlock"]
         assert bench.reports == [{"state": "ready", "memory_bytes": after["memory_bytes"]}]
 

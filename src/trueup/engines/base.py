@@ -29,6 +29,17 @@ class Prompt:
     first_choice: int = 0
 
 
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """What an engine has computed since its start.
+
+    Tokens that it read (prompts, and answers that are continued) and tokens that it made.
+    """
+
+    prefilled_tokens: int = 0
+    decoded_tokens: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What one step of generation adds to choice `choice`.
@@ -47,6 +58,8 @@ class Step:
 
 class ChatEngine(Protocol):
     """Answers chat and completion requests."""
+
+    work: Work
 
     def prepare(self, request: ChatRequest | CompletionRequest) -> tuple[Prompt, ...]:
         """Render and tokenize a request: one prompt for chat, one for each of a completion.
@@ -68,8 +81,8 @@ class ChatEngine(Protocol):
         """Answer one prompt: the choices one after another, each ended by a finish reason.
 
         `is_cancelled` is asked before every forward pass; when it says yes, the iterator
-        ends without a finish reason. With `continue_token_ids` the first step comes after
-        them and has their number as its position.
+        ends without a finish reason. With `resume` only its choices come; the first step of one
+        comes after the tokens that it has and has their number as its position.
 
         Raises:
             BackendError: the model's output is no number.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from trueup.engines.base import FinishReason, Prompt, Step
+from trueup.engines.base import FinishReason, Prompt, Step, Work
 from trueup.engines.head import widen_head
 from trueup.engines.sampling import Sampler
 from trueup.engines.sequence import ModelSequence, forward_options, piece_tokens
@@ -33,6 +33,7 @@ class TorchChatEngine:
     """Answers chat and completion requests with one loaded model (see `ChatEngine`)."""
 
     def __init__(self, loaded: Loaded) -> None:
+        self.work = Work()
         self._loaded = loaded
         self._model: Any = loaded.model
         self._tokenizer: Any = loaded.tokenizer
@@ -49,7 +50,8 @@ class TorchChatEngine:
         Raises:
             RequestError: see `ChatEngine.prepare`.
         """
-        self._check_ids(request.continue_token_ids, "trueup.continue_token_ids")
+        for given in (request.resume or {}).values():
+            self._check_ids(given, "trueup.continue_token_ids")
         if isinstance(request, ChatRequest):
             token_ids = self._loaded.encode_chat(
                 [message.as_dict() for message in request.messages],
@@ -68,22 +70,26 @@ class TorchChatEngine:
         """Answer one prompt, step by step (see `ChatEngine.generate`)."""
         sampling = request.sampling
         seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
-        given = request.continue_token_ids
-        ended = self._ended(prompt, request)
-        if ended is not None:
+        choices = []
+        for choice, given in _to_make(prompt, request).items():
+            ended = self._ended(prompt, request, given)
+            if ended is None:
+                choices.append((choice, given))
+                continue
             yield Step(
-                choice=prompt.first_choice,
+                choice=prompt.first_choice + choice,
                 position=len(given),
                 token_ids=(),
                 text="",
                 finish_reason=ended,
             )
+        if not choices:
             return
-        prefilled = self._prefill(prompt, given, is_cancelled)
-        if prefilled is None:
+        sequence = ModelSequence(self._model, options=self._options)
+        logits = self._prefill(sequence, prompt.token_ids, is_cancelled)
+        if logits is None:
             return
-        sequence, logits = prefilled
-        for choice in range(sampling.n):
+        for number, (choice, given) in enumerate(choices, start=1):
             if is_cancelled():
                 return
             yield from self._answer(
@@ -91,8 +97,9 @@ class TorchChatEngine:
                 request,
                 is_cancelled,
                 choice=choice,
+                given=given,
                 sampler=Sampler(sampling, seed=seed, choice=choice),
-                sequence=sequence if choice == sampling.n - 1 else sequence.copy(),
+                sequence=sequence if number == len(choices) else sequence.copy(),
                 logits=logits,
             )
 
@@ -103,15 +110,22 @@ class TorchChatEngine:
         is_cancelled: Callable[[], bool],
         *,
         choice: int,
+        given: Sequence[int],
         sampler: Sampler,
         sequence: ModelSequence,
         logits: torch.Tensor,
     ) -> Iterator[Step]:
-        answer = list(request.continue_token_ids)
-        text = self._replayed(request)
+        answer = list(given)
+        text = self._replayed(request, given)
+        if given:
+            after = self._prefill(sequence, given, is_cancelled)
+            if after is None:
+                return
+            logits = after
         while True:
             token = sampler.choose(logits, answer)
             answer.append(token)
+            self.work.decoded_tokens += 1
             delta, finish = self._end(text, token, len(answer) >= prompt.max_tokens)
             yield Step(
                 choice=prompt.first_choice + choice,
@@ -134,7 +148,7 @@ class TorchChatEngine:
             return delta, "stop"
         return delta, "length" if is_last else None
 
-    def _replayed(self, request: Request) -> AnswerText:
+    def _replayed(self, request: Request, given: Sequence[int]) -> AnswerText:
         """The state of the text after the tokens that the client has."""
         text = AnswerText(
             self._tokenizer,
@@ -144,17 +158,16 @@ class TorchChatEngine:
             and isinstance(request, ChatRequest)
             and not request.continue_final_message,
         )
-        for token in request.continue_token_ids:
+        for token in given:
             text.push(token)
         return text
 
-    def _ended(self, prompt: Prompt, request: Request) -> FinishReason | None:
+    def _ended(self, prompt: Prompt, request: Request, given: Sequence[int]) -> FinishReason | None:
         """Whether the answer that is to be continued has come to its end already."""
-        given = request.continue_token_ids
         if not given:
             return None
         is_full = len(given) >= prompt.max_tokens
-        text = self._replayed(request)
+        text = self._replayed(request, given)
         if is_full:
             text.finish()
         if given[-1] in self._stop_token_ids or text.is_stopped:
@@ -162,16 +175,17 @@ class TorchChatEngine:
         return "length" if is_full else None
 
     def _prefill(
-        self, prompt: Prompt, given: Sequence[int], is_cancelled: Callable[[], bool]
-    ) -> tuple[ModelSequence, torch.Tensor] | None:
-        """The sequence after the prompt and its logits; None where it was cancelled."""
-        sequence = ModelSequence(self._model, options=self._options)
-        token_ids = (*prompt.token_ids, *given)
+        self, sequence: ModelSequence, token_ids: Sequence[int], is_cancelled: Callable[[], bool]
+    ) -> torch.Tensor | None:
+        """The logits after these tokens, fed piece by piece; None where it was cancelled."""
+        logits = None
         for start in range(0, len(token_ids), self._piece_tokens):
             if is_cancelled():
                 return None
-            logits = sequence.feed(token_ids[start : start + self._piece_tokens])
-        return sequence, logits
+            piece = token_ids[start : start + self._piece_tokens]
+            logits = sequence.feed(piece)
+            self.work.prefilled_tokens += len(piece)
+        return logits
 
     def _prompt(
         self, token_ids: Sequence[int], request: Request, *, param: str, index: int
@@ -214,6 +228,18 @@ class TorchChatEngine:
                 f"{self._vocabulary_tokens}",
                 param=param,
             )
+
+
+def _to_make(prompt: Prompt, request: Request) -> dict[int, tuple[int, ...]]:
+    """The prompt's choices that are wanted, each with the tokens that it has already."""
+    choices = range(request.sampling.n)
+    if request.resume is None:
+        return dict.fromkeys(choices, ())
+    return {
+        choice: given
+        for choice in choices
+        if (given := request.resume.get(prompt.first_choice + choice)) is not None
+    }
 
 
 def _special_ids(tokenizer: Any) -> frozenset[int]:

@@ -24,8 +24,10 @@ from trueup.protocol.fields import (
 )
 from trueup.protocol.sampling import (
     SHARED_READERS,
+    Resume,
     Sampling,
     required,
+    resume_of,
     sampling_of,
     stream_of,
 )
@@ -49,8 +51,8 @@ class Message:
 class ChatRequest:
     """A checked request of /v1/chat/completions.
 
-    `continue_token_ids` are answer tokens that the client has already: the answer goes on
-    after them.
+    `resume`: only these choices are made, each after the answer tokens that the client has of
+    it already; None makes all from their start.
     """
 
     model: str
@@ -60,7 +62,7 @@ class ChatRequest:
     include_usage: bool = False
     add_generation_prompt: bool = True
     continue_final_message: bool = False
-    continue_token_ids: tuple[int, ...] = ()
+    resume: Resume | None = None
 
 
 def _text_parts(param: str, parts: Sequence[Any]) -> str:
@@ -178,15 +180,16 @@ def parse_chat_request(body: Mapping[str, Any]) -> ChatRequest:
             "`assistant` where `continue_final_message` is `true`",
         )
     stream, include_usage = stream_of(body, values)
+    sampling = sampling_of(values)
     return ChatRequest(
         model=required(values, "model"),
         messages=messages,
-        sampling=sampling_of(values),
+        sampling=sampling,
         stream=stream,
         include_usage=include_usage,
         add_generation_prompt=add_prompt,
         continue_final_message=continues,
-        continue_token_ids=values.get("trueup", ()),
+        resume=resume_of(values, choices=sampling.n),
     )
 
 
@@ -195,10 +198,10 @@ def chat_response(
     id: str,
     created: int,
     model: str,
-    choices: Sequence[tuple[str, str]],
+    choices: Mapping[int, tuple[str, str]],
     usage: Mapping[str, int],
 ) -> dict[str, Any]:
-    """A whole answer; `choices` are (text, finish_reason) in the order of their index."""
+    """A whole answer; `choices` are (text, finish_reason) by their index."""
     rows = [
         {
             "index": index,
@@ -206,7 +209,7 @@ def chat_response(
             "logprobs": None,
             "finish_reason": finish_reason,
         }
-        for index, (text, finish_reason) in enumerate(choices)
+        for index, (text, finish_reason) in sorted(choices.items())
     ]
     return answer_body(id, "chat.completion", created, model, rows, usage)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,10 @@ from trueup.protocol.answer import answer_body
 from trueup.protocol.fields import Reader, integer, read_fields, refuse, token_ids, unless
 from trueup.protocol.sampling import (
     SHARED_READERS,
+    Resume,
     Sampling,
     required,
+    resume_of,
     sampling_of,
     stream_of,
 )
@@ -25,7 +27,8 @@ MAX_PROMPTS = 128
 class CompletionRequest:
     """A checked request of /v1/completions; each prompt is a text or token ids.
 
-    Prompt number p has the choices p * n … p * n + n - 1.
+    Prompt number p has the choices p * n … p * n + n - 1. `resume`: only these choices are made,
+    each after the answer tokens that the client has of it already; None makes all.
     """
 
     model: str
@@ -33,7 +36,7 @@ class CompletionRequest:
     sampling: Sampling = field(default_factory=Sampling)
     stream: bool = False
     include_usage: bool = False
-    continue_token_ids: tuple[int, ...] = ()
+    resume: Resume | None = None
 
 
 def _prompts(param: str, value: Any) -> tuple[str | tuple[int, ...], ...]:
@@ -80,17 +83,15 @@ def parse_completion_request(body: Mapping[str, Any]) -> CompletionRequest:
     prompts = required(values, "prompt")
     if "max_completion_tokens" not in values:
         values.setdefault("max_tokens", DEFAULT_MAX_TOKENS)
-    continued = values.get("trueup", ())
-    if continued and len(prompts) > 1:
-        refuse("len(prompt)", len(prompts), "1 where `trueup.continue_token_ids` is given")
     stream, include_usage = stream_of(body, values)
+    sampling = sampling_of(values)
     return CompletionRequest(
         model=required(values, "model"),
         prompts=prompts,
-        sampling=sampling_of(values),
+        sampling=sampling,
         stream=stream,
         include_usage=include_usage,
-        continue_token_ids=continued,
+        resume=resume_of(values, choices=len(prompts) * sampling.n),
     )
 
 
@@ -99,13 +100,13 @@ def completion_response(
     id: str,
     created: int,
     model: str,
-    choices: Sequence[tuple[str, str]],
+    choices: Mapping[int, tuple[str, str]],
     usage: Mapping[str, int],
 ) -> dict[str, Any]:
-    """A whole answer; `choices` are (text, finish_reason) in the order of their index."""
+    """A whole answer; `choices` are (text, finish_reason) by their index."""
     rows = [
         {"index": index, "text": text, "logprobs": None, "finish_reason": finish_reason}
-        for index, (text, finish_reason) in enumerate(choices)
+        for index, (text, finish_reason) in sorted(choices.items())
     ]
     return answer_body(id, "text_completion", created, model, rows, usage)
 

@@ -27,6 +27,11 @@ MAX_CHOICES = 8
 MAX_STOP_STRINGS = 16
 SEED_LIMIT = 2**63
 
+# The tokens that each choice to be made has already; the others are not made.
+Resume = Mapping[int, tuple[int, ...]]
+# As a client writes it: for each choice, or for the only one.
+Given = tuple[int, ...] | dict[int, tuple[int, ...]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -70,9 +75,28 @@ def _stream_options(param: str, value: Any) -> bool:
     return bool(options.get("include_usage", False))
 
 
-def _private(param: str, value: Any) -> tuple[int, ...]:
-    private = read_fields(value, {"continue_token_ids": token_ids}, place=param)
-    return tuple(private.get("continue_token_ids", ()))
+def _given(param: str, value: Any) -> Given:
+    if isinstance(value, list):
+        return token_ids(param, value)
+    if not isinstance(value, Mapping) or not value:
+        refuse(param, value, 'token ids, or an object such as `{"0": [5, 6]}` for each choice')
+    given = {}
+    for name, each in value.items():
+        if not _is_index(name):
+            refuse(param, name, "the indices of choices as keys")
+        given[int(name)] = token_ids(f"{param}.{name}", each)
+    return given
+
+
+def _is_index(name: str) -> bool:
+    # "01" or a number of 5000 digits is nobody's index.
+    return name.isascii() and name.isdecimal() and len(name) <= 6 and str(int(name)) == name
+
+
+def _private(param: str, value: Any) -> Given | None:
+    private = read_fields(value, {"continue_token_ids": _given}, place=param)
+    given: Given | None = private.get("continue_token_ids")
+    return given
 
 
 # What chat and completions share; `stream_options` yields include_usage and `trueup` the ids.
@@ -101,14 +125,11 @@ def sampling_of(values: Mapping[str, Any]) -> Sampling:
     """The sampling parameters among fields that were read.
 
     Raises:
-        RequestError: `top_p` is 0, or an answer is to be continued and `n` is not 1.
+        RequestError: `top_p` is 0.
     """
     top_p = values.get("top_p", 1.0)
     if top_p == 0:
         refuse("top_p", 0, "a number above 0 and up to 1")
-    n = values.get("n", 1)
-    if n > 1 and values.get("trueup"):
-        refuse("n", n, "1 where `trueup.continue_token_ids` continues an answer")
     return Sampling(
         temperature=values.get("temperature", 1.0),
         top_p=top_p,
@@ -116,10 +137,30 @@ def sampling_of(values: Mapping[str, Any]) -> Sampling:
         max_tokens=values.get("max_completion_tokens", values.get("max_tokens")),
         stop=values.get("stop", ()),
         seed=values.get("seed"),
-        n=n,
+        n=values.get("n", 1),
         presence_penalty=values.get("presence_penalty", 0.0),
         frequency_penalty=values.get("frequency_penalty", 0.0),
     )
+
+
+def resume_of(values: Mapping[str, Any], *, choices: int) -> Resume | None:
+    """What is there already of the choices that are to be made, None where all are made anew.
+
+    Raises:
+        RequestError: a choice is none of the request's, or a plain list is to continue one of
+            several.
+    """
+    given: Given | None = values.get("trueup")
+    param = "trueup.continue_token_ids"
+    if not given:
+        return None
+    if isinstance(given, tuple):
+        if choices > 1:
+            refuse(param, list(given), f"an object: the answer has {choices} choices")
+        return {0: given}
+    if (last := max(given)) >= choices:
+        refuse(param, str(last), f"indices of choices below {choices}")
+    return given
 
 
 def stream_of(body: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[bool, bool]:

@@ -68,10 +68,10 @@ class Answer:
         respond: Callable[..., dict[str, Any]] = (
             chat_response if self._is_chat else completion_response
         )
-        choices = [
-            ("".join(choice.text), choice.finish_reason)
-            for _, choice in sorted(self._choices.items())
-        ]
+        choices = {
+            index: ("".join(choice.text), choice.finish_reason)
+            for index, choice in self._choices.items()
+        }
         return orjson.dumps(respond(**self._head, choices=choices, usage=self._usage()))
 
     def events(self, step: Step) -> bytes:

@@ -90,6 +90,8 @@ class App:
             "memory_bytes": model.memory_bytes or private_bytes(),
             "finding": model.finding,
             "queued": model.queued,
+            "prefilled_tokens": model.work.prefilled_tokens,
+            "decoded_tokens": model.work.decoded_tokens,
             "sandbox": self._sandbox,
         }
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trueup.adapt.plan import Plan
-from trueup.engines.base import ChatEngine
+from trueup.engines.base import ChatEngine, Work
 from trueup.errors import TrueUpError
 from trueup.protocol.errors import error_body
 from trueup.worker.faults import engine_error, load_error
@@ -33,7 +33,8 @@ Report = Callable[[Mapping[str, Any]], None]
 class ModelThread:
     """Loads, then answers; `state`, `progress`, `finding` and `memory_bytes` tell how it is.
 
-    `report` gets every change as a mapping of these names, in the model thread.
+    `work` counts what a chat engine has computed. `report` gets every change of the others as a
+    mapping of their names, in the model thread.
     """
 
     def __init__(self, plan: Plan, load_engine: LoadEngine, report: Report) -> None:
@@ -41,6 +42,7 @@ class ModelThread:
         self.progress = 0.0
         self.finding: dict[str, Any] | None = None
         self.memory_bytes: int | None = None
+        self.work = Work()
         self.kind = plan.kind
         self._plan = plan
         self._load_engine = load_engine
@@ -88,6 +90,7 @@ class ModelThread:
             from trueup.worker.embedding_turns import EmbeddingTurns
 
             return EmbeddingTurns(engine, self._jobs).take
+        self.work = engine.work
         return lambda: _answer(engine, self._jobs.get())
 
     def _progressed(self, progress: float) -> None:
