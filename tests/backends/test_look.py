@@ -137,7 +137,10 @@ async def test_a_refused_key_is_told() -> None:
         assert await read(backend) == b""
         health = await backend.health()
         assert health.state == "failed"
-        assert "refuses the key" in str(health.last_error)
+        assert str(health.last_error).endswith("refuses the key: status 401")
+    async with asking(act, api_key=None) as (backend, _):
+        await read(backend)
+        assert str((await backend.health()).last_error).endswith("wants a key: status 401")
 
 
 async def test_a_server_that_comes_back_is_seen() -> None:

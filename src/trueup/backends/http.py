@@ -173,7 +173,7 @@ def fault_of(name: str, address: Address, error: Exception, *, in_body: bool) ->
         retryable=True,
         code=code,
         where=name,
-        hint="see whether that server still runs" if code == "backend_unreachable" else None,
+        hint=f"curl {address}/models" if code == "backend_unreachable" else None,
     )
 
 

@@ -72,6 +72,7 @@ class OpenAICompatibleBackend:
         self._leases = 0
         self._looked_at: float | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def __repr__(self) -> str:
         return f"OpenAICompatibleBackend({self.name!r}, {str(self.address)!r})"
@@ -150,13 +151,17 @@ class OpenAICompatibleBackend:
     def _note(self, status: int) -> None:
         """Keep what an answer's status says of the server."""
         if status in UNAUTHORIZED:
-            self._state, self._last_error = "failed", f"it refuses the key (status {status})"
+            what = "wants a key" if self._settings.api_key is None else "refuses the key"
+            self._fail(f"{what}: status {status}")
         elif status < SERVER_ERROR:
             self._state = "ready"
             # It may have been started anew with another model.
             every = LOOK_AGAIN_SECONDS if status == NOT_FOUND else LOOK_EVERY_SECONDS
             if self._looking is None and self._is_due(every):
                 self._look()
+
+    def _fail(self, what: str) -> None:
+        self._state, self._last_error = "failed", f"`{self.name}` at {self.address} {what}"
 
     async def health(self) -> Health:
         """What is known; what is old is asked for anew, for the next time."""
@@ -166,7 +171,7 @@ class OpenAICompatibleBackend:
         return Health(
             state=self._state,
             leases=self._leases,
-            last_error=self._last_error,
+            last_error=self._last_error if self._state == "failed" else None,
             version=self.version,
         )
 
@@ -179,6 +184,7 @@ class OpenAICompatibleBackend:
 
     async def close(self) -> None:
         """Close the connections; whoever still reads gets an error."""
+        self._is_closed = True
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait((self._looking,))
@@ -188,6 +194,8 @@ class OpenAICompatibleBackend:
         self._reusing = self._fresh = None
 
     def _is_due(self, seconds: float) -> bool:
+        if self._is_closed:
+            return False
         return self._looked_at is None or self._clock() - self._looked_at >= seconds
 
     def _look(self) -> None:
@@ -205,9 +213,9 @@ class OpenAICompatibleBackend:
             self.fault(error)
             return
         if status == UNAVAILABLE:
-            self._state, self._last_error = "starting", f"it answers {status}"
+            self._state = "starting"
         elif status >= SERVER_ERROR:
-            self._state, self._last_error = "failed", f"it answers {status}"
+            self._fail(f"answers with status {status}")
         else:
             self._note(status)
         if status == 200 and (found := listed(body)) is not None:

@@ -232,6 +232,6 @@ ROWS = (
         capabilities=Capabilities(asks_again=False),  # every answer costs money
         quirks=("models that reason reject max_tokens, temperature and others by name",),
     ),
-    Preset(name="openai-compatible", title="any OpenAI-compatible server"),
+    Preset(name="openai-compatible", title="OpenAI-compatible"),
 )
 PRESETS: Mapping[str, Preset] = {each.name: each for each in ROWS}

@@ -1,0 +1,100 @@
+"""The plans of the models that `trueup serve` runs itself, and the end of those that cannot run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from trueup.cli.settings import WISHES, flag_of
+from trueup.config.settings import ModelSettings, Settings
+from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError, UsageError
+
+if TYPE_CHECKING:
+    from trueup.adapt.plan import Plan
+
+
+def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
+    """The plans by served name, in order, refused ones among them; nothing is loaded.
+
+    Raises:
+        TrueUpError: a checkpoint cannot be read, or two models have one name.
+    """
+    if not models:
+        return {}
+    from trueup.adapt.planning import Wishes, plan_model
+
+    plans: dict[str, Plan] = {}
+    for model in models:
+        wishes = Wishes(
+            route=model.route,
+            dtype=model.dtype,
+            device=model.device,
+            context_tokens=model.context_tokens,
+            engine=model.engine,
+            kind=model.kind,
+            pooling=model.pooling,
+            normalize=model.normalize,
+        )
+        try:
+            plan = plan_model(model.source, revision=model.revision, wishes=wishes)
+        except TrueUpError as error:
+            raise _placed(model, error) from None
+        name = model.name or plan.model.id
+        if name in plans:
+            raise ConfigError(
+                f"two models are called `{name}`",
+                where=model.source,
+                hint="give them names in a configuration file: trueup serve --config FILE",
+            )
+        plans[name] = replace(plan, model=replace(plan.model, id=name))
+    return plans
+
+
+def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptError]:
+    """Why each model without a route cannot be run, by name.
+
+    A role may have such a model in its chain: what stands beside it there answers.
+
+    Raises:
+        AdaptError: nobody stands in for one of them, or nothing else is served.
+    """
+    refused = {
+        name: model
+        for model, (name, plan) in zip(settings.models, plans.items(), strict=True)
+        if plan.route == "refused"
+    }
+    able = {name for name in plans if name not in refused}
+    able.update(each.name for each in settings.backends)
+    covered = {
+        name for role in settings.roles if able.intersection(role.chain) for name in role.chain
+    }
+    alone = [name for name in refused if name not in covered]
+    if alone:
+        raise _refused((refused[name], plans[name]) for name in alone)
+    return {name: _refused([(model, plans[name])]) for name, model in refused.items()}
+
+
+def _placed(model: ModelSettings, error: TrueUpError) -> TrueUpError:
+    """An error of a model, with the line of the configuration file or the flag it comes from."""
+    key = "source" if isinstance(error, CheckpointError) else error.where or ""
+    if not model.places:
+        is_flag = isinstance(error, ConfigError) and key in WISHES
+        return UsageError(error.cause, where=flag_of(key), hint=error.hint) if is_flag else error
+    place = model.places.get(key) or model.places[""]
+    error.where = place if error.where in (None, key) else f"{place} ({error.where})"
+    return error
+
+
+def _refused(refused: Iterable[tuple[ModelSettings, Plan]]) -> AdaptError:
+    told = tuple(refused)
+    reasons = "; ".join(
+        f"`{plan.model.id}` cannot be run here: "
+        + (", ".join((*plan.why, *plan.findings)) or "no route remains")
+        for _, plan in told
+    )
+    return AdaptError(
+        reasons,
+        where=", ".join(model.places.get("") or plan.model.directory for model, plan in told),
+        hint=f"trueup check {told[0][1].model.source}",
+    )

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+
+from trueup.cli.backend_flag import backends_of
+from trueup.config.secret import Secret
+from trueup.config.settings import BackendSettings
+from trueup.errors import ConfigError, UsageError
+
+
+def test_a_name_and_a_url_are_enough() -> None:
+    (backend,) = backends_of(["xin=http://127.0.0.1:9997"], {})
+    assert backend == BackendSettings(name="xin", url="http://127.0.0.1:9997")
+
+
+def test_more_may_be_said_after_commas() -> None:
+    (backend,) = backends_of(
+        ["x=https://h/v1,preset=vllm,model=org/m,kind=embedding,api_key_env=X_KEY"],
+        {"X_KEY": "secret"},
+    )
+    assert backend == BackendSettings(
+        name="x",
+        url="https://h/v1",
+        preset="vllm",
+        model="org/m",
+        kind="embedding",
+        api_key=Secret("secret"),
+    )
+
+
+def test_a_name_that_is_a_preset_is_that_preset() -> None:
+    named, said = backends_of(["ollama=http://h", "vllm=http://h,preset=sglang"], {})
+    assert (named.preset, said.preset) == ("ollama", "sglang")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("", "no `NAME=URL`"),
+        ("xin", "no `NAME=URL`"),
+        ("http://h", "no `NAME=URL`"),
+        ("=http://h", "no `NAME=URL`"),
+        ("a b=http://h", "no `NAME=URL`"),
+        ("x=h:80", "no `NAME=URL`"),
+        ("x=http://[", "no `NAME=URL`"),
+        ("x=http://h,preset=vlm", "no preset is called `vlm`"),
+        ("x=http://h,preset", "says nothing"),
+        ("x=http://h,model=", "says nothing"),
+        ("x=http://h,key=1", "says nothing"),
+        ("x=http://h,kind=text", "no kind is called `text`"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(text: str, cause: str) -> None:
+    with pytest.raises(UsageError, match=cause):
+        backends_of([text], {})
+
+
+def test_two_servers_of_one_name_are_told() -> None:
+    with pytest.raises(UsageError, match="two servers are called `x`"):
+        backends_of(["x=http://h", "x=http://g"], {})
+
+
+@pytest.mark.parametrize("environ", [{}, {"K": " "}, {"K": "schlüssel"}])
+def test_a_key_that_is_none_is_told(environ: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        backends_of(["x=http://h,api_key_env=K"], environ)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.backends.far_end import FarEnd, answer
+from trueup.backends.local import LocalBackend
+from trueup.backends.refused import RefusedBackend
+from trueup.cli.roles import check_roles, served_names
+from trueup.cli.serve_backends import (
+    first_look,
+    lines_on,
+    open_backends,
+    served_backends,
+    served_models,
+)
+from trueup.cli.serve_plans import plan_models, refusals
+from trueup.config.settings import BackendSettings, ModelSettings, RoleSettings, Settings
+from trueup.errors import AdaptError, ConfigError
+from trueup.pool.pool import Pool
+
+DEMO = ModelSettings(name="demo", source="demo", dtype="float32")
+XIN = BackendSettings(name="xin", url="http://127.0.0.1:9")
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> ModelSettings:
+    """A model that no route runs."""
+    config = {"model_type": "nobody", "architectures": ["NobodyModel"]}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    return ModelSettings(name="bad", source=str(tmp_path), places={"": "c.yaml:3: models.bad"})
+
+
+def chain(*names: str) -> RoleSettings:
+    return RoleSettings(name="talk", chain=names, place="c.yaml:9: roles.talk")
+
+
+@pytest.mark.parametrize("other", [{"models": (DEMO,)}, {"backends": (XIN,)}])
+def test_a_refused_model_is_borne_where_somebody_stands_in_for_it(
+    other: dict[str, Any], bad: ModelSettings
+) -> None:
+    name = "demo" if "models" in other else "xin"
+    told = {**other, "models": (bad, *other.get("models", ())), "roles": (chain("bad", name),)}
+    settings = Settings(**told)
+    plans = plan_models(settings.models)
+    refused = refusals(settings, plans)
+    assert list(refused) == ["bad"]
+    assert "cannot be run here" in refused["bad"].cause
+    check_roles(settings, {each: plan.kind for each, plan in plans.items()}, refused)
+
+
+@pytest.mark.parametrize("roles", [(), (chain("bad"),), (chain("demo"),)])
+def test_a_refused_model_that_nobody_stands_in_for_ends_the_start(
+    roles: tuple[RoleSettings, ...], bad: ModelSettings
+) -> None:
+    settings = Settings(models=(bad, DEMO), roles=roles)
+    with pytest.raises(AdaptError, match="`bad` cannot be run here") as caught:
+        refusals(settings, plan_models(settings.models))
+    assert caught.value.where == "c.yaml:3: models.bad"
+
+
+def test_models_that_are_all_refused_end_the_start(bad: ModelSettings, tmp_path: Path) -> None:
+    worse = ModelSettings(name="worse", source=bad.source)
+    settings = Settings(models=(bad, worse), roles=(chain("bad", "worse"),))
+    with pytest.raises(AdaptError, match=r"`bad` cannot .*; `worse` cannot"):
+        refusals(settings, plan_models(settings.models))
+
+
+async def test_models_and_servers_of_others_are_served_side_by_side(bad: ModelSettings) -> None:
+    settings = Settings(models=(bad, DEMO), backends=(XIN,), roles=(chain("bad", "xin", "demo"),))
+    plans = plan_models(settings.models)
+    pool = Pool()
+    backends = open_backends(settings)
+    served = [
+        *served_models(settings, plans, refusals(settings, plans), pool),
+        *served_backends(settings, backends),
+    ]
+    assert [each.id for each in served] == ["bad", "demo", "xin"]
+    refused, demo, xin = (each.backend for each in served)
+    assert isinstance(refused, RefusedBackend)
+    assert isinstance(demo, LocalBackend)
+    assert demo.capabilities.is_exact  # float32
+    assert xin is backends[0]
+    (talk,) = served_names(settings, served)
+    assert [each.id for each in await talk.in_turn()] == ["xin", "demo", "bad"]
+    await backends[0].close()
+
+
+async def test_a_model_in_bfloat16_is_not_called_exact() -> None:
+    settings = Settings(models=(ModelSettings(name="demo", source="demo", dtype="bfloat16"),))
+    plans = plan_models(settings.models)
+    (served,) = served_models(settings, plans, {}, Pool())
+    assert not served.backend.capabilities.is_exact
+
+
+def test_a_model_cannot_have_a_backends_name() -> None:
+    settings = Settings(models=(DEMO,), backends=(BackendSettings(name="demo", url="http://h"),))
+    with pytest.raises(ConfigError, match="`demo` names a MODEL and a backend"):
+        check_roles(settings, {"demo": "chat"})
+
+
+def test_a_chain_does_not_mix_kinds_with_a_backend() -> None:
+    vectors = BackendSettings(name="e", url="http://h", kind="embedding", place="c.yaml:5")
+    settings = Settings(models=(DEMO,), backends=(vectors,), roles=(chain("demo", "e"),))
+    with pytest.raises(ConfigError, match=r"`e`, which is embedding \(c.yaml:5\)"):
+        check_roles(settings, {"demo": "chat"})
+
+
+async def test_the_greeting_says_who_is_asked_and_who_cannot_be() -> None:
+    models = json.dumps({"data": [{"id": "glm4"}]}).encode()
+    far = FarEnd((answer(),), {"/v1/models": models})
+    async with FarEnd(()).listening() as gone:
+        pass
+    async with far.listening():
+        settings = Settings(
+            backends=(
+                BackendSettings(name="xin", url=far.url, preset="xinference"),
+                BackendSettings(name="gone", url=gone.url),
+            )
+        )
+        backends = open_backends(settings)
+        await first_look(backends)
+        lines = await lines_on(backends)
+        for each in backends:
+            await each.close()
+    assert lines == [
+        f"`xin` is {far.url}/v1 (Xinference, model `glm4`)",
+        f"`gone` is {gone.url}/v1 (OpenAI-compatible)",
+        f"warning: `gone` at {gone.url}/v1 cannot be reached: connection refused",
+    ]
