@@ -13,14 +13,15 @@ import pytest
 from tests.fakes import FakeBackend, FakeClient, Step, answer, chunk, forever, whole_answer
 from trueup.backends.base import Health
 from trueup.config.secret import Secret
+from trueup.config.settings import ApiKey, ServerSettings
 from trueup.errors import AdaptError, BackendError, CapacityError, ConfigError, TrueUpError
 from trueup.events import Event, FirstTokenSent, RequestFinished, RequestStarted, subscribe
 from trueup.gateway import exchange
 from trueup.gateway.app import ROUTES, Gateway
+from trueup.gateway.asked import asked_of
 from trueup.gateway.auth import Access, is_loopback
 from trueup.gateway.retry import RetryPolicy
 from trueup.gateway.router import Served
-from trueup.gateway.asked import asked_of
 from trueup.gateway.serving import Serving
 
 CHAT = {"model": "demo", "messages": [{"role": "user", "content": "hi"}]}
@@ -38,7 +39,7 @@ def app(
     backend = backend or FakeBackend([whole_answer()], headers=JSON)
     rows = [Served(id=name, kind="chat", backend=backend, plan={"route": "x"}) for name in names]
     serving.router.open(*rows)
-    return Gateway(serving, Access([Secret(key) for key in keys]), log=log)
+    return Gateway(serving, Access([ApiKey.of(Secret(key)) for key in keys]), log=log)
 
 
 async def ask(gateway: Gateway, *arguments: Any, **more: Any) -> FakeClient:
@@ -161,9 +162,9 @@ async def test_a_bad_request_is_told_and_reaches_no_backend(case: str) -> None:
     assert (await chat(gateway)).status == 200
 
 
-async def test_a_body_that_grows_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "MAX_BODY_BYTES", 50)
-    client = await ask(app(), body=b" " * 51)
+async def test_a_body_that_grows_too_long_is_refused() -> None:
+    gateway = Gateway(Serving(), Access(()), settings=ServerSettings(max_body_bytes=50))
+    client = await ask(gateway, body=b" " * 51)
     assert (client.status, client.json["error"]["code"]) == (413, "body_too_large")
 
 
@@ -233,17 +234,15 @@ async def test_an_unknown_path_is_told_with_the_nearest(path: str, hint: str | N
     assert hint is None or hint in client.json["error"]["hint"]
 
 
-@pytest.mark.parametrize("path", ROUTES)
-async def test_methods_are_told(path: str) -> None:
-    path = "/v1/models/demo" if path.endswith("/") else path
-    wrong = await ask(app(), "DELETE", path)
+@pytest.mark.parametrize("route", ROUTES)
+async def test_methods_are_told(route: str) -> None:
+    path = f"{route}demo" if route.endswith("/") else route
+    wrong = await ask(app(), "PATCH", path)
     assert (wrong.status, wrong.json["error"]["code"]) == (405, "method_not_allowed")
     options = await ask(app(), "OPTIONS", path)
     assert (options.status, options.body) == (204, b"")
     assert options.headers["allow"] == wrong.headers["allow"]
-    assert ("GET, HEAD" in wrong.headers["allow"]) == (
-        path not in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")
-    )
+    assert ("GET, HEAD" in wrong.headers["allow"]) == ("GET" in ROUTES[route])
 
 
 async def test_a_whole_answer_is_sent_as_it_came_and_the_request_too() -> None:
@@ -321,7 +320,7 @@ async def test_a_web_page_cannot_reach_a_port_without_a_key(
 
 def test_other_machines_are_served_only_with_a_key() -> None:
     Access(()).check_host("127.0.0.1")
-    Access([Secret("k")]).check_host("0.0.0.0")
+    Access([ApiKey.of(Secret("k"))]).check_host("0.0.0.0")
     for host in ("0.0.0.0", "::", "192.168.1.1", "example.com", ""):
         assert not is_loopback(host)
         with pytest.raises(ConfigError, match="no key is set"):

@@ -29,8 +29,9 @@ from trueup.gateway.serving import Serving
 BODY = orjson.dumps(
     {"model": "demo", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 )
-POST = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(
-    BODY
+POST = (
+    b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(BODY)
 )
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
 
@@ -106,7 +107,7 @@ async def test_a_stream_is_framed_to_its_end(is_broken: bool) -> None:
 
 
 async def test_an_old_client_gets_the_stream_until_the_connection_closes() -> None:
-    head = b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(BODY)
+    head = POST.replace(b"HTTP/1.1\r\nHost: localhost", b"HTTP/1.0") + b"\r\n"
     async with running(FakeBackend(answer("a"))) as here:
         said = await here.say(head + BODY)
     assert b"transfer-encoding" not in said.lower()
@@ -149,7 +150,7 @@ async def test_broken_http_is_refused_and_the_server_goes_on(case: str) -> None:
 async def test_a_client_that_sends_too_much_reads_why(is_length_stated: bool) -> None:
     piece = b" " * 2**20
     length = b"Content-Length: %d" % (17 * 2**20) if is_length_stated else b""
-    head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+    head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     framing = length or b"Transfer-Encoding: chunked"
     pieces = [piece if is_length_stated else b"100000\r\n" + piece + b"\r\n"] * 17
     async with running(FakeBackend()) as here:

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from trueup.config.settings import DEFAULT_PROFILE, PROFILES, ClientProfile
+from trueup.config.settings import DEFAULT_PROFILE, PROFILES, ClientProfile, ServerSettings
 from trueup.errors import RequestError
 from trueup.events import Outcome, RequestFinished
 
@@ -20,7 +20,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
 
-MAX_BODY_BYTES = 16 * 2**20
+MAX_BODY_BYTES = ServerSettings().max_body_bytes
 BODY_SECONDS = 60.0
 SANE_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 
@@ -43,14 +43,14 @@ class Exchange:
         receive: Receive,
         send: Send,
         *,
-        max_body_bytes: int | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self._peer: str = (scope.get("client") or ("",))[0]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._by_name: dict[bytes, bytes] | None = None
-        self._max_body_bytes = MAX_BODY_BYTES if max_body_bytes is None else max_body_bytes
+        self._max_body_bytes = max_body_bytes
         self.receive = receive
         self._send = send
         asked = self.header("x-request-id")

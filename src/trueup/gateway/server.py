@@ -17,6 +17,7 @@ import uvicorn
 
 from trueup.errors import ConfigError
 from trueup.gateway.app import Gateway
+from trueup.gateway.http import IDLE_SECONDS, Protocol
 
 BACKLOG = 1024
 # After the answers were told to end: enough for their last event, not for a reader that hangs.
@@ -74,8 +75,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 gateway,
-                # Of uvicorn's two parsers the one that bounds the length of lines and headers.
-                http="h11",
+                http=Protocol,
+                h11_max_incomplete_event_size=gateway.settings.max_header_bytes,
+                timeout_keep_alive=IDLE_SECONDS,
                 lifespan="off",
                 ws="none",
                 log_config=None,
