@@ -79,7 +79,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it; 130 after an interrupt."""
     settings = settings_of(arguments, os.environ)
     server = settings.server
-    access = Access(server.api_keys)
+    access = Access(
+        server.api_keys,
+        {profile.name: profile for profile in settings.profiles},
+        cors_origins=server.cors_origins,
+        is_strict=server.is_strict,
+    )
     access.check_host(server.host)
     with contextlib.closing(listen(server.host, server.port)) as listener:
         return asyncio.run(_Serve(arguments, settings, access, listener).run())
@@ -101,7 +106,7 @@ class _Serve:
         self._url = url_of(listener)  # now: the server closes the socket when it ends
         self._serving = Serving()
         log = None if arguments.quiet else sys.stderr
-        gateway = Gateway(self._serving, access, log=log)
+        gateway = Gateway(self._serving, access, log=log, settings=settings.server)
         self._server = Server(
             gateway,
             drain_seconds=settings.server.drain_seconds,
