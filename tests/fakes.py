@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,6 +15,8 @@ from trueup.backends.local import PARSERS
 
 Step = bytes | Exception | Callable[[], Awaitable[None]]
 SSE = {"content-type": "text/event-stream"}
+# What every client sends.
+DEFAULT_HEADERS = {"host": "127.0.0.1:8484", "content-type": "application/json"}
 
 
 def chunk(text: str = "", *, finish: str | None = None, index: int = 0, position: int = 0) -> bytes:
@@ -65,10 +68,20 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One answer of a backend that has another one for each request."""
+
+    steps: Sequence[Step] = ()
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=lambda: SSE)
+
+
 class FakeBackend:
     """Plays `steps` as the body of every answer; `before` is played before the status.
 
-    A step is bytes to send, an exception to raise, or something to await.
+    Where there are `turns`, each request gets the next one. A step is bytes to send, an exception
+    to raise, or something to await.
     `open_count` and `closed_count` tell whether leases leak.
     """
 
@@ -86,7 +99,9 @@ class FakeBackend:
         health: Health | None = None,
         capabilities: Capabilities | None = None,
         is_foreign: bool = False,
+        turns: Sequence[Turn] = (),
     ) -> None:
+        self.turns = turns
         self.is_foreign = is_foreign
         self.name = name
         self.capabilities = capabilities or (Capabilities() if is_foreign else LOCAL)
@@ -107,12 +122,15 @@ class FakeBackend:
 
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
+        turn = Turn(self.steps, self.status, self.headers)
+        if self.turns:  # the last one is played for ever
+            turn = self.turns[min(self.open_count, len(self.turns) - 1)]
         self.requests.append(request)
         self.open_count += 1
         try:
             async for _ in play(self.before):
                 pass
-            yield BackendResponse(status=self.status, headers=self.headers, body=play(self.steps))
+            yield BackendResponse(status=turn.status, headers=turn.headers, body=play(turn.steps))
         finally:
             self.closed_count += 1
             self.closed.set()
@@ -160,7 +178,7 @@ class FakeClient:
             "path": path,
             "headers": [
                 (name.lower().encode(), value.encode("latin-1"))
-                for name, value in {"host": "127.0.0.1:8484", **(headers or {})}.items()
+                for name, value in {**DEFAULT_HEADERS, **(headers or {})}.items()
             ],
         }
 
@@ -196,6 +214,15 @@ class FakeClient:
     @property
     def json(self) -> Any:
         return orjson.loads(self.body)
+
+    @property
+    def text(self) -> str:
+        """What the chunks of the first choice, or the whole answer, say."""
+        if self.headers["content-type"] == "application/json":
+            return str(self.json["choices"][0]["message"]["content"])
+        chunks = [orjson.loads(event) for event in self.events if event != b"[DONE]"]
+        rows = [row for each in chunks for row in each.get("choices", ()) if row["index"] == 0]
+        return "".join(row["delta"].get("content") or "" for row in rows)
 
     @property
     def events(self) -> list[bytes]:

@@ -62,11 +62,6 @@ def without_private(piece: bytes) -> bytes:
     return orjson.dumps(shape)
 
 
-def text_of(client: FakeClient) -> str:
-    chunks = [orjson.loads(event) for event in client.events if event != b"[DONE]"]
-    return "".join(c["choices"][0]["delta"].get("content", "") for c in chunks if c["choices"])
-
-
 USAGE = (
     b'data: {"id":"x","object":"chat.completion.chunk","choices":[],"usage":{"total_tokens":3}}\n\n'
 )
@@ -214,7 +209,7 @@ async def test_heartbeats_cover_a_load_that_takes_longer_than_any_limit() -> Non
     backend = FakeBackend(answer("a"), before=[load], capabilities=Capabilities(queues=True))
     await gateway(backend, QUICK)(client.scope, client.receive, client.send)
     assert client.body.count(b": heartbeat\n\n") >= 15
-    assert (text_of(client), client.events[-1]) == ("a", b"[DONE]")
+    assert (client.text, client.events[-1]) == ("a", b"[DONE]")
 
 
 async def test_a_backend_that_has_the_request_and_says_nothing_is_ended() -> None:
@@ -243,7 +238,7 @@ async def test_heartbeats_cover_silence_between_chunks() -> None:
     )
     assert b'"a"' in client.pieces[0]
     assert client.pieces[1] == b": heartbeat\n\n"
-    assert text_of(client) == "ab"
+    assert client.text == "ab"
 
 
 @pytest.mark.parametrize("body", [STREAM, WHOLE], ids=["stream", "whole"])

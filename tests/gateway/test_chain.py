@@ -1,0 +1,245 @@
+"""Tries and fallbacks: who is asked, how often, with what, and what the client is told of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.fakes import FakeBackend, FakeClient, Turn, answer, chunk, whole_answer
+from trueup import events
+from trueup.backends.base import Capabilities, Limits
+from trueup.errors import AdaptError, BackendError, CapacityError, RequestError
+from trueup.events import BreakerChanged, Event, FallbackTaken, RequestFinished, RetryStarted
+from trueup.gateway.app import Gateway
+from trueup.gateway.auth import Access
+from trueup.gateway.breaker import FAILURES_TO_OPEN
+from trueup.gateway.retry import RetryBudget, RetryPolicy, is_unhealthy
+from trueup.gateway.router import Served, ServedRole
+from trueup.gateway.serving import Serving
+
+BODY = {"model": "talk", "messages": [{"role": "user", "content": "hi"}]}
+JSON = {"content-type": "application/json"}
+AT_ONCE = RetryPolicy(first_pause_seconds=0)
+GOOD = Turn(answer("right"))
+GOOD_WHOLE = Turn([whole_answer("right")], headers=JSON)
+REFUSED = BackendError("nobody listens", retryable=True, code="backend_unreachable")
+
+
+def failing(status: int, **headers: str) -> Turn:
+    return Turn([b'{"error":{"message":"no"}}'], status, {**JSON, **headers})
+
+
+def foreign(*turns: Turn, name: str = "far", **more: Any) -> FakeBackend:
+    capabilities = Capabilities(limits=Limits(total_seconds=60), **more)
+    return FakeBackend(turns=turns, name=name, capabilities=capabilities, is_foreign=True)
+
+
+def gateway(*backends: FakeBackend, policy: RetryPolicy = AT_ONCE) -> Gateway:
+    serving = Serving(policy=policy)
+    chain = tuple(Served(id=each.name, kind="chat", backend=each) for each in backends)
+    serving.router.open(*chain, roles=[ServedRole(id="talk", chain=chain)])
+    return Gateway(serving, Access(()))
+
+
+async def ask(app: Gateway, **changes: Any) -> FakeClient:
+    client = FakeClient(body={**BODY, **changes}, headers=JSON)
+    await app(client.scope, client.receive, client.send)
+    assert client.is_ended
+    return client
+
+
+@pytest.fixture
+def told() -> Any:
+    heard: list[Event] = []
+    stop = events.subscribe(heard.append)
+    yield heard
+    stop()
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+@pytest.mark.parametrize(
+    "first",
+    [
+        failing(500),
+        failing(502),
+        failing(503, **{"retry-after": "0"}),
+        failing(429, **{"retry-after": "0"}),
+        failing(408),
+        Turn([REFUSED]),
+        Turn(),
+        Turn([b"<html>"], headers={"content-type": "text/html"}),
+        Turn([b'{"error":"x"}'], headers=JSON),
+        Turn([b"null"], headers=JSON),
+    ],
+)
+async def test_what_passes_is_asked_again_of_the_same(first: Turn, is_stream: bool) -> None:
+    backend = foreign(first, GOOD if is_stream else GOOD_WHOLE)
+    client = await ask(gateway(backend), stream=is_stream)
+    assert (client.status, client.text) == (200, "right")
+    assert backend.open_count == backend.closed_count == 2
+    assert client.headers["x-trueup-tries"] == "2"
+    assert client.headers["x-trueup-backend"] == "far"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+async def test_what_does_not_pass_is_not_asked_again_but_elsewhere(
+    status: int, told: list[Event]
+) -> None:
+    backend, second = foreign(failing(status)), foreign(GOOD_WHOLE, name="second")
+    alone = await ask(gateway(backend))
+    assert (alone.status, backend.open_count) == (status, 1)
+    client = await ask(gateway(backend, second))
+    assert (client.status, client.text, backend.open_count) == (200, "right", 2)
+    assert client.headers["x-trueup-backend"] == "second"
+    fallbacks = [(e.before, e.after) for e in told if isinstance(e, FallbackTaken)]
+    assert fallbacks == [("far", "second")]
+
+
+async def test_where_nobody_answers_the_first_ones_error_is_told() -> None:
+    app = gateway(foreign(failing(404)), foreign(failing(500), name="second"))
+    client = await ask(app)
+    assert (client.status, client.json["error"]["source"]) == (404, "far")
+    assert client.headers["x-trueup-tries"] == "4"
+
+
+async def test_tries_end(told: list[Event]) -> None:
+    backend = foreign(failing(500))
+    client = await ask(gateway(backend), stream=True)
+    assert (client.status, backend.open_count) == (500, 3)
+    assert [e.code for e in told if isinstance(e, RetryStarted)] == ["backend_error"] * 2
+    (finished,) = [e for e in told if isinstance(e, RequestFinished)]
+    assert (finished.outcome, finished.tries, finished.backend) == ("failed", 3, "far")
+
+
+async def test_a_server_that_wants_long_is_not_waited_for_and_the_client_is_told() -> None:
+    backend = foreign(failing(429, **{"retry-after": "3600"}))
+    client = await ask(gateway(backend))
+    assert (client.status, client.headers["retry-after"]) == (429, "3600")
+    assert backend.open_count == 1
+
+
+async def test_a_busy_server_is_not_waited_for_where_there_is_another() -> None:
+    busy, second = foreign(failing(429, **{"retry-after": "5"})), foreign(GOOD_WHOLE, name="b")
+    client = await ask(gateway(busy, second))
+    assert (client.text, busy.open_count, second.open_count) == ("right", 1, 1)
+
+
+async def test_a_server_whose_streams_break_is_asked_whole() -> None:
+    cut = Turn([chunk()])
+    backend = foreign(cut, cut, GOOD_WHOLE)
+    client = await ask(gateway(backend), stream=True)
+    assert (client.text, client.events[-1]) == ("right", b"[DONE]")
+    assert [orjson.loads(r.body)["stream"] for r in backend.requests] == [True, True, False]
+
+
+async def test_a_whole_answer_that_stays_away_is_asked_for_as_a_stream() -> None:
+    backend = foreign(Turn(), Turn(), GOOD)
+    client = await ask(gateway(backend))
+    assert client.text == "right"
+    assert client.json["object"] == "chat.completion"
+    sent = orjson.loads(backend.requests[2].body)
+    assert (sent["stream"], sent["stream_options"]) == (True, {"include_usage": True})
+
+
+async def test_a_server_that_only_stops_when_a_stream_is_left_is_asked_for_streams() -> None:
+    backend = foreign(GOOD, whole_by_stream=True)
+    client = await ask(gateway(backend))
+    assert client.text == "right"
+    assert orjson.loads(backend.requests[0].body)["stream"] is True
+
+
+async def test_sse_for_a_whole_answer_and_json_for_a_stream_are_both_understood() -> None:
+    assert (await ask(gateway(foreign(GOOD)))).text == "right"
+    streamed = await ask(gateway(foreign(GOOD_WHOLE)), stream=True)
+    assert (streamed.text, streamed.events[-1]) == ("right", b"[DONE]")
+
+
+async def test_one_of_our_own_without_room_is_not_asked_again() -> None:
+    full = FakeBackend(before=[CapacityError("full", status=429)], name="own")
+    assert (await ask(gateway(full))).status == 429
+    assert full.open_count == 1
+    second = foreign(GOOD_WHOLE, name="second")
+    assert (await ask(gateway(full, second))).text == "right"
+
+
+async def test_a_model_that_the_check_refuses_is_passed_over() -> None:
+    refused = FakeBackend(before=[AdaptError("it cannot run")], name="own")
+    client = await ask(gateway(refused, foreign(GOOD_WHOLE, name="second")))
+    assert client.text == "right"
+    assert client.headers["x-trueup-backend"] == "second"
+
+
+async def test_what_one_of_our_own_cannot_do_another_may() -> None:
+    own = FakeBackend([whole_answer()], headers=JSON, name="own")
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    client = await ask(gateway(own, foreign(GOOD_WHOLE, name="second")), tools=tools)
+    assert (client.text, own.open_count) == ("right", 0)
+    alone = await ask(gateway(own), tools=tools)
+    assert (alone.status, alone.json["error"]["source"]) == (400, "trueup")
+
+
+async def test_a_backend_that_keeps_failing_is_passed_over_until_a_probe_answers(
+    told: list[Event],
+) -> None:
+    far, second = foreign(failing(500)), foreign(GOOD_WHOLE, name="second")
+    app = gateway(far, second)
+    now = [100.0]
+    app.serving.breakers._clock = lambda: now[0]
+    for _ in range(FAILURES_TO_OPEN):
+        assert (await ask(app)).text == "right"
+    asked = far.open_count
+    await ask(app)
+    assert far.open_count == asked, "an open breaker lets nobody through"
+    far.turns = [GOOD_WHOLE]
+    now[0] += 60
+    assert (await ask(app)).headers["x-trueup-backend"] == "far"
+    states = [e.state for e in told if isinstance(e, BreakerChanged)]
+    assert states == ["open", "half-open", "closed"]
+
+
+async def test_an_open_breaker_refuses_nobody_who_has_nowhere_else_to_go() -> None:
+    far = foreign(failing(500))
+    app = gateway(far)
+    for _ in range(FAILURES_TO_OPEN):
+        await ask(app)
+    assert app.serving.breakers.state("far") == "open"
+    far.turns = [GOOD_WHOLE]
+    assert (await ask(app)).text == "right"
+    assert app.serving.breakers.state("far") == "closed"
+
+
+def test_retries_are_a_share_of_the_requests_and_a_few_more() -> None:
+    now = [0.0]
+    budget = RetryBudget(lambda: now[0])
+    free = int(RetryBudget.FREE_PER_SECOND * RetryBudget.WINDOW_SECONDS)
+    for _ in range(100):
+        budget.note_request()
+    allowed = free + int(RetryBudget.SHARE * 100)
+    assert [budget.take() for _ in range(allowed + 2)] == [True] * allowed + [False] * 2
+    now[0] += RetryBudget.WINDOW_SECONDS + 1
+    assert budget.take()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (RequestError("x"), False),
+        (CapacityError("x", status=429), False),
+        (CapacityError("x", status=503), True),
+        (BackendError("x", retryable=True, code="backend_silent", status=504), True),
+        (BackendError("x", retryable=True, code="tool_call_malformed", status=502), True),
+        (AdaptError("x"), False),
+    ],
+)
+def test_what_speaks_against_a_backend(error: Exception, expected: bool) -> None:
+    assert is_unhealthy(error) is expected  # type: ignore[arg-type]
+
+
+def test_pauses_grow_and_end() -> None:
+    policy = RetryPolicy(first_pause_seconds=1, longest_pause_seconds=4)
+    pauses = [policy.pause_seconds(REFUSED, tries, 1.0) for tries in range(1, 6)]
+    assert pauses == [1, 2, 4, 4, 4]
+    assert policy.pause_seconds(REFUSED, 1, 0.0) == 0.5
+    assert policy.pause_seconds(CapacityError("x", retry_after_seconds=7), 1, 0.0) == 7

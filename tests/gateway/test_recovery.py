@@ -1,0 +1,282 @@
+"""Answers that break off after something was delivered: continued, completed, or told as cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.fakes import LOCAL, SSE, FakeBackend, FakeClient, Step, Turn, answer, chunk, whole_answer
+from tests.gateway.test_chain import JSON, ask, foreign, gateway
+from trueup import events
+from trueup.backends.base import Capabilities
+from trueup.errors import BackendError
+from trueup.events import ContinuationStarted, Event
+from trueup.gateway.recovery import MAX_BARREN, MAX_CONTINUATIONS
+
+CUT = BackendError("the worker broke off", retryable=True, code="worker_failed")
+TEXT = "one two three"
+
+
+def sse(shape: dict[str, Any]) -> bytes:
+    return b"data: " + orjson.dumps(shape) + b"\n\n"
+
+
+def delta(said: dict[str, Any], finish: str | None = None) -> bytes:
+    choice = {"index": 0, "delta": said, "finish_reason": finish}
+    return sse({"id": "far-1", "object": "x", "created": 1, "model": "m", "choices": [choice]})
+
+
+def own(*turns: Turn, is_exact: bool = True) -> FakeBackend:
+    capabilities = Capabilities(
+        continuation="token_ids", is_exact=is_exact, takes_seed=True, queues=True
+    )
+    return FakeBackend(turns=turns, name="own", capabilities=capabilities)
+
+
+def tokens(text: str, position: int, *ids: int, index: int = 0, finish: str | None = None) -> bytes:
+    shape = orjson.loads(chunk(text, index=index, finish=finish).removeprefix(b"data: "))
+    shape["trueup"] = {"position": position, "token_ids": list(ids)}
+    return sse(shape)
+
+
+def finish_chunk(client: FakeClient) -> dict[str, Any]:
+    shapes = [orjson.loads(each) for each in client.events if each != b"[DONE]"]
+    (found,) = [s for s in shapes if s.get("choices") and s["choices"][0]["finish_reason"]]
+    return dict(found)
+
+
+def error_code(client: FakeClient) -> str:
+    assert client.events[-1] == b"[DONE]"
+    return str(orjson.loads(client.events[-2])["error"]["code"])
+
+
+@pytest.fixture
+def told() -> Any:
+    heard: list[Event] = []
+    stop = events.subscribe(heard.append)
+    yield heard
+    stop()
+
+
+@pytest.mark.parametrize("is_exact", [True, False])
+async def test_our_own_worker_goes_on_after_the_tokens_that_were_delivered(
+    is_exact: bool, told: list[Event]
+) -> None:
+    backend = own(
+        Turn([tokens("a", 0, 5), tokens("b", 1, 6, 7), CUT]),
+        Turn([tokens("c", 3, 8), tokens("", 4, finish="stop"), b"data: [DONE]\n\n"]),
+        is_exact=is_exact,
+    )
+    client = await ask(gateway(backend), model="own", stream=True)
+    assert (client.text, client.events[-1]) == ("abc", b"[DONE]")
+    first, second = (orjson.loads(request.body) for request in backend.requests)
+    assert second.pop("trueup") == {"continue_token_ids": {"0": [5, 6, 7]}}
+    assert first == second, "the same seed, or it is another answer"
+    ids = {orjson.loads(each)["id"] for each in client.events[:-1]}
+    assert len(ids) == 1
+    assert finish_chunk(client)["trueup"] == {"continuations": 1, "exact": is_exact}
+    assert [e.how for e in told if isinstance(e, ContinuationStarted)] == ["token_ids"]
+    assert backend.open_count == backend.closed_count == 2
+
+
+async def test_only_open_choices_are_continued_and_all_tokens_are_counted() -> None:
+    usage = sse({"id": "x", "choices": [], "usage": {"completion_tokens": 3, "total_tokens": 8}})
+    backend = own(
+        Turn([tokens("a", 0, 5), tokens("", 1, 9, finish="stop"), tokens("x", 0, 4, index=1), CUT]),
+        Turn(
+            [
+                tokens("y", 1, 4, index=1),
+                tokens("", 2, 9, index=1, finish="stop"),
+                usage,
+                b"data: [DONE]\n\n",
+            ]
+        ),
+    )
+    client = await ask(
+        gateway(backend), model="own", stream=True, n=2, stream_options={"include_usage": True}
+    )
+    sent = orjson.loads(backend.requests[1].body)
+    assert sent["trueup"] == {"continue_token_ids": {"1": [4]}}
+    counted = orjson.loads(client.events[-2])["usage"]
+    assert counted["completion_tokens"] == 2 + 3
+    assert counted["total_tokens"] == 2 + 8
+
+
+async def test_a_worker_that_dies_again_and_again_is_continued_as_long_as_it_comes_further() -> (
+    None
+):
+    turns = [Turn([tokens("a", i, i), CUT]) for i in range(5)]
+    backend = own(*turns, Turn([tokens("", 5, finish="stop")]))
+    client = await ask(gateway(backend), model="own", stream=True)
+    assert client.text == "aaaaa"
+    assert finish_chunk(client)["trueup"]["continuations"] == 5
+    stuck = own(Turn([tokens("a", 0, 1), CUT]), Turn([CUT]))
+    client = await ask(gateway(stuck), model="own", stream=True)
+    assert error_code(client) == "stream_incomplete"
+    assert stuck.open_count >= 1 + MAX_BARREN
+
+
+async def test_continuations_end() -> None:
+    backend = own(*(Turn([tokens("a", i, i), CUT]) for i in range(99)))
+    client = await ask(gateway(backend), model="own", stream=True)
+    assert error_code(client) == "stream_incomplete"
+    assert backend.open_count < 2 * MAX_CONTINUATIONS
+
+
+@pytest.mark.parametrize(
+    ("continuation", "expected"),
+    [
+        (
+            "continue_final_message",
+            {"continue_final_message": True, "add_generation_prompt": False},
+        ),
+        ("prefix", {}),
+    ],
+)
+async def test_a_foreign_server_goes_on_after_a_partial_message(
+    continuation: str, expected: dict[str, Any]
+) -> None:
+    backend = foreign(
+        Turn([delta({"role": "assistant", "content": ""}), delta({"content": "one "})]),
+        Turn([delta({"role": "assistant"}), delta({"content": "two"}), delta({}, "stop")]),
+        continuation=continuation,
+    )
+    client = await ask(gateway(backend), stream=True, max_tokens=10)
+    assert client.text == "one two"
+    assert client.body.count(b'"role"') == 1
+    sent = orjson.loads(backend.requests[1].body)
+    partial = sent["messages"][-1]
+    assert (partial["role"], partial["content"]) == ("assistant", "one ")
+    assert partial.get("prefix", False) is (continuation == "prefix")
+    assert {name: sent[name] for name in expected} == expected
+    assert sent["max_tokens"] < 10
+
+
+HIDDEN: dict[str, list[bytes]] = {
+    "reasoning": [delta({"reasoning_content": "hm"}), delta({"content": "one "})],
+    "several choices": [delta({"content": "one "})],
+    "tools": [delta({"content": "one "})],
+}
+
+
+@pytest.mark.parametrize("what", HIDDEN)
+async def test_what_the_text_does_not_show_is_not_continued_after_a_text(what: str) -> None:
+    backend = foreign(
+        Turn(HIDDEN[what]), Turn([whole_answer("other")], headers=JSON), continuation="prefix"
+    )
+    more: dict[str, Any] = {"n": 2} if what == "several choices" else {}
+    if what == "tools":
+        more = {"tools": [{"type": "function", "function": {"name": "f"}}]}
+    client = await ask(gateway(backend), stream=True, **more)
+    assert error_code(client) == "stream_incomplete"
+    for request in backend.requests[1:]:
+        assert orjson.loads(request.body)["messages"][-1]["role"] == "user"
+
+
+WHOLES: dict[str, tuple[list[Step], bool]] = {
+    "the same answer": ([whole_answer(TEXT)], True),
+    "another answer": ([whole_answer("two one")], False),
+    "a shorter answer": ([whole_answer("one")], False),
+    "nothing": ([whole_answer("")], False),
+}
+
+
+@pytest.mark.parametrize("what", WHOLES)
+async def test_only_an_answer_that_begins_with_what_was_delivered_is_completed(what: str) -> None:
+    steps, is_completed = WHOLES[what]
+    backend = foreign(Turn([delta({"content": "one "})]), Turn(steps, headers=JSON))
+    client = await ask(gateway(backend), stream=True)
+    if is_completed:
+        assert (client.text, client.events[-1]) == (TEXT, b"[DONE]")
+        assert finish_chunk(client)["trueup"]["continuations"] == 1
+    else:
+        assert client.text == "one "
+        assert error_code(client) == "stream_incomplete"
+
+
+async def test_reasoning_has_to_be_the_same_as_well() -> None:
+    thought = [delta({"reasoning_content": "hm "}), delta({"content": "one "})]
+
+    def whole(reasoning: str) -> Turn:
+        shape = orjson.loads(whole_answer(TEXT))
+        shape["choices"][0]["message"]["reasoning_content"] = reasoning
+        return Turn([orjson.dumps(shape)], headers=JSON)
+
+    same = await ask(gateway(foreign(Turn(thought), whole("hm "))), stream=True)
+    assert same.text == TEXT
+    other = await ask(gateway(foreign(Turn(thought), whole("hm hm"))), stream=True)
+    assert error_code(other) == "stream_incomplete"
+
+
+async def test_somebody_else_may_complete_it_with_exactly_the_same_answer() -> None:
+    broken = foreign(Turn([delta({"content": "one "})]), Turn(status=500))
+    second = foreign(Turn([whole_answer(TEXT)], headers=JSON), name="second")
+    client = await ask(gateway(broken, second), stream=True)
+    assert client.text == TEXT
+    assert second.open_count == 1
+
+
+async def test_a_server_that_costs_money_is_not_asked_again() -> None:
+    backend = foreign(
+        Turn([delta({"content": "one "})]),
+        Turn([whole_answer(TEXT)], headers=JSON),
+        asks_again=False,
+    )
+    client = await ask(gateway(backend), stream=True)
+    assert error_code(client) == "stream_incomplete"
+    assert backend.open_count == 1
+
+
+async def test_a_role_alone_is_no_answer_and_the_next_try_may_say_anything() -> None:
+    begun = Turn([delta({"role": "assistant", "content": ""})])
+    backend = foreign(begun, Turn(answer("right")))
+    client = await ask(gateway(backend), stream=True)
+    assert client.text == "right"
+    assert client.body.count(b'"role"') == 1
+    ids = {orjson.loads(each)["id"] for each in client.events[:-1]}
+    assert ids == {"far-1"}
+    assert b"continuations" not in client.body
+
+
+def call(arguments: Any, finish: str | None = None, name: str | None = "f") -> bytes:
+    function = {"arguments": arguments} | ({"name": name} if name else {})
+    return delta({"tool_calls": [{"index": 0, "id": "c1", "function": function}]}, finish)
+
+
+TOOLS = {"tools": [{"type": "function", "function": {"name": "f"}}], "stream": True}
+
+
+async def test_tool_calls_are_held_back_until_they_are_whole() -> None:
+    cut = Turn([call('{"a": '), CUT], headers=SSE)
+    whole = Turn([call('{"a":'), call(" 1}", name=None), delta({}, "stop")], headers=SSE)
+    backend = foreign(cut, whole)
+    client = await ask(gateway(backend), **TOOLS)
+    shapes = [orjson.loads(each) for each in client.events[:-1]]
+    (said,) = [s for s in shapes if s["choices"][0]["delta"].get("tool_calls")]
+    (only,) = said["choices"][0]["delta"]["tool_calls"]
+    assert only["function"] == {"name": "f", "arguments": '{"a": 1}'}
+    assert finish_chunk(client)["choices"][0]["finish_reason"] == "tool_calls"
+    assert backend.open_count == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [({"a": 1}, '{"a":1}'), ("", "{}"), ('{"a":', None), ("[1]", None)]
+)
+async def test_arguments_become_json_text_or_an_error(arguments: Any, expected: str | None) -> None:
+    backend = foreign(Turn([call(arguments), delta({}, "tool_calls")]))
+    client = await ask(gateway(backend), **TOOLS)
+    if expected is None:
+        assert (client.status, client.json["error"]["code"]) == (502, "tool_call_malformed")
+    else:
+        assert orjson.dumps(expected)[1:-1] in client.body
+
+
+async def test_arguments_that_the_token_limit_cut_are_what_they_are() -> None:
+    client = await ask(gateway(foreign(Turn([call('{"a":'), delta({}, "length")]))), **TOOLS)
+    assert finish_chunk(client)["choices"][0]["finish_reason"] == "length"
+
+
+def test_the_fake_of_our_own_is_like_our_own() -> None:
+    assert LOCAL.continuation == "token_ids"
