@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import ssl
-from dataclasses import dataclass
+from weakref import WeakSet
 
 import aiohttp
 from yarl import URL
@@ -21,6 +21,8 @@ MAX_LINE_BYTES = 2**14
 KEEP_ALIVE_SECONDS = 4.0
 ENDPOINTS = ("/chat/completions", "/completions", "/embeddings")
 SERVER_ERROR = 500
+# Connections that have brought an answer.
+_served: WeakSet[object] = WeakSet()
 
 # What `aiohttp` can raise while a request is asked and its answer read.
 FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
@@ -85,24 +87,30 @@ def _below(url: URL, path: str) -> URL:
     return url.with_path(f"{url.path.rstrip('/')}{path}")
 
 
-@dataclass(slots=True)
-class Sent:
-    """How a request went out; given to a session as `trace_request_ctx`."""
-
-    is_reused: bool = False
+class IdleConnectionDiedError(aiohttp.ClientConnectionError):
+    """A connection that had served before ended before a byte of this answer came."""
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response whose connection is not used again after a server error.
+    """A response that knows about its connection's past, and spoils its future where need be.
 
-    Xinference resets the next request on such a connection. A short body is read together with
-    the head, and with it the connection would be back among the free ones before we look.
+    After a server error the connection is not used again: Xinference resets the next request on
+    it. A short body is read together with the head, and with it the connection would be back
+    among the free ones before anybody else could look.
     """
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         protocol = connection.protocol
-        await super().start(connection)
-        if self.status >= SERVER_ERROR and protocol is not None:
+        try:
+            await super().start(connection)
+        except aiohttp.ClientError as error:
+            if protocol in _served and _said_nothing(error):
+                raise IdleConnectionDiedError from error
+            raise
+        if protocol is None:
+            return self
+        _served.add(protocol)
+        if self.status >= SERVER_ERROR:
             if connection.protocol is None:
                 protocol.close()
             else:
@@ -110,14 +118,10 @@ class _Response(aiohttp.ClientResponse):
         return self
 
 
-async def _note_reuse(
-    _: aiohttp.ClientSession,
-    context: object,
-    __: aiohttp.TraceConnectionReuseconnParams,
-) -> None:
-    sent = getattr(context, "trace_request_ctx", None)
-    if isinstance(sent, Sent):
-        sent.is_reused = True
+def _said_nothing(error: Exception) -> bool:
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return isinstance(error.message, str)  # else it is the head as far as it came
+    return isinstance(error, aiohttp.ClientOSError)
 
 
 def open_session(
@@ -127,8 +131,6 @@ def open_session(
 
     Must be called in the loop that uses it. Who is silent is watched by whoever asks.
     """
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_reuseconn.append(_note_reuse)
     connector = (
         aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
         if keeps_alive
@@ -140,7 +142,6 @@ def open_session(
         headers=headers,
         response_class=_Response,
         timeout=aiohttp.ClientTimeout(total=None, connect=connect_seconds),
-        trace_configs=[trace] if keeps_alive else None,
         trust_env=False,
         read_bufsize=READ_BUFFER_BYTES,
         max_line_size=MAX_LINE_BYTES,
@@ -151,13 +152,6 @@ def open_session(
 def unreached(error: Exception) -> bool:
     """Whether an error came before there was a connection."""
     return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
-
-
-def said_nothing(error: Exception) -> bool:
-    """Whether a connection ended before a byte of an answer came."""
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return isinstance(error.message, str)  # else it is the head as far as it came
-    return isinstance(error, aiohttp.ClientOSError) and not unreached(error)
 
 
 def fault_of(name: str, address: Address, error: Exception, *, in_body: bool) -> BackendError:

@@ -20,10 +20,9 @@ from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, 
 from trueup.backends.http import (
     FAILURES,
     Address,
-    Sent,
+    IdleConnectionDiedError,
     fault_of,
     open_session,
-    said_nothing,
 )
 from trueup.backends.look import listed, version
 from trueup.backends.presets import Preset
@@ -100,20 +99,17 @@ class OpenAICompatibleBackend:
                 response.close()
 
     async def _asked(self, request: BackendRequest) -> aiohttp.ClientResponse:
-        sent = Sent()
         try:
-            return await self._post(self._session(), request, sent)
-        except FAILURES as error:
-            # The server gave up an idle connection while we took it: it has not seen the request.
-            if not (sent.is_reused and said_nothing(error)):
-                raise self.fault(error) from error
-        try:
-            return await self._post(self._session(keeps_alive=False), request, sent)
+            try:
+                return await self._post(self._session(), request)
+            except IdleConnectionDiedError:
+                # The server gave it up while we took it: most likely it has seen no request.
+                return await self._post(self._session(keeps_alive=False), request)
         except FAILURES as error:
             raise self.fault(error) from error
 
     async def _post(
-        self, session: aiohttp.ClientSession, request: BackendRequest, sent: Sent
+        self, session: aiohttp.ClientSession, request: BackendRequest
     ) -> aiohttp.ClientResponse:
         body = request.body
         return await session.post(
@@ -121,7 +117,6 @@ class OpenAICompatibleBackend:
             data=body if len(body) <= MAX_PLAIN_BYTES else io.BytesIO(body),
             headers={"X-Request-Id": request.request_id},
             allow_redirects=False,
-            trace_request_ctx=sent,
         )
 
     def _session(self, *, keeps_alive: bool = True) -> aiohttp.ClientSession:
