@@ -5,18 +5,23 @@ Start reading here: everything else in this package is called from these routes.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from typing import TextIO
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, TextIO
 
 from trueup.config.settings import ServerSettings
 from trueup.errors import CapacityError
+from trueup.events import emit, subscribe
 from trueup.gateway.access_log import AccessLog
 from trueup.gateway.auth import Access
 from trueup.gateway.errors import answer_error, log_bug, unknown_path, wrong_method
-from trueup.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
-from trueup.gateway.routes import backends, models, openapi, status, streams
+from trueup.gateway.exchange import ClientGone, Exchange, Receive, RequestRefused, Scope, Send
+from trueup.gateway.routes import backends, metrics, models, openapi, status, streams
 from trueup.gateway.serving import Serving, answer
+
+if TYPE_CHECKING:
+    from trueup.gateway.metrics import Metrics
 
 Route = Callable[[Exchange, Serving], Awaitable[None]]
 
@@ -31,6 +36,7 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/version": {"GET": status.version},
     "/api/ps": {"GET": status.processes},
     "/api/streams": {"GET": streams.list_streams},
+    metrics.PATH: {"GET": metrics.show_none},
     backends.PATH: {"GET": backends.list_backends},
     f"{backends.PATH}{backends.LESSONS}": {"DELETE": backends.forget_all},
     backends.PREFIX: {"DELETE": backends.forget},
@@ -63,7 +69,20 @@ class Gateway:
         self._log: AccessLog | None = None
         if log is not None and settings.access_log != "off":
             self._log = AccessLog(log, form=settings.access_log, log_prompts=settings.log_prompts)
+        self._metrics: Metrics | None = None
         self._open_count = 0
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count what happens, and have it in the log, while the block lasts."""
+        from trueup.gateway.metrics import Metrics  # a tenth of a second that only servers need
+
+        self._metrics = Metrics()
+        with contextlib.ExitStack() as stack:
+            stack.callback(subscribe(self._metrics.note))
+            if self._log is not None:
+                stack.callback(subscribe(self._log.note))
+            yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; whatever happens, the server goes on."""
@@ -95,6 +114,7 @@ class Gateway:
             raise
         except Exception as error:
             exchange.outcome = "failed"
+            is_refused = exchange.model is None
             if exchange.status is not None:  # uvicorn closes the connection: the body is cut
                 log_bug(exchange, error)
                 return
@@ -102,6 +122,8 @@ class Gateway:
                 await answer_error(exchange, error)
             except Exception as second:
                 log_bug(exchange, second)
+            if is_refused:
+                _tell_refused(exchange)
 
     async def _route(self, exchange: Exchange) -> None:
         path = exchange.path
@@ -114,7 +136,10 @@ class Gateway:
         method = "GET" if exchange.method == "HEAD" else exchange.method
         route = methods.get(method)
         if route is not None:
-            await route(exchange, self.serving)
+            if route is metrics.show_none and self._metrics is not None:
+                await metrics.show(exchange, self._metrics)
+            else:
+                await route(exchange, self.serving)
             return
         allowed = ", ".join((*methods, *(("HEAD",) if "GET" in methods else ()), "OPTIONS"))
         exchange.add_header("allow", allowed)
@@ -133,3 +158,14 @@ class Gateway:
                 code="too_many_requests",
                 where="server.max_requests",
             )
+
+
+def _tell_refused(exchange: Exchange) -> None:
+    emit(
+        RequestRefused(
+            at_seconds=time.monotonic(),
+            request_id=exchange.request_id,
+            status=exchange.status or 500,
+            code=exchange.error_code or "internal_error",
+        )
+    )

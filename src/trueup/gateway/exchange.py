@@ -6,13 +6,14 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from trueup.config.settings import DEFAULT_PROFILE, PROFILES, ClientProfile, ServerSettings
 from trueup.errors import RequestError
-from trueup.events import Outcome, RequestFinished
+from trueup.events import Event, Outcome, RequestFinished
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,6 +24,15 @@ Headers = Iterable[tuple[str, str]]
 MAX_BODY_BYTES = ServerSettings().max_body_bytes
 BODY_SECONDS = 60.0
 SANE_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused(Event):
+    """A request was answered with an error before it went to a backend."""
+
+    request_id: str
+    status: int
+    code: str
 
 
 class ClientGone(Exception):

@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for each in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(each, self._on_signal, each)
-        task = asyncio.create_task(self.serve(sockets=[listener]))
+        task = asyncio.create_task(self._serve_watched(listener))
         try:
             await asyncio.wait(
                 (task, asyncio.ensure_future(self._is_listening.wait())),
@@ -122,6 +122,10 @@ class Server(uvicorn.Server):
             finally:
                 for each in (signal.SIGINT, signal.SIGTERM):
                     loop.remove_signal_handler(each)
+
+    async def _serve_watched(self, listener: socket.socket) -> None:
+        with self._gateway.watching():
+            await self.serve(sockets=[listener])
 
     def _on_signal(self, received: signal.Signals) -> None:
         if self.ended_by is None:
