@@ -146,7 +146,7 @@ def test_a_line_of_1_mb_is_one_event_however_it_comes(cut: int, end: bytes) -> N
     stream = b"data: " + text + end + b"data: b" + end
     splitter = EventSplitter()
     # Single bytes of all of it would take seconds: the middle comes in one piece.
-    head, tail = (2**16, len(stream) - 2**16) if cut < 8 else (0, len(stream))
+    head, tail = (2**14, len(stream) - 2**14) if cut < 8 else (0, len(stream))
     pieces = [stream[index : index + cut] for index in range(0, head, cut)]
     at = sum(map(len, pieces))
     pieces += [stream[at:tail]] if cut < 8 else pieces_of(stream, list(range(cut, tail, cut)))

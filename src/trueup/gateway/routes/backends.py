@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -37,7 +38,9 @@ async def forget(exchange: Exchange, serving: Serving) -> None:
         RequestError: there is no such backend, or the path does not end so.
     """
     name = exchange.path.removeprefix(PREFIX).removesuffix(LESSONS)
-    known = [served.backend.name for served in await serving.router.all()]
+    served = {each.backend.name for each in await serving.router.all()}
+    # One that is served no longer may have left lessons.
+    known = served | {lesson.backend for lesson in serving.lessons.all()}
     if not exchange.path.endswith(LESSONS) or name not in known:
         raise RequestError(
             f"there is no backend `{name}`",
@@ -51,9 +54,17 @@ async def forget(exchange: Exchange, serving: Serving) -> None:
 
 def _lessons(serving: Serving) -> Mapping[str, list[dict[str, Any]]]:
     """What was learned, by the backend's name."""
+    now = time.time()
     found: dict[str, list[dict[str, Any]]] = {}
     for lesson in serving.lessons.all():
-        found.setdefault(lesson.backend, []).append(lesson.as_dict())
+        row = {
+            "parameter": lesson.parameter,
+            "model": lesson.model,
+            "version": lesson.version,
+            "age_seconds": round(max(0.0, now - lesson.learned_at), 1),
+            "expires_in_seconds": round(max(0.0, lesson.expires_at - now), 1),
+        }
+        found.setdefault(lesson.backend, []).append(row)
     return found
 
 
