@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import argparse
+
 import pytest
 
+from trueup.cli import serve
 from trueup.cli.backend_flag import backends_of
+from trueup.cli.settings import settings_of
 from trueup.config.secret import Secret
-from trueup.config.settings import BackendSettings
+from trueup.config.settings import BackendSettings, Settings
 from trueup.errors import ConfigError, UsageError
 
 
@@ -64,3 +68,16 @@ def test_two_servers_of_one_name_are_told() -> None:
 def test_a_key_that_is_none_is_told(environ: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
         backends_of(["x=http://h,api_key_env=K"], environ)
+
+
+def told(*words: str) -> Settings:
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    return settings_of(parser.parse_args(words), {})
+
+
+def test_a_server_of_backends_alone_serves_no_demo_model() -> None:
+    settings = told("--backend", "x=http://h", "--backend", "y=http://g")
+    assert [each.name for each in settings.backends] == ["x", "y"]
+    assert settings.models == ()
+    assert [each.source for each in told("demo", "--backend", "x=http://h").models] == ["demo"]

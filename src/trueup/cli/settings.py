@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from trueup.cli.backend_flag import backends_of
 from trueup.config.secret import Secret
 from trueup.config.settings import ModelSettings, ServerSettings, Settings
 from trueup.errors import ConfigError, UsageError
@@ -43,9 +44,13 @@ def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Se
         if (value := getattr(arguments, name)) is not None:
             server = replace(server, **{name: value})
     wishes = {name: value for name in WISHES if (value := getattr(arguments, name)) is not None}
-    named = arguments.models or ([] if models else ["demo"])
+    asked = {each.name: each for each in settings.backends}
+    asked.update((each.name, each) for each in backends_of(arguments.backends or (), environ))
+    named = arguments.models or ([] if models or asked else ["demo"])
     added = tuple(ModelSettings(name=None, source=source, **wishes) for source in named)
-    return replace(settings, server=server, models=(*models, *added))
+    return replace(
+        settings, server=server, models=(*models, *added), backends=tuple(asked.values())
+    )
 
 
 def with_key(server: ServerSettings, environ: Mapping[str, str]) -> ServerSettings:
