@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -325,6 +326,33 @@ async def test_leaving_closes_the_connection(is_begun: bool) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert (await backend.health()).leases == 0
+
+
+async def test_leaving_a_server_that_does_not_read_drops_what_was_not_sent() -> None:
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        reached.set()
+        await left.wait()
+        writer.transport.abort()
+
+    reached, left = asyncio.Event(), asyncio.Event()
+    large = replace(REQUEST, body=b"x" * 2**25)
+    server = await asyncio.start_server(deaf, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    backend = open_backend(BackendSettings(name="xin", url=f"http://127.0.0.1:{port}"))
+    task = asyncio.ensure_future(backend.open(large).__aenter__())
+    await reached.wait()
+    for _ in range(1000):  # until nothing more fits into the sockets
+        await asyncio.sleep(0)
+    sockets = len(os.listdir("/dev/fd"))
+    task.cancel()
+    await asyncio.wait((task,))
+    await asyncio.sleep(0)
+    assert len(os.listdir("/dev/fd")) == sockets - 1
+    left.set()
+    await backend.close()
+    server.close()
+    await server.wait_closed()
 
 
 async def test_leaving_a_body_unread_closes_the_connection() -> None:

@@ -5,6 +5,7 @@ Nothing here knows of models or of OpenAI's wire; aiohttp's exceptions end in th
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import ssl
@@ -99,8 +100,11 @@ class _Response(aiohttp.ClientResponse):
     among the free ones before anybody else could look.
     """
 
+    _transport: asyncio.Transport | None = None
+
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         protocol = connection.protocol
+        self._transport = connection.transport
         try:
             await super().start(connection)
         except aiohttp.ClientError as error:
@@ -116,6 +120,12 @@ class _Response(aiohttp.ClientResponse):
             else:
                 protocol.force_close()
         return self
+
+    def close(self) -> None:
+        """Leave at once: a server that no longer reads would keep what was not sent for ever."""
+        if self._transport is not None and self.connection is not None:
+            self._transport.abort()
+        super().close()
 
 
 def _said_nothing(error: Exception) -> bool:
