@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.backends.far_end import FarEnd, answer
+from tests.cli.test_serve import served
+from tests.fakes import whole_answer
 from trueup.backends.local import LocalBackend
 from trueup.backends.refused import RefusedBackend
 from trueup.cli.roles import check_roles, served_names
@@ -131,3 +136,31 @@ async def test_the_greeting_says_who_is_asked_and_who_cannot_be() -> None:
         f"`gone` is {gone.url}/v1 (OpenAI-compatible)",
         f"warning: `gone` at {gone.url}/v1 cannot be reached: connection refused",
     ]
+
+
+async def test_a_server_fronts_another_without_a_model_of_its_own(tmp_path: Path) -> None:
+    models = json.dumps({"data": [{"id": "glm4"}]}).encode()
+    far = FarEnd((answer(whole_answer("hi"), head=b"content-type: application/json\r\n"),))
+    far.looks = {"/v1/models": models}
+
+    def ask() -> Any:
+        with served(tmp_path, "--backend", f"xin={far.url},preset=vllm") as (process, said):
+            question = {"model": "xin", "messages": [{"role": "user", "content": "?"}]}
+            request = urllib.request.Request(
+                f"{said['url']}/v1/chat/completions",
+                json.dumps(question).encode(),
+                {"Content-Type": "application/json"},
+            )
+            with urllib.request.urlopen(request, timeout=60) as response:
+                answered = json.load(response), response.headers["X-TrueUp-Backend"]
+            maps = Path(f"/proc/{process.pid}/maps")
+            loaded = maps.read_text() if sys.platform == "linux" else ""
+            return said["models"], *answered, loaded
+
+    async with far.listening():
+        names, body, backend, loaded = await asyncio.to_thread(ask)
+    assert names == ["xin"]
+    assert body["choices"][0]["message"]["content"] == "hi"
+    assert backend == "xin"
+    assert json.loads(far.asked[0].body)["model"] == "glm4"
+    assert "torch" not in loaded
