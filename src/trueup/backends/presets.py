@@ -95,8 +95,9 @@ ROWS = (
         capabilities=Capabilities(
             accepts=Accepts(
                 # Streams of several answers are refused after the status; a presence_penalty
-                # becomes a repetition_penalty, where 0 stops generation for good.
-                unsupported=frozenset({"n", "presence_penalty"}),
+                # becomes a repetition_penalty, where 0 stops generation for good; messages of
+                # the role developer are a 422.
+                unsupported=frozenset({"n", "presence_penalty", "developer"}),
                 ignored=frozenset(
                     {
                         "tool_choice",
@@ -110,7 +111,7 @@ ROWS = (
                         "stream_options",
                     }
                 ),
-                renamed={"max_completion_tokens": "max_tokens", "developer": "system"},
+                renamed={"max_completion_tokens": "max_tokens"},
             ),
         ),
         quirks=(
