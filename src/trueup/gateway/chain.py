@@ -22,9 +22,9 @@ from trueup.gateway.asked import Asked
 from trueup.gateway.breaker import Breakers
 from trueup.gateway.lessons import Lessons
 from trueup.gateway.parameters import Adapted, adapt
-from trueup.gateway.refusal import lesson_of, value_limit
 from trueup.gateway.retry import RetryPolicy, is_unhealthy
 from trueup.gateway.router import Served
+from trueup.gateway.teaching import lesson_of, value_limit
 from trueup.protocol.errors import code_of
 
 Result = TypeVar("Result")

@@ -104,8 +104,13 @@ def checked(whole: Whole, adapted: Adapted) -> Whole:
         if choices != list(whole.choices):
             whole = replace(whole, choices=choices, body=None)
     if adapted.verify is not None:
-        for choice in whole.choices:
-            adapted.verify(choice.message())
+        contents = [adapted.verify(choice.message()) for choice in whole.choices]
+        if any(content is not None for content in contents):
+            choices = [
+                choice if content is None else replace(choice, text=content, logprobs=None)
+                for choice, content in zip(whole.choices, contents, strict=True)
+            ]
+            whole = replace(whole, choices=choices, body=None)
     return whole
 
 

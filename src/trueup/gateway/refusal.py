@@ -1,0 +1,128 @@
+"""The errors of other servers, in whatever shape they come, as ours; and what they teach.
+
+Nothing is guessed from HTML or from a status alone beyond what the status says.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+
+from trueup.errors import BackendError, CapacityError, RequestError, TrueUpError
+
+MAX_MESSAGE_CHARACTERS = 2000
+TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
+# Servers that meet a wrong request with a 500 (Xinference 4.1, for one) say so in these words.
+VALIDATION = re.compile(r"\bvalidation errors? for\b|\bvalidation errors?\b.*\bfor\b", re.I | re.S)
+
+
+def refusal(status: int, headers: Mapping[str, str], body: bytes) -> TrueUpError:
+    """The error that a response with another status than 200 is."""
+    wait = retry_after_seconds(headers.get("retry-after", ""))
+    # A redirect or a success without an answer is a fault of the backend, not the client's.
+    told = status if status >= 400 else 502
+    text = body.strip()
+    shape: Any = None
+    try:
+        shape = orjson.loads(text) if text else None
+    except orjson.JSONDecodeError:
+        media = headers.get("content-type", "")
+        shape = _plain(status, text, media)
+    if isinstance(shape, dict):
+        stated = shape.get("error") or shape
+    else:
+        stated = shape or f"the backend answered with status {status}"
+    if told == 500 and VALIDATION.search(_message(stated)):
+        told = 400
+    return stated_error(stated, status=told, retry_after_seconds=wait)
+
+
+def stated_error(
+    stated: Any, *, status: int, retry_after_seconds: float | None = None
+) -> TrueUpError:
+    """The error that a backend stated in its own words, in OpenAI's shape or any other.
+
+    `status` is the HTTP status that it had or is to have.
+    """
+    shape = stated if isinstance(stated, dict) else {}
+    words: dict[str, Any] = {
+        name: value for name in ("where", "hint") if isinstance(value := shape.get(name), str)
+    }
+    code, param = shape.get("code"), shape.get("param")
+    detail = shape.get("detail")
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        param, code = _place(detail[0].get("loc")), detail[0].get("type")
+    words["code"] = code if isinstance(code, str) and code else "backend_error"
+    cause = _message(stated) or "the backend stated an error without a message"
+    if hint := words.get("hint"):  # `error_body` adds it again
+        cause = cause.removesuffix(f"; {hint}")
+    if status in (429, 503):
+        wait = 1.0 if retry_after_seconds is None else retry_after_seconds
+        return CapacityError(cause, status=status, retry_after_seconds=wait, **words)
+    if status < 500:
+        param = param if isinstance(param, str) else None
+        return RequestError(cause, status=status, param=param, **words)
+    return BackendError(cause, retryable=True, status=status, **words)
+
+
+def retry_after_seconds(header: str) -> float | None:
+    """Seconds that a `Retry-After` header asks for: a number or a date."""
+    header = header.strip()
+    if header.replace(".", "", 1).isdigit() and header.isascii():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except (TypeError, ValueError, IndexError):
+        return None
+
+
+def _plain(status: int, text: bytes, media: str) -> str:
+    """The words of a body that is no JSON; of a web page its title."""
+    if "html" in media or text[:1] == b"<":
+        found = TITLE.search(text)
+        title = html.unescape(found[1].decode("utf-8", "replace")).strip() if found else ""
+        page = f"a web page, `{title}`" if title else "a web page"
+        return f"the backend answered with status {status} and {page}"
+    return text.decode("utf-8", "replace")
+
+
+def _message(stated: Any) -> str:
+    """The words for people in an error of any shape."""
+    if isinstance(stated, str):
+        return _bounded(stated)
+    if isinstance(stated, list):
+        return _bounded("; ".join(filter(None, map(_message, stated))))
+    if not isinstance(stated, dict):
+        return "" if stated is None else _bounded(str(stated))
+    for name in ("message", "detail", "error", "msg", "error_msg", "errors"):
+        value = stated.get(name)
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return _bounded("; ".join(map(_detail, value)))
+        if value and (words := _message(value)):
+            return words
+    return ""
+
+
+def _detail(row: Any) -> str:
+    """One row of FastAPI's `detail`."""
+    if not isinstance(row, dict):
+        return str(row)
+    place, words = _place(row.get("loc")), str(row.get("msg") or row.get("message") or row)
+    return f"{place}: {words}" if place else words
+
+
+def _place(location: Any) -> str | None:
+    if not isinstance(location, Sequence) or isinstance(location, str):
+        return None
+    return ".".join(str(part) for part in location if part != "body") or None
+
+
+def _bounded(text: str) -> str:
+    text = text.strip()
+    return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[:MAX_MESSAGE_CHARACTERS] + "…"

@@ -1,0 +1,156 @@
+"""What an error teaches of a backend: a parameter that it does not take, or nothing.
+
+Only words that say *unsupported* or *unknown* teach. An error about a value passes unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from trueup.errors import BackendError, RequestError, TrueUpError
+from trueup.protocol.errors import code_of
+
+TEACHING_CODES = frozenset(
+    {"unsupported_parameter", "unknown_parameter", "extra_forbidden", "unrecognized_parameter",
+     "unsupported_field", "unsupported_param", "unknown_field"}
+)  # fmt: skip
+PROTECTED = frozenset({"model", "messages", "prompt", "input", "stream", "trueup"})
+# Plain English as well as names: only in quotes or after one of these words do they mean names.
+COMMON_WORDS = frozenset({"n", "stop", "user", "seed", "store", "metadata", "tools", "functions"})
+NAMED = r"(?:parameter|argument|field|param|option|input|key|property)s?"
+
+UNSUPPORTED = re.compile(
+    r"unsupported\s+(?!value)"
+    rf"|\bun(?:known|recogni[sz]ed|expected)\s+(?:request\s+|keyword\s+)?{NAMED}"
+    r"|\b(?:is|are|was|were)\s+(?:currently\s+)?(?:not|un)[\s-]*(?:yet\s+)?"
+    r"(?:support|recogni[sz]ed|permitted|allowed|accepted|implemented|available|known)"
+    r"|\b(?:does|do|did)(?:\s+not|n't)\s+(?:currently\s+)?(?:support|accept|recogni[sz]e|allow)"
+    r"|\bextra\s+(?:inputs|fields)\s+(?:are\s+)?not\s+permitted|\bnot\s+supported\b"
+    rf"|\brequires\s+--enable-auto-tool-choice|\bno\s+such\s+{NAMED}"
+    rf"|\bis\s+not\s+a\s+(?:valid|known)\s+{NAMED}|\bunexpected\s+keyword\s+argument",
+    re.I,
+)
+# What says that a value is wrong, whatever else is said.
+ABOUT_A_VALUE = re.compile(
+    r"\bmust\s+be\b|\bshould\s+be\b|\bat\s+(?:most|least)\b|\b(?:less|greater)\s+than\b|<=|>="
+    r"|\bbetween\b|\bmaximum\b|\bminimum\b|\bexpected\s+(?:one\s+of|a)\b|\binvalid\s+value\b"
+    r"|\bunsupported\s+value\b|\btoo\s+(?:long|large|many|small)\b|\bexceeds?\b"
+    r"|\bonly\b[^.]*\bvalues?\b|\bvalues?\b[^.]*\b(?:is|are)\s+(?:not\s+supported|supported)"
+    r"|\bvalue\s+(?:of\b|['\"`])",
+    re.I,
+)
+DEVELOPER = re.compile(r"\bdeveloper\b|unknown role|unexpected role|unsupported role", re.I)
+# Names as people write them, the longer ones first.
+SPOKEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (name, re.compile(pattern, re.I))
+    for name, pattern in (
+        ("tool_choice", r"\btool[ _-]choice\b"),
+        ("parallel_tool_calls", r"\bparallel[ _-](?:tool|function)[ _-]?calls?\b"),
+        (
+            "response_format",
+            r"\bresponse[ _-]format\b|\bstructured outputs?\b|\bjson[ _-](?:mode|schema|object)\b",
+        ),
+        ("stream_options", r"\bstream[ _-]options?\b"),
+        ("logprobs", r"\blog[ _-]?prob(?:s|abilities)?\b"),
+        ("tools", r"\btools\b|\b(?:tool|function)[ _-](?:calling|calls?|use)\b"),
+        ("functions", r"\bfunctions\b|\bfunction[ _-]calling\b"),
+    )
+)  # fmt: skip
+TOKEN_NAMES = r"(?:max_(?:completion_|new_)?tokens|completion tokens|output tokens)"
+LIMITS = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        TOKEN_NAMES + r"\W[^.]{0,80}?(?:<=|≤|at most|less than or equal to"
+        r"|maximum(?: value)?(?: of| is)?|up to|not exceed|cannot exceed|limit(?: of| is)?"
+        r"|between \d+ and|\[\d+,)\D{0,20}(\d+)",
+        r"(?:at most|up to|maximum(?: of| is)?|no more than)\D{0,12}(\d+)\s+" + TOKEN_NAMES,
+    )
+)
+CONTEXT = re.compile(
+    r"maximum context length (?:is|of) (\d+) tokens.*?\b(\d+) (?:in the messages|of text input"
+    r"|in the prompt|input tokens|from the input)",
+    re.I | re.S,
+)
+
+
+def lesson_of(error: TrueUpError, shape: Mapping[str, Any]) -> str | None:
+    """The parameter of the request that the server says it does not take; None for no lesson.
+
+    `developer` stands for the role of that name. `max_tokens` is a lesson only where its
+    successor is asked for.
+    """
+    if not isinstance(error, RequestError | BackendError) or error.status not in range(400, 502):
+        return None
+    text, code = error.cause, code_of(error)
+    param = error.param if isinstance(error, RequestError) else None
+    if _has_developer(shape) and DEVELOPER.search(text) and _is_about_roles(text, param):
+        return "developer"
+    if code in TEACHING_CODES and param:
+        return _allowed(_top(param), shape, text)
+    if not UNSUPPORTED.search(text):
+        return None
+    if ABOUT_A_VALUE.search(text) and not re.search(r"extra inputs|unexpected keyword", text, re.I):
+        return None
+    for clause in re.split(r"(?<=[.;!?])\s+", text):
+        if UNSUPPORTED.search(clause) and (found := _named(clause, shape, text)):
+            return found
+    if param and (found := _allowed(_top(param), shape, text)):
+        return found
+    return None
+
+
+def value_limit(error: TrueUpError) -> int | None:
+    """The most tokens that the server says an answer may have; None where it says nothing."""
+    if found := CONTEXT.search(error.cause):
+        room = int(found[1]) - int(found[2])
+        return room if room > 0 else None
+    for pattern in LIMITS:
+        if (found := pattern.search(error.cause)) and int(found[1]) > 0:
+            return int(found[1])
+    return None
+
+
+def _named(clause: str, shape: Mapping[str, Any], text: str) -> str | None:
+    places = []
+    for name in shape:
+        quoted = re.search(rf"['\"`‘“]{re.escape(name)}['\"`’”]", clause)
+        bare = None
+        if name not in COMMON_WORDS:
+            bare = re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", clause)
+        else:
+            bare = re.search(rf"{NAMED}\W+(?:supplied\W+)?{re.escape(name)}\b", clause, re.I)
+            bare = bare or re.search(rf"\b{re.escape(name)}\s*:\s*extra inputs", clause, re.I)
+        if (match := quoted or bare) and (allowed := _allowed(name, shape, text)):
+            places.append((match.start(), allowed))
+    if places:
+        return min(places)[1]
+    for name, pattern in SPOKEN:
+        if name in shape and pattern.search(clause):
+            return name
+    # vLLM without a tool parser: leaving the choice out leaves the tools.
+    if "tools" in shape and re.search(r"tool[ _-]choice|tool-call-parser", clause, re.I):
+        return "tools"
+    return None
+
+
+def _allowed(name: str, shape: Mapping[str, Any], text: str) -> str | None:
+    if name == "max_tokens":
+        return name if name in shape and "max_completion_tokens" in text else None
+    return name if name in shape and name not in PROTECTED else None
+
+
+def _top(param: str) -> str:
+    return re.split(r"[.\[]", param, maxsplit=1)[0]
+
+
+def _has_developer(shape: Mapping[str, Any]) -> bool:
+    messages = shape.get("messages")
+    return isinstance(messages, list) and any(
+        isinstance(each, dict) and each.get("role") == "developer" for each in messages
+    )
+
+
+def _is_about_roles(text: str, param: str | None) -> bool:
+    return "role" in text.lower() or "developer" in text.lower() or (param or "").endswith("role")
