@@ -32,6 +32,7 @@ IDLE_SECONDS = 75
 LINGER_SECONDS = 2.0
 # Requests that wait for the one before them; while more are not read, leaving is not seen.
 MAX_PIPELINED = 8
+FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class Protocol(HttpToolsProtocol):
@@ -45,6 +46,7 @@ class Protocol(HttpToolsProtocol):
         # Since the last end of a head or piece of a body, before and with the piece at hand.
         self._unused_bytes = self._seen_bytes = 0
         self._is_used = self._is_in_head = self._is_refused = False
+        self._is_resuming = False
         self._refusal: bytes | None = None
         self.url = b""
         self._running: Cycle | None = None
@@ -91,8 +93,13 @@ class Protocol(HttpToolsProtocol):
             try:
                 self.parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
-                # Some clients offer HTTP/2 with every request; it is not taken up.
+                # Some clients offer HTTP/2 with every request. It is not taken up, so what
+                # follows is a body still, for which the parser has to be told of it anew.
                 data = data[cast("int", upgrade.args[0]) :]
+                if framing := self._framing():
+                    self._is_resuming = True
+                    self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % framing)
+                    self._is_resuming = False
             else:
                 return
 
@@ -102,8 +109,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
-        super().on_message_begin()
-        self._is_in_head = True
+        if not self._is_resuming:
+            super().on_message_begin()
+            self._is_in_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; those after a body are left out."""
@@ -114,7 +122,7 @@ class Protocol(HttpToolsProtocol):
         """Start the request, or have it wait for the one before it."""
         self._is_in_head, self._is_used = False, True
         self._unset_deadline()
-        if self._is_refused:
+        if self._is_refused or self._is_resuming:
             return
         if self._seen_bytes > self._max_bytes and self._head_bytes() > self._max_bytes:
             self._refuse_length()
@@ -146,7 +154,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole, read or not."""
-        if self._is_refused:
+        if self._is_refused or (self.parser.should_upgrade() and self._framing()):
             return
         self.cycle.more_body = False
         self._unset_deadline()
@@ -183,6 +191,9 @@ class Protocol(HttpToolsProtocol):
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
+    def _framing(self) -> bytes:
+        return b"".join(b"%b: %b\r\n" % header for header in self.headers if header[0] in FRAMING)
 
     def _cycle(self, version: str) -> Cycle:
         return Cycle(
