@@ -86,7 +86,7 @@ def test_validate_of_a_valid_file_tells_what_is_odd_and_is_0(
     assert main(["config", "validate"]) == 0
     shown = capsys.readouterr().out
     assert "warning: this key can be read by everybody" in shown
-    assert shown.endswith("c.yaml is valid: 1 model, 1 role, 0 aliases, 1 warning\n")
+    assert shown.endswith("c.yaml is valid: 1 model, 0 backends, 1 role, 0 aliases, 1 warning\n")
     assert main(["config", "validate", "--format", "json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
 
@@ -128,8 +128,18 @@ def test_show_fills_in_defaults_and_variables_and_hides_keys(
     assert tree["server"] == {
         "host": "127.0.0.1",
         "port": 8484,
-        "api_keys": ["***", "***"],
+        "api_keys": [
+            {"name": "key-1", "key": "***", "profile": None},
+            {"name": "TRUEUP_API_KEY", "key": "***", "profile": None},
+        ],
         "drain_seconds": 30.0,
+        "cors_origins": [],
+        "max_body_bytes": 2**24,
+        "max_header_bytes": 2**16,
+        "max_requests": 1024,
+        "access_log": "text",
+        "log_prompts": False,
+        "strict": False,
     }
     assert tree["models"]["glm"]["source"] == "/models/glm"
     assert tree["models"]["glm"]["pooling"] == "auto"

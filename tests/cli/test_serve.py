@@ -20,7 +20,8 @@ import pytest
 from trueup.cli import ps, serve
 from trueup.cli.main import main
 from trueup.cli.settings import settings_of
-from trueup.config.settings import ModelSettings
+from trueup.config.secret import Secret
+from trueup.config.settings import ApiKey, ModelSettings
 from trueup.errors import ConfigError, TrueUpError, UsageError
 from trueup.gateway.server import listen
 
@@ -49,7 +50,10 @@ def test_flags_win_over_the_file_and_models_add_up(tmp_path: Path) -> None:
         environ={"TRUEUP_API_KEY": "two"},
     )
     assert got.server.port == 5
-    assert [key.reveal() for key in got.server.api_keys] == ["one", "two"]
+    assert got.server.api_keys == (
+        ApiKey.of(Secret("one"), name="key-1"),
+        ApiKey.of(Secret("two"), name="TRUEUP_API_KEY"),
+    )
     assert got.models == (
         ModelSettings(name="glm", source="demo", dtype="float32"),
         ModelSettings(name=None, source="b", dtype="bfloat16"),
@@ -83,7 +87,7 @@ def test_the_file_of_the_environment_is_used_where_no_flag_names_one(tmp_path: P
     environ = {"TRUEUP_CONFIG": str(path), "TRUEUP_API_KEY": "one"}
     got = settings(environ=environ)
     assert got.server.port == 1234
-    assert [key.reveal() for key in got.server.api_keys] == ["one"]
+    assert got.server.api_keys == (ApiKey.of(Secret("one"), name="key-1"),)
     with pytest.raises(ConfigError, match="cannot be read") as caught:
         settings(environ={"TRUEUP_CONFIG": str(tmp_path / "none")})
     assert "TRUEUP_CONFIG" in str(caught.value.where)

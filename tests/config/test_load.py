@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 import trueup.config
 from trueup.config.load import load_config
-from trueup.config.settings import Acceptance, ModelSettings, RoleSettings, ServerSettings
+from trueup.config.settings import (
+    Acceptance,
+    ApiKey,
+    BackendSettings,
+    ClientProfile,
+    LimitSettings,
+    ModelSettings,
+    RoleSettings,
+    ServerSettings,
+)
 from trueup.errors import ConfigError
 
 EXAMPLE = Path(trueup.config.__file__).parent / "example.yaml"
@@ -21,16 +31,26 @@ def write(folder: Path, text: str | bytes) -> Path:
 def test_the_example_is_valid_and_shows_the_defaults() -> None:
     settings = load_config(EXAMPLE, {})
     assert settings.server == ServerSettings()
+    assert settings.backends == (
+        BackendSettings(
+            name="xin", url="http://127.0.0.1:9997/v1", preset="xinference", model="glm4-chat"
+        ),
+    )
+    assert settings.profiles == (ClientProfile(name="terminal"),)
     assert settings.models == (ModelSettings(name="glm", source="demo"),)
     (role,) = settings.roles
-    assert (role.name, role.chain) == ("user_communication", ("glm",))
+    assert (role.name, role.chain) == ("user_communication", ("glm", "xin"))
     assert [alias.target for alias in settings.aliases] == ["user_communication"]
 
 
 def test_the_example_shows_every_key() -> None:
     text = EXAMPLE.read_text(encoding="utf-8")
     shown = {line.strip().removeprefix("# ").partition(":")[0] for line in text.splitlines()}
-    for section in (ServerSettings, ModelSettings, RoleSettings, Acceptance):
+    shown |= {"is_strict"} if "strict" in shown else set()
+    for section in (
+        *(ServerSettings, ModelSettings, BackendSettings, LimitSettings),
+        *(RoleSettings, Acceptance, ClientProfile),
+    ):
         assert section.__dataclass_fields__.keys() - {"name", "place", "places"} <= shown
 
 
@@ -38,7 +58,9 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
     path = write(tmp_path, V + "server: {api_keys: ['${env.TEAM_KEY}']}")
     settings = load_config(path, {"TEAM_KEY": "hush-hush"})
     assert "hush" not in f"{settings} {settings!r} {settings.server.api_keys[0]}"
-    assert settings.server.api_keys[0].reveal() == "hush-hush"
+    (key,) = settings.server.api_keys
+    assert key == ApiKey(sha256=hashlib.sha256(b"hush-hush").digest(), name="key-1")
+    assert "hush" not in str(key)
 
 
 V = "config_version: 1\n"

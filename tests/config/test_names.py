@@ -125,7 +125,7 @@ ERRORS: dict[str, tuple[str, str, str, str | None]] = {
     "an alias of nothing": (
         "aliases: {a: glmm}",
         "aliases.a",
-        "no model and no role",
+        "no model, backend or role",
         "did you mean `glm`",
     ),
     "an alias of an alias": (
@@ -172,7 +172,6 @@ ERRORS: dict[str, tuple[str, str, str, str | None]] = {
         "`answer_second` is not a key here",
         "did you mean `answer_seconds`",
     ),
-    "other servers": ("backends: {}", "backends", "no part of this version", "remove `backends`"),
 }
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ from trueup.config.document import read_document
 from trueup.config.json_schema import schema_text
 from trueup.config.load import check_config, load_config
 from trueup.config.settings import (
+    PROFILES,
     Acceptance,
     AliasSettings,
+    BackendSettings,
+    ClientProfile,
+    LimitSettings,
     ModelSettings,
     RoleSettings,
     ServerSettings,
@@ -51,14 +56,18 @@ def test_every_key_has_a_description_and_others_are_refused(section: str) -> Non
         ("ServerSection", ServerSettings),
         ("ModelSection", ModelSettings),
         ("AcceptanceSection", Acceptance),
+        ("BackendSection", BackendSettings),
+        ("LimitsSection", LimitSettings),
+        ("ProfileSection", ClientProfile),
     ],
 )
 def test_the_defaults_of_the_file_are_those_of_the_settings(section: str, settings: Any) -> None:
-    named = {"source": "x"} | ({"name": "x"} if settings is ModelSettings else {})
-    made = settings(**named) if settings is ModelSettings else settings()
+    needed = {"name": "x", "source": "x", "url": "http://h"}
+    made = settings(**{key: needed[key] for key in needed if key in settings.__dataclass_fields__})
     for name, shape in SCHEMA["$defs"][section]["properties"].items():
         if "default" in shape:
-            value = getattr(made, name)
+            value = getattr(made, {"strict": "is_strict"}.get(name, name))
+            value = asdict(value) if is_dataclass(value) else value
             assert (list(value) if isinstance(value, tuple) else value) == shape["default"], name
 
 
@@ -117,12 +126,9 @@ def test_what_is_shown_is_the_same_configuration(tmp_path: Path) -> None:
     path = tmp_path / "shown.yaml"
     path.write_text(yaml_text(shown_tree(settings)), encoding="utf-8")
     again = load_config(path, {})
-    assert (again.server, again.models, again.roles, again.aliases) == (
-        settings.server,
-        settings.models,
-        settings.roles,
-        settings.aliases,
-    )
+    named = {each.name: each for each in again.profiles}
+    assert named == {**PROFILES, **{each.name: each for each in settings.profiles}}
+    assert replace(again, profiles=settings.profiles) == settings
     assert isinstance(again.roles[0], RoleSettings)
     assert isinstance(again.aliases[0], AliasSettings)
 

@@ -117,6 +117,7 @@ def _tell(checked: Checked, path: Path) -> None:
     settings = checked.settings
     said = [
         _count(len(settings.models), "model"),
+        _count(len(settings.backends), "backend"),
         _count(len(settings.roles), "role"),
         _count(len(settings.aliases), "alias", "aliases"),
     ]

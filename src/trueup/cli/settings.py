@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from trueup.cli.backend_flag import backends_of
+from trueup.cli.backend_flag import FLAG, backends_of
 from trueup.config.secret import Secret
-from trueup.config.settings import ModelSettings, ServerSettings, Settings
+from trueup.config.settings import ApiKey, BackendSettings, ModelSettings, ServerSettings, Settings
 from trueup.errors import ConfigError, UsageError
 
 CONFIG_VARIABLE = "TRUEUP_CONFIG"
@@ -30,8 +30,8 @@ WISHES = (
 def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
     """What the flags, the configuration file and the environment say together.
 
-    Flags win over the file. TRUEUP_API_KEY is one more key; TRUEUP_CONFIG names the file where
-    no flag does.
+    Flags win over the file. TRUEUP_API_KEY is one more key, and the file's where the file has the
+    same; TRUEUP_CONFIG names the file where no flag does.
 
     Raises:
         UsageError: a flag's value cannot be meant.
@@ -63,8 +63,31 @@ def with_key(server: ServerSettings, environ: Mapping[str, str]) -> ServerSettin
         return server
     if not key.isascii() or not key.isprintable():
         raise ConfigError("the key is not printable ASCII", where=KEY_VARIABLE)
-    keys = (*server.api_keys, Secret(key))
-    return replace(server, api_keys=tuple(dict.fromkeys(keys)))
+    added = ApiKey.of(Secret(key), name=KEY_VARIABLE)
+    if any(each.sha256 == added.sha256 for each in server.api_keys):
+        return server
+    return replace(server, api_keys=(*server.api_keys, added))
+
+
+def _with_flags(
+    settings: Settings, flags: Sequence[str], environ: Mapping[str, str]
+) -> tuple[BackendSettings, ...]:
+    """The backends of the file and then of the flags; a name that the file has is an error."""
+    added = backends_of(flags, environ)
+    taken = {
+        **{str(each.name): "a model" for each in settings.models},
+        **{each.name: "a backend" for each in settings.backends},
+        **{each.name: "a role" for each in settings.roles},
+        **{each.name: "an alias" for each in settings.aliases},
+    }
+    for each in added:
+        if each.name in taken:
+            raise UsageError(
+                f"`{each.name}` is {taken[each.name]} of the configuration file already",
+                where=FLAG,
+                hint=f"give the server another name: {FLAG} NAME={each.url}",
+            )
+    return (*settings.backends, *added)
 
 
 def flag_of(name: str) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -15,8 +15,10 @@ from trueup.config.document import Document
 from trueup.config.mistake import Key, Mistake
 from trueup.config.names import listing, nearest
 from trueup.config.schema import CURRENT_VERSION, LANGUAGE_PATTERN, Configuration
+from trueup.config.section import STATED
+from trueup.config.server_section import DIGEST_PATTERN, ORIGIN_PATTERN
 
-SECRET_KEYS = frozenset({"api_keys", "api_key"})
+SECRET_KEYS = frozenset({"api_keys", "api_key", "key", "sha256"})
 TYPES = {
     "dict_type": "a mapping (`key: value`)",
     "model_type": "a mapping (`key: value`)",
@@ -26,13 +28,10 @@ TYPES = {
     "float_type": "a number",
     "bool_type": "true or false",
 }
-PATTERNS = {LANGUAGE_PATTERN: "the code of a language, such as `zh` or `en`"}
-# Keys of a later version that are written about already.
-LATER = {
-    "backends": (
-        "`backends` is no part of this version: it asks no other servers",
-        "remove `backends`; what TrueUp runs itself stands under `models`",
-    ),
+PATTERNS = {
+    LANGUAGE_PATTERN: "the code of a language, such as `zh` or `en`",
+    ORIGIN_PATTERN: "an origin, such as `https://board.example`, or `*`",
+    DIGEST_PATTERN: "64 hexadecimal digits, as `trueup config key` prints them",
 }
 SHOWN_CHARACTERS = 80
 
@@ -53,14 +52,29 @@ def explained(detail: ErrorDetails, document: Document) -> Mistake:
         hint = f"write at least one: {name}: [NAME]"
         return document.mistake(key, f"`{name}` is an empty list, expected names", hint)
     context = detail.get("ctx", {})
-    is_secret = bool(SECRET_KEYS & set(key))
-    shown = "the value" if is_secret else f"`{_shortened(found)}`"
+    if kind == STATED:
+        return document.mistake(key, context["cause"], context["hint"])
+    is_secret = _is_secret(key)
+    shown = "the value" if is_secret else _shown(found)
     expected = _expected(kind, context, detail["msg"]) + _range(key, kind)
     hint = None
     if isinstance(found, str) and (choices := context.get("expected")) and not is_secret:
         near = get_close_matches(found, re.findall(r"'([^']+)'", str(choices)), n=1)
         hint = f"did you mean `{near[0]}`" if near else None
     return document.mistake(key, f"`{name}` is {shown}, expected {expected}", hint)
+
+
+def _is_secret(key: Key) -> bool:
+    """Whether a key's value, or a part of it, is one that must not be shown."""
+    last = key[-2:] if key and isinstance(key[-1], int) else key[-1:]
+    return bool(SECRET_KEYS & set(last))
+
+
+def _shown(found: object) -> str:
+    # Not what is in it: it may hold a key.
+    if isinstance(found, dict):
+        return "a mapping"
+    return "a list" if isinstance(found, list) else f"`{_shortened(found)}`"
 
 
 def _name(key: Key) -> str:
@@ -76,8 +90,6 @@ def _shortened(found: object) -> str:
 
 
 def _unknown(name: str, key: Key) -> tuple[str, str | None]:
-    if len(key) == 1 and name in LATER:
-        return LATER[name]
     known = _known_keys(key[:-1])
     hint = nearest(name, known)
     return f"`{name}` is not a key here", hint or f"known here: {listing(known)}"
@@ -116,8 +128,14 @@ def _known_keys(section: Sequence[int | str]) -> list[str]:
 def _section(section: Sequence[int | str]) -> type[BaseModel] | None:
     kind: Any = Configuration
     for part in section:
+        kind = _bare(kind)
         if isinstance(kind, type) and issubclass(kind, BaseModel) and part in kind.model_fields:
             kind = kind.model_fields[str(part)].annotation
         elif get_origin(kind) in (dict, list):
             kind = get_args(kind)[-1]
+    kind = _bare(kind)
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind

@@ -101,6 +101,7 @@ def _placed(settings: Settings, document: Document) -> Settings:
             replace(model, places=document.places("models", str(model.name)))
             for model in settings.models
         ),
+        backends=tuple(place("backends", backend) for backend in settings.backends),
         roles=tuple(place("roles", role) for role in settings.roles),
         aliases=tuple(place("aliases", alias) for alias in settings.aliases),
     )

@@ -1,4 +1,4 @@
-"""Names of models, roles and aliases: one namespace, and every name that is used exists.
+"""Names of models, backends, roles and aliases: one namespace, and every name that is used exists.
 
 Judges the plain tree, so that a mistake elsewhere in the file hides none of these.
 """
@@ -11,9 +11,14 @@ from typing import Any
 
 from trueup.config.document import Document
 from trueup.config.mistake import Key, Mistake
+from trueup.config.settings import PROFILES
 
-SECTIONS = {"models": "a model", "roles": "a role", "aliases": "an alias"}
+SECTIONS = {"models": "a model", "backends": "a backend", "roles": "a role", "aliases": "an alias"}
+# What answers itself, so that a chain may name it.
+ANSWERING = ("models", "backends")
 MAX_LISTED = 8
+# The kind of what names none; a model's is known when its own file has been read.
+STATED_KINDS = {"backends": "chat"}
 KINDS = ("chat", "completion", "embedding")
 
 
@@ -33,14 +38,26 @@ def check_names(document: Document, tree: Mapping[str, Any]) -> Iterator[Mistake
     """Every mistake about names, in no order."""
     sections = {section: _names(tree, section) for section in SECTIONS}
     yield from _twice(document, sections)
+    yield from _profiles(document, tree)
     # What stands where the models should be is told elsewhere: no name can be looked up in it.
-    if not isinstance(tree.get("models", {}), Mapping):
+    if not all(isinstance(tree.get(section, {}), Mapping) for section in ANSWERING):
         return
     for role, shape in _entries(tree, "roles"):
         yield from _chain(document, sections, role, shape, tree)
     for alias, target in _entries(tree, "aliases"):
         if isinstance(target, str) and target:
             yield from _alias(document, sections, alias, target, tree)
+
+
+def _profiles(document: Document, tree: Mapping[str, Any]) -> Iterator[Mistake]:
+    known = [*PROFILES, *_names(tree, "profiles")]
+    server = tree.get("server")
+    keys = server.get("api_keys") if isinstance(server, Mapping) else None
+    for index, shape in enumerate(keys if isinstance(keys, list) else ()):
+        name = shape.get("profile") if isinstance(shape, Mapping) else None
+        if isinstance(name, str) and name not in known:
+            key: Key = ("server", "api_keys", index, "profile")
+            yield document.mistake(key, f"there is no profile `{name}`", nearest(name, known))
 
 
 def _entries(tree: Mapping[str, Any], section: str) -> list[tuple[str, Any]]:
@@ -85,24 +102,31 @@ def _chain(
             continue
         if name in seen:
             yield document.mistake(key, f"`{name}` is in this chain twice", "remove one of them")
-        elif name not in sections["models"]:
-            yield document.mistake(key, *_no_model(name, sections, tree))
+        elif name not in _answering(sections):
+            yield document.mistake(key, *_no_answering(name, sections, tree))
         seen.add(name)
     yield from _mixed(document, role, chain, tree)
 
 
-def _no_model(
+def _answering(sections: Mapping[str, Sequence[str]]) -> list[str]:
+    return [name for section in ANSWERING for name in sections[section]]
+
+
+def _no_answering(
     name: str, sections: Mapping[str, Sequence[str]], tree: Mapping[str, Any]
 ) -> tuple[str, str | None]:
+    names = "a chain names models and backends"
     if name in sections["roles"]:
-        return f"`{name}` is a role; a chain names models", "name the models of that role's chain"
+        return f"`{name}` is a role; {names}", "name the models of that role's chain"
+    known = _answering(sections)
     if name in sections["aliases"]:
         target = tree["aliases"][name]
-        hint = f"write `{target}`" if target in sections["models"] else None
-        return f"`{name}` is an alias; a chain names models", hint
-    models = sections["models"]
-    where = "this file has no `models`" if not models else "it is no name under `models`"
-    return f"`{name}` is not known: {where}", nearest(name, models)
+        return f"`{name}` is an alias; {names}", f"write `{target}`" if target in known else None
+    filled = [f"`{section}`" for section in ANSWERING if sections[section]]
+    where = f"it is no name under {' or '.join(filled)}"
+    if not filled:
+        where = "this file has no `models` and no `backends`"
+    return f"`{name}` is not known: {where}", nearest(name, known)
 
 
 def _mixed(
@@ -111,10 +135,13 @@ def _mixed(
     """Kinds that the file states; those that the models' own files tell are known at the start."""
     kinds: dict[str, str] = {}
     for name in chain:
-        model = tree.get("models", {}).get(name) if isinstance(name, str) else None
-        kind = model.get("kind") if isinstance(model, Mapping) else None
-        if kind in KINDS:
-            kinds.setdefault(kind, f"`{name}` ({document.place('models', name, 'kind')})")
+        for section in ANSWERING if isinstance(name, str) else ():
+            shape = tree.get(section, {}).get(name)
+            kind = (
+                shape.get("kind", STATED_KINDS.get(section)) if isinstance(shape, Mapping) else None
+            )
+            if kind in KINDS:
+                kinds.setdefault(kind, f"`{name}` ({document.place(section, name, 'kind')})")
     if len(kinds) > 1:
         stated = " and ".join(f"{kind} {place}" for kind, place in kinds.items())
         yield document.mistake(
@@ -132,11 +159,11 @@ def _alias(
     tree: Mapping[str, Any],
 ) -> Iterator[Mistake]:
     key: Key = ("aliases", alias)
-    if target in sections["models"] or target in sections["roles"]:
+    targets = [*_answering(sections), *sections["roles"]]
+    if target in targets:
         return
-    targets = [*sections["models"], *sections["roles"]]
     if target not in sections["aliases"]:
-        cause = f"`{target}` is not known: it is no model and no role of this file"
+        cause = f"`{target}` is not known: it is no model, backend or role of this file"
         yield document.mistake(key, cause, nearest(target, targets))
         return
     circle = _circle(alias, tree["aliases"])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from trueup.config.document import Document
 from trueup.config.mistake import Key, Mistake
 from trueup.config.settings import Settings
+from trueup.config.url import is_encrypted_or_near
 from trueup.config.variables import VARIABLE
+
+PLAIN_KEY = "this key can be read by everybody who can read the file"
 
 
 def find_odd(document: Document, settings: Settings) -> Iterator[Mistake]:
@@ -16,6 +19,8 @@ def find_odd(document: Document, settings: Settings) -> Iterator[Mistake]:
     yield from _shadowing(document, settings)
     yield from _twins(document, settings)
     yield from _plain_keys(document)
+    yield from _twin_keys(document, settings)
+    yield from _open_keys(document, settings)
     for model in settings.models:
         key: Key = ("models", str(model.name))
         if model.pin and "ttl_seconds" in document.places(*key):
@@ -41,9 +46,11 @@ def _shadowing(document: Document, settings: Settings) -> Iterator[Mistake]:
     """Names that are another model's source: who asks for that source gets something else."""
     sources = {model.source: str(model.name) for model in settings.models}
     reached: dict[str, tuple[str, ...]] = {str(model.name): () for model in settings.models}
+    reached |= {backend.name: () for backend in settings.backends}
     reached |= {role.name: role.chain for role in settings.roles}
     named: list[tuple[str, str, tuple[str, ...]]] = [
         *(("models", str(model.name), (str(model.name),)) for model in settings.models),
+        *(("backends", backend.name, ()) for backend in settings.backends),
         *(("roles", role.name, role.chain) for role in settings.roles),
         *(
             ("aliases", alias.name, (alias.target, *reached[alias.target]))
@@ -74,10 +81,38 @@ def _twins(document: Document, settings: Settings) -> Iterator[Mistake]:
 
 def _plain_keys(document: Document) -> Iterator[Mistake]:
     server = document.tree.get("server") or {}
-    for index, key in enumerate(server.get("api_keys") or ()):
-        if VARIABLE.search(str(key)) is None:
+    for index, entry in enumerate(server.get("api_keys") or ()):
+        key: Key = ("server", "api_keys", index)
+        written = entry.get("key") if isinstance(entry, Mapping) else entry
+        if written is not None and VARIABLE.search(str(written)) is None:
+            hint = "keep it in the environment: `${env.NAME}`, or only its hash: trueup config key"
+            yield document.mistake(key, PLAIN_KEY, hint)
+    for name, entry in (document.tree.get("backends") or {}).items():
+        written = entry.get("api_key")
+        if written is not None and VARIABLE.search(str(written)) is None:
+            hint = "keep it in the environment: `${env.NAME}`"
+            yield document.mistake(("backends", str(name), "api_key"), PLAIN_KEY, hint)
+
+
+def _twin_keys(document: Document, settings: Settings) -> Iterator[Mistake]:
+    keys: dict[bytes, int] = {}
+    names: dict[str, int] = {}
+    for index, key in enumerate(settings.server.api_keys):
+        place: Key = ("server", "api_keys", index)
+        same, namesake = keys.setdefault(key.sha256, index), names.setdefault(key.name, index)
+        if same != index:
+            cause = f"this key is api_keys[{same}] already, whose name and profile hold"
+            yield document.mistake(place, cause, "remove one of them")
+        elif namesake != index:
+            cause = f"two keys are called `{key.name}`: the access log cannot tell them apart"
+            yield document.mistake(place, cause)
+
+
+def _open_keys(document: Document, settings: Settings) -> Iterator[Mistake]:
+    for backend in settings.backends:
+        if backend.api_key is not None and not is_encrypted_or_near(backend.url):
             yield document.mistake(
-                ("server", "api_keys", index),
-                "this key can be read by everybody who can read the file",
-                "keep it in the environment: `${env.NAME}`",
+                ("backends", backend.name, "url"),
+                "its key and all that is asked go over the network unencrypted",
+                "write `https://` where the server can",
             )

@@ -8,75 +8,23 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-)
+from pydantic import Field, StringConstraints
 
-from trueup.config.secret import HIDDEN, Secret
+from trueup.config.backend_section import BackendSection
+from trueup.config.section import Filled, Name, Seconds, Section
+from trueup.config.server_section import ProfileSection, ServerSection
 from trueup.config.settings import (
-    DEFAULT_HOST,
-    DEFAULT_PORT,
     Acceptance,
     AliasSettings,
     ModelSettings,
     RoleSettings,
-    ServerSettings,
     Settings,
 )
 
 CURRENT_VERSION = 1
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
-Filled = Annotated[str, StringConstraints(min_length=1)]
 LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 Language = Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _secret(value: object) -> Secret:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("a text that is not empty")
-    if not value.isascii() or not value.isprintable():
-        raise ValueError("printable ASCII characters only")
-    if value.strip() == HIDDEN:
-        raise ValueError(f"a key, not the `{HIDDEN}` that `trueup config show` prints for one")
-    return Secret(value.strip())
-
-
-class Section(BaseModel):
-    """What all sections have in common: unknown keys are errors, types are meant."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-class ServerSection(Section):
-    """Where to listen, who may ask, and how it ends."""
-
-    host: Filled = Field(
-        default=DEFAULT_HOST,
-        description="The address to listen on. Anything but a loopback address needs a key.",
-    )
-    port: int = Field(
-        default=DEFAULT_PORT, ge=0, le=65535, description="The port; 0 takes a free one."
-    )
-    api_keys: list[
-        Annotated[Secret, BeforeValidator(_secret), WithJsonSchema({"type": "string"})]
-    ] = Field(
-        default=[],
-        description="Keys that clients may send as `Authorization: Bearer KEY`. TRUEUP_API_KEY, "
-        "where it is set, is one more. Write `${env.NAME}` to keep a key out of the file.",
-    )
-    drain_seconds: float = Field(
-        default=30.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="How long running answers may take to finish when the server is told to stop.",
-    )
 
 
 class ModelSection(Section):
@@ -154,7 +102,7 @@ class RoleSection(Section):
 
     chain: list[Filled] = Field(
         min_length=1,
-        description="Names under `models`; the first one that is healthy answers.",
+        description="Names under `models` and `backends`, asked in this order until one answers.",
     )
     acceptance: AcceptanceSection = Field(
         default=AcceptanceSection(),
@@ -172,24 +120,32 @@ class Configuration(Section):
     models: dict[Name, ModelSection] = Field(
         default={}, description="What TrueUp runs itself, by the name that clients ask for."
     )
+    backends: dict[Name, BackendSection] = Field(
+        default={}, description="What others run, by the name that clients ask for."
+    )
     roles: dict[Name, RoleSection] = Field(
-        default={}, description="Names for what is done, each with the models that can do it."
+        default={}, description="Names for what is done, each with those that can do it."
     )
     aliases: dict[Name, Filled] = Field(
-        default={}, description="Other names for models and roles: `gpt-4o: user_communication`."
+        default={},
+        description="Other names for models, backends and roles: `gpt-4o: user_communication`.",
+    )
+    profiles: dict[Name, ProfileSection] = Field(
+        default={},
+        description="Kinds of clients, beside the built-in `strict` and `langchain-chatchat`; a "
+        "key's `profile` or the header `X-TrueUp-Profile` names one.",
     )
 
     def settings(self) -> Settings:
         """The same as plain facts, without places."""
         return Settings(
-            server=ServerSettings(
-                **self.server.model_dump(exclude={"api_keys"}),
-                api_keys=tuple(self.server.api_keys),
-            ),
+            server=self.server.settings(),
             models=tuple(
                 ModelSettings(name=name, **model.model_dump())
                 for name, model in self.models.items()
             ),
+            backends=tuple(backend.settings(name) for name, backend in self.backends.items()),
+            profiles=tuple(profile.settings(name) for name, profile in self.profiles.items()),
             roles=tuple(
                 RoleSettings(
                     name=name, chain=tuple(role.chain), acceptance=_acceptance(role.acceptance)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from trueup.config.schema import CURRENT_VERSION
 from trueup.config.secret import HIDDEN
-from trueup.config.settings import Settings
+from trueup.config.settings import (
+    PROFILES,
+    BackendSettings,
+    ClientProfile,
+    ServerSettings,
+    Settings,
+)
 
 LINE_WIDTH = 100
 
@@ -25,18 +31,45 @@ def shown_tree(settings: Settings) -> dict[str, Any]:
         shape = asdict(model)
         del shape["name"], shape["places"]
         models[model.name or model.source] = shape
-    server = asdict(settings.server)
-    server["api_keys"] = [HIDDEN for _ in settings.server.api_keys]
     return {
         "config_version": CURRENT_VERSION,
-        "server": server,
+        "server": _server(settings.server),
         "models": models,
+        "backends": {backend.name: _backend(backend) for backend in settings.backends},
         "roles": {
             role.name: {"chain": list(role.chain), "acceptance": role.acceptance.as_dict()}
             for role in settings.roles
         },
         "aliases": {alias.name: alias.target for alias in settings.aliases},
+        "profiles": {name: _profile(each) for name, each in _profiles(settings).items()},
     }
+
+
+def _server(server: ServerSettings) -> dict[str, Any]:
+    shape: dict[str, Any] = {
+        each.name: getattr(server, each.name) for each in fields(server) if each.name != "is_strict"
+    }
+    shape["api_keys"] = [
+        {"name": key.name, "key": HIDDEN, "profile": key.profile} for key in server.api_keys
+    ]
+    return {**shape, "cors_origins": list(server.cors_origins), "strict": server.is_strict}
+
+
+def _backend(backend: BackendSettings) -> dict[str, Any]:
+    shape = {each.name: getattr(backend, each.name) for each in fields(backend)}
+    del shape["name"], shape["place"]
+    shape["api_key"] = None if backend.api_key is None else HIDDEN
+    return {**shape, "drop": list(backend.drop), "limits": asdict(backend.limits)}
+
+
+def _profiles(settings: Settings) -> dict[str, ClientProfile]:
+    return {**PROFILES, **{each.name: each for each in settings.profiles}}
+
+
+def _profile(profile: ClientProfile) -> dict[str, Any]:
+    shape = asdict(profile)
+    del shape["name"]
+    return shape
 
 
 def yaml_text(tree: dict[str, Any]) -> str:
