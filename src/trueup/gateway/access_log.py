@@ -109,7 +109,7 @@ def text(exchange: Exchange, seconds: float) -> str:
     notes["dropped"] = ",".join(exchange.dropped)
     notes["key"] = exchange.key_name
     line = (
-        f"{time.strftime('%H:%M:%S')} {exchange.method} {_short(exchange.path)} "
+        f"{time.strftime('%H:%M:%S')} {exchange.method} {_word(exchange.path)} "
         f"{exchange.status or '-'} {exchange.outcome} {seconds * 1000:.0f} ms "
         f"{exchange.request_id}"
         + "".join(f" {name}={_word(value)}" for name, value in notes.items() if value)
