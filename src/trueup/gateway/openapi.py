@@ -159,7 +159,12 @@ def request_schema(readers: Mapping[str, Reader], required: tuple[str, ...]) -> 
         for name, reader in readers.items()
         if name not in PRIVATE_FIELDS
     }
-    return {"type": "object", "properties": properties, "required": list(required)}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
 
 
 def _field(name: str, reader: Reader, *, is_required: bool) -> Mapping[str, Any]:

@@ -32,14 +32,16 @@ def _list_of(name: str) -> dict[str, Any]:
 
 
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
-    "Message": _object(
-        "role",
-        **{
+    "Message": {
+        "type": "object",
+        "properties": {
             **{name: {} for name in MESSAGE_READERS},
             "role": {"enum": list(ROLES)},
             "content": {"anyOf": [STRING, {"type": "array", "items": PART, "minItems": 1}, NULL]},
         },
-    ),
+        "required": ["role"],
+        "additionalProperties": False,
+    },
     "Error": _object(
         "error",
         error=_object(
