@@ -104,6 +104,8 @@ FORGERIES = [
     "a\r\nb",
     "a\x1b[2Jb",
     "a\u2028b",
+    "a\x9b2Jb",
+    "a\U000e0041b",
     "a\x00b",
     "a\ud800b",
     "a" * 100_000,
@@ -123,6 +125,7 @@ async def test_nothing_that_a_client_sends_breaks_a_line(forgery: str, form: Any
         line = said.removesuffix("\n")
         if form == "json":
             assert orjson.loads(line)["outcome"] == "failed"
+            assert line.isprintable()
             assert line.encode("utf-8")
         else:
             assert line.isprintable()
@@ -137,6 +140,14 @@ async def test_prompts_are_logged_when_that_is_asked_for_and_only_they() -> None
     assert line["prompt"] == {"messages": CHAT["messages"]}
     assert line["is_prompt_cut"] is False
     assert "somebody" not in said
+
+
+async def test_prompts_in_text_stay_on_their_line() -> None:
+    settings = ServerSettings(log_prompts=True)
+    body = {**CHAT, "messages": [{"role": "user", "content": "one\ntwo\u2028three\x9b"}]}
+    said = await logged(FakeBackend(answer("a")), body=body, headers=KEY, settings=settings)
+    assert r'prompt={"messages":[{"role":"user","content":"one\ntwo?three?"}]}' in said
+    assert len(said.splitlines()) == 1
 
 
 async def test_a_long_prompt_is_cut() -> None:

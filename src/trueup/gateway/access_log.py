@@ -54,7 +54,9 @@ class AccessLog:
             del self._open[exchange.request_id]
         if exchange.path in UNLOGGED_PATHS:
             return
-        line = self._json(exchange, seconds) if self._form == "json" else text(exchange, seconds)
+        line = (
+            self._json(exchange, seconds) if self._form == "json" else self._text(exchange, seconds)
+        )
         try:
             self._out.write(line + "\n")
         except (OSError, ValueError):  # nobody reads it any more: no reason to stop serving
@@ -64,7 +66,18 @@ class AccessLog:
         shape = as_dict(exchange, seconds)
         if self._log_prompts and exchange.body is not None:
             shape["prompt"], shape["is_prompt_cut"] = prompt_of(exchange.body)
-        return orjson.dumps(shape).decode()
+        line = orjson.dumps(shape).decode()
+        # U+2028 ends a line for some readers, U+009B begins a command for some terminals.
+        return line if line.isprintable() else "".join(map(_escaped, line))
+
+    def _text(self, exchange: Exchange, seconds: float) -> str:
+        line = text(exchange, seconds)
+        if self._log_prompts and exchange.body is not None:
+            prompt, is_cut = prompt_of(exchange.body)
+            written = prompt if is_cut else orjson.dumps(prompt).decode()
+            line += f" prompt={written}"
+        # A path may hold line breaks, and a model's name what its owner liked.
+        return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
 
 
 def as_dict(exchange: Exchange, seconds: float) -> dict[str, Any]:
@@ -108,14 +121,12 @@ def text(exchange: Exchange, seconds: float) -> str:
         notes["continuations"] = finished.continuations
     notes["dropped"] = ",".join(exchange.dropped)
     notes["key"] = exchange.key_name
-    line = (
+    return (
         f"{time.strftime('%H:%M:%S')} {exchange.method} {_word(exchange.path)} "
         f"{exchange.status or '-'} {exchange.outcome} {seconds * 1000:.0f} ms "
         f"{exchange.request_id}"
         + "".join(f" {name}={_word(value)}" for name, value in notes.items() if value)
     )
-    # A path may hold line breaks, and a model's name what its owner liked.
-    return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
 
 
 def prompt_of(body: bytes) -> tuple[Any, bool]:
@@ -144,3 +155,11 @@ def _short(text: str | None) -> str | None:
 def _word(value: object) -> str:
     """A value that cannot be taken for the next one."""
     return "_".join(str(value)[:MAX_TEXT].split())
+
+
+def _escaped(character: str) -> str:
+    """A character of a line of JSON as one that shows."""
+    if character.isprintable():
+        return character
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
