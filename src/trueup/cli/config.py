@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trueup.cli import config_export, config_key
 from trueup.cli.settings import CONFIG_VARIABLE, with_key
 from trueup.errors import ConfigError, UsageError
 
@@ -24,7 +25,9 @@ EXAMPLE = """  trueup config init
   trueup config validate trueup.yaml
   trueup config show --format json
   trueup config schema > trueup.schema.json
-  trueup config import agents.json --output trueup.yaml"""
+  trueup config import agents.json --output trueup.yaml
+  trueup config key --name chatchat --profile langchain-chatchat
+  trueup config export chatchat --config trueup.yaml"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +72,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=STDOUT,
         metavar="PATH",
         help="the file to write (default: stdout)",
+    )
+    config_key.add_arguments(
+        action("key", "make an API key and its entry for the file", "--name team")
+    )
+    config_export.add_arguments(
+        action(
+            "export",
+            "print the settings that make another program ask this server",
+            "chatchat --url http://127.0.0.1:8484",
+        )
     )
     for each in (init, imported):
         each.add_argument("--force", action="store_true", help="replace a file that exists")
@@ -185,6 +198,8 @@ ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
     "show": _show,
     "schema": _schema,
     "import": _import,
+    "key": config_key.run,
+    "export": config_export.run,
 }
 
 
