@@ -137,48 +137,39 @@ class Answering:
                 chain=self.chain,
                 delivery=self.delivery,
                 asking=self._asking,
+                whole=self._whole,
                 write=self._write,
             ).run()
 
     async def _try(self, attempt: Try) -> Whole | None:
         """One try at a backend, in the way that suits it."""
         mode = mode_of(attempt, self.asked)
-        capabilities = attempt.backend.capabilities
+        whole = None
         if mode == "stream":
-            asking = self._asking(attempt, mode)
-            whole = await asking.stream(self.delivery, self._write)
+            whole = await self._asking(attempt, mode).stream(self.delivery, self._write)
             if whole is None:
                 return None
-        elif mode == "assembled":
-            whole = await self._several(attempt, mode, Asking.assembled)
+            whole = checked(whole, attempt.adapted)
         else:
-            # With another way to ask, silence is not waited for until the very end.
-            is_first = attempt.number == 1 and capabilities.streams and not capabilities.queues
-            patience = capabilities.limits.first_token_seconds if is_first else None
-            whole = await self._several(
-                attempt, mode, lambda asking: asking.whole(first_seconds=patience)
-            )
-        whole = checked(whole, attempt.adapted)
+            whole = await self._whole(attempt, mode)
         if self.asked.is_stream:
             await self._write(self.delivery.rest(whole))
         return whole
 
-    async def _several(
-        self, attempt: Try, mode: Mode, ask: Callable[[Asking], Awaitable[Whole]]
-    ) -> Whole:
-        """One answer, or one out of so many of a single choice each."""
-        if attempt.adapted.requests == 1:
-            return await ask(self._asking(attempt, mode))
-        tasks = [
-            asyncio.ensure_future(ask(self._asking(attempt, mode, number=number)))
-            for number in range(attempt.adapted.requests)
-        ]
-        try:
-            return joined(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+    async def _whole(self, attempt: Try, mode: Mode) -> Whole:
+        """An answer that is not sent before it is whole and checked."""
+        capabilities = attempt.backend.capabilities
+        # With another way to ask, silence is not waited for until the very end.
+        is_first = attempt.number == 1 and capabilities.streams and not capabilities.queues
+        patience = capabilities.limits.first_token_seconds if is_first else None
+
+        def ask(number: int) -> Awaitable[Whole]:
+            asking = self._asking(attempt, mode, number=number)
+            return (
+                asking.assembled() if mode == "assembled" else asking.whole(first_seconds=patience)
+            )
+
+        return checked(await _several(ask, attempt.adapted.requests), attempt.adapted)
 
     async def _embed(self, attempt: Try) -> bytes:
         body = await self._asking(attempt, "whole").body()
@@ -272,6 +263,19 @@ class Answering:
         while (await self._exchange.receive())["type"] != "http.disconnect":
             pass
         self.interruption.interrupt("client left")
+
+
+async def _several(ask: Callable[[int], Awaitable[Whole]], count: int) -> Whole:
+    """One answer, or one out of so many of a single choice each."""
+    if count == 1:
+        return await ask(0)
+    tasks = [asyncio.ensure_future(ask(number)) for number in range(count)]
+    try:
+        return joined(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 @contextlib.asynccontextmanager

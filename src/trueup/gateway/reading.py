@@ -14,6 +14,13 @@ import orjson
 
 from trueup.backends.base import Capabilities
 from trueup.errors import BackendError, TrueUpError
+from trueup.gateway.chunk import (
+    count_tokens,
+    delta_of,
+    event_of,
+    keep_logprobs,
+    repaired_events,
+)
 from trueup.gateway.delivery import PRIVATE_KEY, Choice, Delivery
 from trueup.gateway.refusal import stated_error
 from trueup.gateway.sse import EventSplitter
@@ -157,15 +164,15 @@ class StreamReading:
         if state.finish_reason or not (state.has_role or self._key == "text"):
             return None
         if choice.get("logprobs") is not None:
-            _keep_logprobs(state, choice["logprobs"])
+            keep_logprobs(state, choice["logprobs"])
         state.text.append(said)
         self._delivery.chunks += 1
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         if private is None:
             state.tokens += 1
-            return b"data: %b\n\n" % data if b"\n" not in data else _event_of(chunk)
-        _count(state, private)
-        return _event_of(chunk)
+            return b"data: %b\n\n" % data if b"\n" not in data else event_of(chunk)
+        count_tokens(state, private)
+        return event_of(chunk)
 
     def _mended(self, chunk: dict[str, Any], choices: list[Any], data: bytes) -> bytes:
         """Read every choice of a chunk; write what the client is to have of it."""
@@ -195,7 +202,7 @@ class StreamReading:
                 is_same = False
                 continue
             if private is not None:
-                _count(state, private)
+                count_tokens(state, private)
             written, same = self._choice(index, state, choice)
             if private is None and written:
                 state.tokens += 1
@@ -209,7 +216,7 @@ class StreamReading:
     def _choice(self, index: int, state: Choice, choice: Mapping[str, Any]) -> tuple[bytes, bool]:
         """The chunks of one choice of a chunk, and whether the chunk can go as it came."""
         delivery = self._delivery
-        delta, is_same = self._delta(choice)
+        delta, is_same = delta_of(choice, is_chat=delivery.is_chat)
         content, reason = delta.get("content"), choice.get("finish_reason")
         if reason in FAILED_REASONS:
             raise incomplete(f"ended with finish reason `{reason}`", "stream_incomplete")
@@ -217,7 +224,7 @@ class StreamReading:
             raise _malformed("a content that is no text")
         logprobs = choice.get("logprobs")
         if logprobs is not None:
-            _keep_logprobs(state, logprobs)
+            keep_logprobs(state, logprobs)
         is_same = is_same and (not reason or not delivery.continuations)
         if delivery.is_chat:
             is_same = is_same and ("role" in delta) != state.has_role
@@ -241,16 +248,6 @@ class StreamReading:
             is_same = is_same and isinstance(reason, str) and not self._calls[index]
             out.append(self._finished(index, str(reason)))
         return b"".join(out), is_same and bool(out)
-
-    def _delta(self, choice: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
-        """What a choice adds, and whether it says so in the right shape."""
-        if not self._delivery.is_chat:
-            return {"content": choice.get("text")}, True
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            return delta, True
-        message = choice.get("message")  # a whole one, in a stream of one event
-        return (message if isinstance(message, dict) else {}), False
 
     def _finished(self, index: int, reason: str) -> bytes:
         """The last chunks of a choice: what was held back, and its finish."""
@@ -276,38 +273,10 @@ class StreamReading:
 
     def _odd_event(self, data: bytes, error: Exception) -> bytes:
         """An event that is no JSON: several lines that are, or not UTF-8, or damage."""
-        lines = data.split(b"\n")
-        if len(lines) > 1 and all(map(_is_json, lines)):
-            return b"".join(self._event(line) for line in lines if line != b"[DONE]")
-        if self._is_lenient:
-            text = data.decode("utf-8", "replace").encode()
-            if text != data and _is_json(text):
-                return self._event(text)
-        raise _malformed(f"an event that is no JSON ({error})") from error
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return data == b"[DONE]"
-    return True
-
-
-def _event_of(chunk: Mapping[str, Any]) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(chunk)
-
-
-def _count(state: Choice, private: Mapping[str, Any]) -> None:
-    """Keep the tokens that our own workers tell of."""
-    token_ids = private["token_ids"]
-    state.token_ids += token_ids
-    state.tokens = max(state.tokens, private["position"] + len(token_ids))
-
-
-def _keep_logprobs(state: Choice, logprobs: Any) -> None:
-    if isinstance(logprobs, dict) and isinstance(given := logprobs.get("content"), list):
-        state.logprobs += given
+        repaired = repaired_events(data, is_lenient=self._is_lenient)
+        if repaired is None:
+            raise _malformed(f"an event that is no JSON ({error})") from error
+        return b"".join(map(self._event, repaired))
 
 
 def _malformed(what: str) -> BackendError:

@@ -21,7 +21,7 @@ from trueup.gateway.continuation import continued_shape
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.retry import is_unhealthy
 from trueup.gateway.router import Served
-from trueup.gateway.sending import STREAM_TRIES, Mode, checked
+from trueup.gateway.sending import STREAM_TRIES, Mode
 from trueup.gateway.whole import Whole
 from trueup.protocol.errors import code_of
 
@@ -31,6 +31,7 @@ MAX_CONTINUATIONS = 20
 
 How = Literal["token_ids", "prefix", "asked_again"]
 MakeAsking = Callable[[Try, Mode, Mapping[str, Any] | None], Asking]
+AskWhole = Callable[[Try, Mode], Awaitable[Whole]]
 Write = Callable[[bytes], Awaitable[None]]
 
 
@@ -44,6 +45,7 @@ class Recovery:
     chain: Chain
     delivery: Delivery
     asking: MakeAsking
+    whole: AskWhole
     write: Write
 
     async def run(self) -> None:
@@ -110,15 +112,13 @@ class Recovery:
         return False
 
     async def _whole(self, attempt: Try) -> Whole:
-        limits, before = attempt.backend.capabilities.limits, attempt.before
+        before = attempt.before
         was_silent = before is not None and code_of(before) == "backend_silent"
         is_last_way = attempt.number > STREAM_TRIES or was_silent
+        mode: Mode = "whole"
         if is_last_way and attempt.backend.capabilities.streams:
-            whole = await self.asking(attempt, "assembled", None).assembled()
-        else:
-            first = limits.first_token_seconds if attempt.number == 1 else None
-            whole = await self.asking(attempt, "whole", None).whole(first_seconds=first)
-        return checked(whole, attempt.adapted)
+            mode = "assembled"
+        return await self.whole(attempt, mode)
 
     def _again(self) -> Try:
         limits = self.broken.backend.capabilities.limits

@@ -42,6 +42,7 @@ ABOUT_A_VALUE = re.compile(
     re.I,
 )
 DEVELOPER = re.compile(r"\bdeveloper\b|unknown role|unexpected role|unsupported role", re.I)
+ROLE = re.compile(r"messages\W+\d+\W+(?:[\w\[\]]+\.)?role")
 # Names as people write them, the longer ones first.
 SPOKEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (name, re.compile(pattern, re.I))
@@ -85,7 +86,7 @@ def lesson_of(error: TrueUpError, shape: Mapping[str, Any]) -> str | None:
         return None
     text, code = error.cause, code_of(error)
     param = error.param if isinstance(error, RequestError) else None
-    if _has_developer(shape) and DEVELOPER.search(text) and _is_about_roles(text, param):
+    if _has_developer(shape) and _is_about_role(text, param):
         return "developer"
     if code in TEACHING_CODES and param:
         return _allowed(_top(param), shape, text)
@@ -122,6 +123,7 @@ def _named(clause: str, shape: Mapping[str, Any], text: str) -> str | None:
         else:
             bare = re.search(rf"{NAMED}\W+(?:supplied\W+)?{re.escape(name)}\b", clause, re.I)
             bare = bare or re.search(rf"\b{re.escape(name)}\s*:\s*extra inputs", clause, re.I)
+            bare = bare or re.search(rf"\A{re.escape(name)} (?:is|are) (?:not|un)", clause, re.I)
         if (match := quoted or bare) and (allowed := _allowed(name, shape, text)):
             places.append((match.start(), allowed))
     if places:
@@ -152,5 +154,8 @@ def _has_developer(shape: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_about_roles(text: str, param: str | None) -> bool:
-    return "role" in text.lower() or "developer" in text.lower() or (param or "").endswith("role")
+def _is_about_role(text: str, param: str | None) -> bool:
+    """Whether the role `developer` is what a server does not know: named, or not in its list."""
+    if DEVELOPER.search(text) and "role" in text.lower():
+        return True
+    return bool(param and ROLE.fullmatch(param)) or "does not support 'developer'" in text
