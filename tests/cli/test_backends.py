@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.cli.odd_server import OddServer, Said, odd_server
+from trueup.cli.main import main
+
+LESSON = {
+    "parameter": "tool_choice",
+    "model": "glm4",
+    "version": "4.1",
+    "age_seconds": 7300.0,
+    "expires_in_seconds": 500000.0,
+}
+BACKENDS = [
+    {
+        "name": "xin",
+        "kind": "chat",
+        "url": "http://127.0.0.1:9997/v1",
+        "model": "glm4",
+        "version": "4.1",
+        "state": "ready",
+        "breaker": "open",
+        "lessons": [LESSON],
+    },
+    {"name": "demo", "kind": "chat", "state": "stopped", "breaker": "closed", "lessons": []},
+]
+
+
+def answer(method: str, path: str, shape: Any) -> Said:
+    if (method, path) == ("GET", "/api/backends"):
+        return Said({"backends": BACKENDS})
+    if method == "DELETE" and path in ("/api/backends/lessons", "/api/backends/org%2Fx/lessons"):
+        return Said({"cleared": 1 if "org" in path else 3})
+    message = "there is no backend `nobody`; `GET /api/backends` lists them"
+    hint = "`GET /api/backends` lists them"
+    return Said({"error": {"message": message, "hint": hint}}, status=404)
+
+
+def run(*words: str, said: Callable[[str, str, Any], Said] = answer) -> tuple[int, OddServer]:
+    async def asked() -> tuple[int, OddServer]:
+        async with odd_server(said) as odd:
+            line = [word.replace("URL", odd.url.removesuffix("/v1")) for word in words]
+            return await asyncio.to_thread(main, ["backends", *line]), odd
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize("words", [("--url", "URL"), ("list", "--url", "URL/v1")])
+def test_backends_are_listed_with_what_was_learned(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words)[0] == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["NAME", "KIND", "MODEL", "STATE", "BREAKER", "VERSION", "URL"]
+    assert lines[2].split() == [
+        "xin", "chat", "glm4", "ready", "open", "4.1", "http://127.0.0.1:9997/v1",
+    ]  # fmt: skip
+    assert lines[4] == "xin: does not take `tool_choice` (learned 2 h ago, forgotten in 6 d)"
+
+
+def test_the_list_is_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--url", "URL", "--format", "json")[0] == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["schema_version"] == 1
+    assert report["servers"][0]["backends"] == BACKENDS
+
+
+@pytest.mark.parametrize(
+    ("words", "path", "told"),
+    [
+        (("clear",), "/api/backends/lessons", "3 lessons forgotten"),
+        (("clear", "org/x"), "/api/backends/org%2Fx/lessons", "1 lesson forgotten of org/x"),
+    ],
+)
+def test_lessons_are_cleared(
+    words: tuple[str, ...], path: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, odd = run(*words, "--url", "URL")
+    assert status == 0
+    assert odd.asked == [("DELETE", path, None)]
+    assert capsys.readouterr().out.strip() == told
+
+
+def test_the_server_says_why_nothing_is_cleared(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("clear", "nobody", "--url", "URL")[0] == 1
+    err = capsys.readouterr().err
+    assert "error: there is no backend `nobody`\n" in err
+    assert "hint:  `GET /api/backends` lists them" in err
+
+
+@pytest.mark.parametrize(
+    "said", [Said([]), Said(b"<html>", content_type="text/html"), Said({"x": 1}), Said({}, 500)]
+)
+def test_what_is_no_server_of_ours_is_an_expected_error(
+    said: Said, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("list", "--url", "URL", said=lambda method, path, shape: said)[0] == 1
+    assert "error:" in capsys.readouterr().err
+
+
+def test_without_a_server_there_is_nothing_to_list_or_clear(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["backends"]) == 1
+    assert main(["backends", "clear"]) == 2
+    assert main(["backends", "--url", "http://127.0.0.1:1"]) == 1
+    assert "no server" in capsys.readouterr().err
