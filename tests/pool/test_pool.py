@@ -188,6 +188,60 @@ def test_a_killed_worker_breaks_its_answer_and_the_next_lease_has_a_new_one(fork
     asyncio.run(main())
 
 
+@HOW
+def test_a_load_that_is_killed_is_begun_anew_once(forks: bool) -> None:
+    async def main() -> None:
+        async with a_pool(forks=forks) as pool:
+            pool.add("a", fake_plan("a", "hang"))
+
+            async def lease() -> None:
+                async with pool.lease("a"):
+                    pass
+
+            waiter = asyncio.create_task(lease())
+            killed: list[int | None] = []
+            for _ in range(2):
+                await until(lambda: bool(pool.snapshot()[0].progress))
+                pid = pool.snapshot()[0].pid
+                assert pid is not None
+                assert pid not in killed
+                killed.append(pid)
+                os.kill(pid, signal.SIGKILL)
+                await until(lambda: not pool.snapshot()[0].progress)
+            with pytest.raises(BackendError) as caught:
+                await waiter
+            assert caught.value.cause == (
+                "the worker of `a` was ended by SIGKILL while it loaded the model"
+            )
+
+    asyncio.run(main())
+
+
+def test_a_load_goes_on_when_the_fork_server_dies_under_it() -> None:
+    async def main() -> None:
+        async with a_pool() as pool:
+            pool.add("a", fake_plan("a", "hang"))
+            pool.add("b", fake_plan("b"))
+            async with pool.lease("b"):
+                pass
+
+            async def lease() -> None:
+                async with pool.lease("a"):
+                    pass
+
+            waiter = asyncio.create_task(lease())
+            await until(lambda: bool(pool.snapshot()[0].progress))
+            first = pool.snapshot()[0].pid
+            fork_server = descendants(os.getpid())[0]
+            os.kill(fork_server, signal.SIGKILL)
+            await until(lambda: pool.snapshot()[0].pid not in (None, first))
+            await until(lambda: bool(pool.snapshot()[0].progress))
+            assert not waiter.done()
+            waiter.cancel()
+
+    asyncio.run(main())
+
+
 def test_a_fork_server_that_died_is_started_anew() -> None:
     async def main() -> None:
         async with a_pool() as pool:

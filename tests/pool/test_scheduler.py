@@ -77,8 +77,8 @@ class Bench:
         load = self.scheduler.models[model_id].load
         self.take(WorkerExited(model_id=model_id, load=load, reason=reason))
 
-    def failed(self, model_id: str = "a") -> None:
-        error = CheckpointError("a shard is missing", where="/m", hint="get it")
+    def failed(self, model_id: str = "a", error: TrueUpError | None = None) -> None:
+        error = error or CheckpointError("a shard is missing", where="/m", hint="get it")
         load = self.scheduler.models[model_id].load
         self.take(WorkerFailed(model_id=model_id, load=load, error=error))
 
@@ -287,6 +287,39 @@ def test_a_failed_load_tells_every_waiter_why_and_when_to_come_again() -> None:
         assert isinstance(error, BackendError)
         assert (error.cause, error.where) == ("a shard is missing", f"models.{ticket.model_id}")
         assert (error.status, error.retry_after_seconds) == (503, FIRST_BACKOFF_SECONDS)
+
+
+def test_a_load_that_was_killed_is_begun_anew_for_its_waiters_once() -> None:
+    bench = Bench()
+    tickets = [bench.ask(), bench.ask()]
+    killed = BackendError("the worker was killed", retryable=True, code="worker_died")
+    bench.failed(error=killed)
+    assert bench.effects.calls[-3:] == [
+        ("a", "starting", "failed"),
+        ("a", "failed", "starting"),
+        ("start", "a", 2),
+    ]
+    bench.failed(error=killed)
+    assert list(bench.effects.refused) == tickets
+    assert bench.starts == 2
+    bench.now += 2 * FIRST_BACKOFF_SECONDS
+    ticket = bench.ask()
+    bench.ready()
+    bench.release(ticket)
+    bench.exited()
+    # It was loaded since: the next kill is a first one again.
+    bench.ask()
+    bench.failed(error=killed)
+    assert bench.state() == "starting"
+
+
+def test_a_killed_load_that_nobody_waits_for_any_more_leaves_no_back_off() -> None:
+    bench = Bench()
+    bench.release(bench.ask())
+    bench.failed(error=BackendError("the worker was killed", retryable=True))
+    assert bench.state() == "failed"
+    bench.ask()
+    assert bench.state() == "starting"
 
 
 def test_a_failed_load_is_not_tried_again_before_its_back_off_is_over() -> None:

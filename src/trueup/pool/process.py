@@ -97,11 +97,14 @@ class WorkerProcess:
             hint=finding["hint"],
         )
 
-    def death(self, reason: str) -> TrueUpError:
-        """The error of a load during which the process ended."""
+    def death(self, returncode: int | None) -> TrueUpError:
+        """The error of a load during which the process ended.
+
+        Retryable where it did not end by itself: it was killed, or went with its fork-server.
+        """
         return BackendError(
-            f"the worker of `{self.model_id}` {reason} while it loaded the model",
-            retryable=False,
+            f"the worker of `{self.model_id}` {reason_of(returncode)} while it loaded the model",
+            retryable=returncode in (None, -signal.SIGKILL),
             code="worker_died",
             status=503,
             where=self._last_words(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from trueup.errors import TrueUpError
+from trueup.errors import BackendError, TrueUpError
 from trueup.events import State
 from trueup.pool.budget import Budget, shortage
 from trueup.pool.event import (
@@ -183,7 +183,16 @@ class Scheduler:
                 self._exited(model, event.reason, now)
 
     def _failed(self, model: Model, error: TrueUpError, now: float) -> None:
+        """Whoever waits is refused, but for the first time that a load was killed from outside.
+
+        That says nothing about the model; a second time may be the system's lack of memory.
+        """
         model.failures += 1
+        if model.failures == 1 and isinstance(error, BackendError) and error.retryable:
+            model.error, model.retry_at = error, now
+            self._gone(model, "failed", error.cause)
+            self._start_anew(model)
+            return
         pause = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** (model.failures - 1))
         model.error, model.retry_at = error, now + pause
         self._gone(model, "failed", error.cause)
@@ -197,6 +206,9 @@ class Scheduler:
         else:
             model.error, model.retry_at = worker_died(model, reason), now
             self._gone(model, "failed", reason)
+        self._start_anew(model)
+
+    def _start_anew(self, model: Model) -> None:
         if not model.waiters:
             return
         refusal = closing() if self._is_closing else self._refusal(model)

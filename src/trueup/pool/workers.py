@@ -124,7 +124,7 @@ class _Run:
             if self.finding is not None:
                 self.failure = process.failure(self.finding)
             elif not self._is_ready:
-                self.failure = process.death(reason)
+                self.failure = process.death(returncode)
         if self.failure is not None:
             where = self.failure.where
             log.warning("%s%s", self.failure.cause, f"\n{where}" if where else "")
