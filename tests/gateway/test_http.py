@@ -202,6 +202,9 @@ async def test_rubbish_never_cuts_the_answer_before_it() -> None:
     app, go_on = App(), asyncio.Event()
 
     async def script(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/last":
+            await answer(send, b"")
+            return
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"first", "more_body": True})
         await go_on.wait()
@@ -214,6 +217,7 @@ async def test_rubbish_never_cuts_the_answer_before_it() -> None:
         await reader.readuntil(b"first\r\n")
         writer.write(b"rubbish\r\n\r\n")
         await writer.drain()
+        await say(address, LAST)  # what was sent before it was read before it
         go_on.set()
         rest = await reader.read()
         writer.close()
