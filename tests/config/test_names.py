@@ -186,6 +186,90 @@ def test_one_mistake_is_told_once_with_its_place(case: str, tmp_path: Path) -> N
     assert hint is None or hint in str(error.hint)
 
 
+BACKENDS = """\
+config_version: 1
+models:
+  glm: {source: demo}
+  bert: {source: org/bert, kind: embedding}
+backends:
+  xin: {url: "http://h"}
+  gte: {url: "http://h", kind: embedding}
+"""
+
+
+def test_chains_and_aliases_name_models_and_backends(tmp_path: Path) -> None:
+    text = BACKENDS + "roles: {r: {chain: [xin, glm]}, s: {chain: [bert, gte]}}\naliases: {a: xin}"
+    checked = check_config(write(tmp_path, text), {})
+    assert (checked.errors, checked.warnings) == ((), ())
+    assert checked.settings is not None
+    assert [role.chain for role in checked.settings.roles] == [("xin", "glm"), ("bert", "gte")]
+    assert checked.settings.aliases[0].target == "xin"
+
+
+# text, the place, the cause, the hint
+BACKEND_ERRORS: dict[str, tuple[str, str, str, str | None]] = {
+    "a backend's name twice": (
+        "roles: {xin: {chain: [glm]}}",
+        "c.yaml:8: roles.xin",
+        "`xin` is a role here and a backend at",
+        "rename one of them",
+    ),
+    "a model's name twice": (
+        "  glm: {url: 'http://h'}",
+        "c.yaml:8: backends.glm",
+        "`glm` is a backend here and a model at",
+        None,
+    ),
+    "an unknown name": (
+        "roles: {r: {chain: [xim]}}",
+        "roles.r.chain[0]",
+        "`xim` is not known: it is no name under `models` or `backends`",
+        "did you mean `xin`",
+    ),
+    "an alias of a backend in a chain": (
+        "roles: {r: {chain: [a]}}\naliases: {a: xin}",
+        "roles.r.chain[0]",
+        "`a` is an alias; a chain names models and backends",
+        "write `xin`",
+    ),
+    "a kind that is the default": (
+        "roles: {r: {chain: [bert, xin]}}",
+        "roles.r.chain",
+        "this chain mixes embedding `bert` (",
+        "make a role of each kind",
+    ),
+    "two kinds of backends": (
+        "roles: {r: {chain: [xin, gte]}}",
+        "roles.r.chain",
+        "c.yaml:6: backends.xin",
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BACKEND_ERRORS)
+def test_names_of_backends_are_checked_like_those_of_models(case: str, tmp_path: Path) -> None:
+    text, place, cause, hint = BACKEND_ERRORS[case]
+    (error,) = errors(tmp_path, BACKENDS + text)
+    assert error.where.endswith(place)
+    assert cause in error.cause
+    assert hint is None or hint in str(error.hint)
+
+
+@pytest.mark.parametrize("text", ["backends: [xin]", "backends: 1", "backends: null"])
+def test_where_backends_are_none_names_are_not_looked_up_in_them(text: str, tmp_path: Path) -> None:
+    (error,) = errors(tmp_path, f"{HEAD}{text}\nroles: {{r: {{chain: [xin]}}}}\n")
+    assert error.where.endswith("backends")
+
+
+def test_a_backend_in_no_role_is_nothing_odd_and_one_called_like_a_source_is(
+    tmp_path: Path,
+) -> None:
+    text = f"{HEAD}backends: {{org/bert: {{url: 'http://h'}}}}"
+    (warning,) = check_config(write(tmp_path, text), {}).warnings
+    assert "`org/bert` is also the source of the model `bert`" in warning.cause
+
+
 def test_models_of_stated_kinds_are_not_mixed(tmp_path: Path) -> None:
     text = """\
 config_version: 1

@@ -44,13 +44,10 @@ def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Se
         if (value := getattr(arguments, name)) is not None:
             server = replace(server, **{name: value})
     wishes = {name: value for name in WISHES if (value := getattr(arguments, name)) is not None}
-    asked = {each.name: each for each in settings.backends}
-    asked.update((each.name, each) for each in backends_of(arguments.backends or (), environ))
-    named = arguments.models or ([] if models or asked else ["demo"])
+    backends = _with_flags(settings, arguments.backends or (), environ)
+    named = arguments.models or ([] if models or backends else ["demo"])
     added = tuple(ModelSettings(name=None, source=source, **wishes) for source in named)
-    return replace(
-        settings, server=server, models=(*models, *added), backends=tuple(asked.values())
-    )
+    return replace(settings, server=server, models=(*models, *added), backends=backends)
 
 
 def with_key(server: ServerSettings, environ: Mapping[str, str]) -> ServerSettings:
@@ -72,22 +69,25 @@ def with_key(server: ServerSettings, environ: Mapping[str, str]) -> ServerSettin
 def _with_flags(
     settings: Settings, flags: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[BackendSettings, ...]:
-    """The backends of the file and then of the flags; a name that the file has is an error."""
-    added = backends_of(flags, environ)
+    """The backends of the file, then those of the flags, which replace those of their names.
+
+    Raises: UsageError for the name of anything else in the file.
+    """
     taken = {
         **{str(each.name): "a model" for each in settings.models},
-        **{each.name: "a backend" for each in settings.backends},
         **{each.name: "a role" for each in settings.roles},
         **{each.name: "an alias" for each in settings.aliases},
     }
-    for each in added:
+    asked = {each.name: each for each in settings.backends}
+    for each in backends_of(flags, environ):
         if each.name in taken:
             raise UsageError(
                 f"`{each.name}` is {taken[each.name]} of the configuration file already",
                 where=FLAG,
                 hint=f"give the server another name: {FLAG} NAME={each.url}",
             )
-    return (*settings.backends, *added)
+        asked[each.name] = each
+    return tuple(asked.values())
 
 
 def flag_of(name: str) -> str:

@@ -93,10 +93,12 @@ class BackendSection(Section):
 
     def settings(self, name: str) -> BackendSettings:
         """The same as plain facts, without the place."""
-        told = self.model_dump(exclude={"drop", "limits"})
+        # Not the key: pydantic would write out what is in it.
+        told = self.model_dump(exclude={"api_key", "drop", "limits"})
         return BackendSettings(
             name=name,
             **told,
+            api_key=self.api_key,
             drop=tuple(dict.fromkeys(self.drop)),
             limits=LimitSettings(**self.limits.model_dump()),
         )
