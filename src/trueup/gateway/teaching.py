@@ -16,6 +16,8 @@ TEACHING_CODES = frozenset(
     {"unsupported_parameter", "unknown_parameter", "extra_forbidden", "unrecognized_parameter",
      "unsupported_field", "unsupported_param", "unknown_field"}
 )  # fmt: skip
+# A wrong request, in the ways that servers say so: some with a 500.
+STATUSES = frozenset({400, 405, 422, 500, 501})
 PROTECTED = frozenset({"model", "messages", "prompt", "input", "stream", "trueup"})
 # Plain English as well as names: only in quotes or after one of these words do they mean names.
 COMMON_WORDS = frozenset({"n", "stop", "user", "seed", "store", "metadata", "tools", "functions"})
@@ -82,7 +84,7 @@ def lesson_of(error: TrueUpError, shape: Mapping[str, Any]) -> str | None:
     `developer` stands for the role of that name. `max_tokens` is a lesson only where its
     successor is asked for.
     """
-    if not isinstance(error, RequestError | BackendError) or error.status not in range(400, 502):
+    if not isinstance(error, RequestError | BackendError) or error.status not in STATUSES:
         return None
     text, code = error.cause, code_of(error)
     param = error.param if isinstance(error, RequestError) else None

@@ -1,0 +1,81 @@
+"""What outlives a process: kept, counted, forgotten in time, and never in the way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trueup.state import StateStore
+
+
+def test_values_are_kept_across_stores_until_their_time_is_over(tmp_path: Path) -> None:
+    now = [100.0]
+    store = StateStore(tmp_path / "s.sqlite", clock=lambda: now[0])
+    store.put("a", "k", {"x": [1, "中"]}, ttl_seconds=10)
+    store.put("a", "forever", 1)
+    store.put("b", "k", 2)
+    store.close()
+    again = StateStore(tmp_path / "s.sqlite", clock=lambda: now[0])
+    assert again.get("a", "k") == {"x": [1, "中"]}
+    assert [(e.key, e.expires_at) for e in again.entries("a")] == [("forever", None), ("k", 110.0)]
+    now[0] = 111.0
+    assert again.get("a", "k") is None
+    assert [entry.key for entry in again.entries("a")] == ["forever"]
+    again.remove("a", "forever")
+    assert again.entries("a") == []
+    assert again.get("b", "k") == 2
+    again.close()
+
+
+def test_a_count_begins_again_when_its_time_is_over(tmp_path: Path) -> None:
+    now = [0.0]
+    store = StateStore(tmp_path / "s.sqlite", clock=lambda: now[0])
+    assert [store.increment("n", "k", ttl_seconds=10) for _ in range(3)] == [1, 2, 3]
+    now[0] = 11.0
+    assert store.increment("n", "k", ttl_seconds=10) == 1
+    store.close()
+
+
+def test_several_processes_count_together(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from trueup.state import StateStore\n"
+        "s = StateStore(Path(sys.argv[1]))\n"
+        "for _ in range(50): s.increment('n', 'k')\n"
+    )
+    path = tmp_path / "s.sqlite"
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(3)]
+    assert [each.wait() for each in running] == [0, 0, 0]
+    store = StateStore(path)
+    assert store.get("n", "k") == 150
+    store.close()
+
+
+def test_a_damaged_file_is_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "s.sqlite"
+    path.write_bytes(b"this is no database, whatever its name says" * 99)
+    store = StateStore(path)
+    store.put("a", "k", 1)
+    assert store.get("a", "k") == 1
+    assert (tmp_path / "s.damaged").exists()
+    store.close()
+    again = StateStore(path)
+    assert again.get("a", "k") == 1
+    again.close()
+
+
+@pytest.mark.parametrize("blocker", ["a file where the folder should be", "a folder as the file"])
+def test_where_nothing_can_be_written_it_is_kept_in_memory(tmp_path: Path, blocker: str) -> None:
+    if blocker.startswith("a file"):
+        (tmp_path / "home").write_text("x")
+        path = tmp_path / "home" / "s.sqlite"
+    else:
+        path = tmp_path / "s.sqlite"
+        os.mkdir(path)
+    store = StateStore(path)
+    store.put("a", "k", 1)
+    assert store.get("a", "k") == 1
+    store.close()
