@@ -148,5 +148,5 @@ def test_the_configuration_of_the_guide_is_valid(tmp_path: Path) -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "c.yaml"
     path.write_text(text, encoding="utf-8")
-    checked = check_config(path, {"TEAM_KEY": "k"})
+    checked = check_config(path, {"TEAM_KEY": "k", "XIN_KEY": "x"})
     assert (checked.errors, checked.warnings) == ((), ())
