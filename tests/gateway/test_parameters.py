@@ -1,7 +1,9 @@
-"""A request in the terms of a backend: what passes, what is translated, emulated, dropped, refused."""
+"""A request in the terms of a backend: passed, translated, emulated, dropped or refused."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -292,3 +294,9 @@ async def test_what_did_not_help_is_not_remembered_and_strict_gets_the_error() -
         FakeBackend(turns=[REJECTED, GOOD], is_foreign=True), store, **{"x-trueup-strict": "true"}
     )
     assert (strict.status, strict.json["error"]["message"]) == (400, "Unknown parameter: 'odd'.")
+
+
+def test_the_documented_policies_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "parameters.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.M)
+    assert dict(rows) == dict(POLICIES)

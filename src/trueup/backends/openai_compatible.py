@@ -57,6 +57,7 @@ class OpenAICompatibleBackend:
         """Raises: ConfigError where the settings' URL cannot be used."""
         self.name = settings.name
         self.title = preset.title
+        self.preset = preset.name
         self.capabilities = capabilities
         self.model = settings.model
         self.version: str | None = None
