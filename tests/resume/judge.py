@@ -78,6 +78,9 @@ def check_not_again(case: Case, records: Sequence[Recorded]) -> None:
 
 
 def check_notes(case: Case, received: Received, *, is_exact: bool) -> None:
-    """The finish chunks tell how often the answer was continued until then."""
+    """The finish chunks tell how often the answer was continued until then.
+
+    A request in a queue may be handed a worker that was killed under the one before it.
+    """
     assert all(each["exact"] is is_exact for each in received.notes)
-    assert received.notes[-1]["continuations"] == len(case.kills)
+    assert received.notes[-1]["continuations"] >= len(case.kills)
