@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
 
     async def _play(self, steps: Any) -> None:
         for step in steps:
-            if self.left.is_set():
+            if self.left.is_set() or self.transport.is_closing():
                 return
             if isinstance(step, bytes):
                 self.transport.write(step if isinstance(step, Raw) else framed(step))
