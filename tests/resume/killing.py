@@ -100,6 +100,18 @@ class Bench:
         self.decoded.update(each.pid for each in records)
         return records
 
+    async def pid_other_than(self, pid: int | None) -> int:
+        """The number of the next worker, as soon as it has one."""
+        while (now := self.pool.snapshot()[0].pid) in (None, pid):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        assert now is not None
+        return now
+
+    async def first_record(self) -> None:
+        """Wait until a worker has made a token."""
+        while not self._record.stat().st_size:  # noqa: ASYNC110 (a file of another process)
+            await asyncio.sleep(0.001)
+
     async def health(self) -> dict[str, Any]:
         async with self.pool.lease("demo") as worker:
             return await asyncio.to_thread(get_health, worker.socket_path)
@@ -112,7 +124,8 @@ class Bench:
     async def ask(self, path: str, body: Mapping[str, Any], kills: Sequence[int]) -> Received:
         """Read a streamed answer; kill the worker after so many chunks with text, each time."""
         received, left = Received(), sorted(kills)
-        self.gate(body["seed"], is_open=not left)
+        if left:
+            self.gate(body["seed"], is_open=False)
         shape = {**body, "stream": True, "stream_options": {"include_usage": True}}
         async with self._session.post(path, json=shape) as response:
             assert response.status == 200, await response.text()

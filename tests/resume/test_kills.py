@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from tests.pool.processes import ROOT
+from tests.pool.processes import ROOT, descendants
 from tests.resume.cases import CHATS, DRAWN, chat, killed, requests
 from tests.resume.judge import (
     Case,
@@ -71,6 +72,7 @@ def test_a_hundred_answers_survive_the_end_of_their_workers() -> None:
     run([*alone, *queued])
 
 
+@pytest.mark.slow
 def test_an_answer_survives_the_end_of_two_workers() -> None:
     given = chat(CHATS[0], seed=SCRIPTED_SEED + 1, **DRAWN)
     run([[killed(given, random.Random(21), kills=2)]])
@@ -105,3 +107,37 @@ def test_a_resumed_answer_from_a_wrong_state_is_noticed(fault: Fault) -> None:
     given = killed(chat(CHATS[0], seed=SCRIPTED_SEED + 1, **DRAWN), random.Random(22))
     with pytest.raises(AssertionError, match=r"the (logits|token|text).* (off|another)"):
         run([[given]], fault=fault)
+
+
+@pytest.mark.slow
+def test_an_answer_survives_when_the_worker_that_is_to_go_on_is_killed_in_its_load() -> None:
+    case = replace(chat(CHATS[0], seed=SCRIPTED_SEED + 1, **DRAWN), kills=(2,))
+
+    async def main() -> None:
+        async with asyncio.timeout(LIMIT_SECONDS), bench() as made:
+            asked = asyncio.create_task(made.ask(case.path, case.body, case.kills))
+            first = await made.pid_other_than(None)
+            os.kill(await made.pid_other_than(first), signal.SIGKILL)
+            received = await asked
+            check_whole(case, received)
+            check_same(case, received)
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_an_answer_survives_the_end_of_the_fork_server() -> None:
+    case = chat(CHATS[0], seed=SCRIPTED_SEED + 1, **DRAWN)
+
+    async def main() -> None:
+        async with asyncio.timeout(LIMIT_SECONDS), bench() as made:
+            made.gate(case.seed, is_open=False)
+            asked = asyncio.create_task(made.ask(case.path, case.body, ()))
+            await made.first_record()
+            os.kill(descendants(os.getpid())[0], signal.SIGKILL)
+            made.gate(case.seed, is_open=True)
+            received = await asked
+            check_whole(case, received)
+            check_same(case, received)
+
+    asyncio.run(main())
