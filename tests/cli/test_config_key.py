@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,29 @@ def test_what_is_no_key_is_told_and_not_repeated(
     assert shown.out == ""
     assert "--stdin" in shown.err
     assert "schl" not in shown.err
+
+
+def end() -> str:
+    raise EOFError
+
+
+@pytest.mark.parametrize(
+    ("typed", "status"),
+    [(lambda: "a-long-key-of-the-team-1", 0), (lambda: "schl\udcfcssel", 2), (end, 2)],
+)
+def test_a_key_may_be_typed_unseen(
+    typed: Callable[[], str],
+    status: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pipe(monkeypatch, b"")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: typed())
+    assert main(["config", "key", "--stdin"]) == status
+    shown = capsys.readouterr()
+    assert "a-long-key" not in shown.out + shown.err
+    assert bool(shown.out) == (status == 0)
 
 
 @pytest.mark.parametrize("flag", ["--name", "--profile"])

@@ -133,9 +133,12 @@ def test_what_is_shown_is_the_same_configuration(tmp_path: Path) -> None:
     assert isinstance(again.aliases[0], AliasSettings)
 
 
-def test_what_hides_a_key_is_no_key(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", ["server: {api_keys: [s3cret]}", "backends: {x: {url: 'http://h', api_key: s3cret}}"]
+)
+def test_what_hides_a_key_is_no_key(text: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text("config_version: 1\nserver: {api_keys: [s3cret]}")
+    path.write_text(f"config_version: 1\n{text}")
     shown = yaml_text(shown_tree(load_config(path, {})))
     assert "s3cret" not in shown
     path.write_text(shown)

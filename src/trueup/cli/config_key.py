@@ -64,7 +64,7 @@ def _given() -> str:
     if sys.stdin is None:
         raw = b""
     elif sys.stdin.isatty():
-        raw = getpass.getpass("key: ").encode()
+        raw = _typed().encode(errors="surrogateescape")
     else:
         raw = sys.stdin.buffer.read(MAX_KEY_BYTES + 1)
     if len(raw) > MAX_KEY_BYTES:
@@ -80,6 +80,13 @@ def _given() -> str:
             "`trueup config key` makes a better one"
         )
     return key
+
+
+def _typed() -> str:
+    try:
+        return getpass.getpass("key: ")
+    except EOFError:
+        return ""
 
 
 def _entry(key: Secret, name: str | None, profile: str | None) -> dict[str, Any]:
