@@ -27,6 +27,8 @@ from trueup.protocol.completion import parse_completion_request
 from trueup.protocol.embedding import parse_embedding_request
 
 CONNECT_SECONDS = 5.0
+# Workers that one request may meet dead before one is asked.
+MAX_WORKERS = 3
 # A worker that loads or computes is watched by the pool; these end one that hangs.
 LIMITS = Limits(
     connect_seconds=CONNECT_SECONDS,
@@ -73,23 +75,23 @@ class LocalBackend:
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
         """Lease the worker, loading the model where it is not loaded, and ask it.
 
-        A worker that ended before it said anything, while idle for one, is replaced once.
+        A worker that ended before it said anything, while idle for one, is replaced.
         """
         async with AsyncExitStack() as stack:
-            response = await self._asked(request, stack)
+            response, worker = await self._asked(request, stack)
             try:
                 yield BackendResponse(
                     status=response.status,
                     headers={name.lower(): value for name, value in response.headers.items()},
-                    body=self._pieces(response),
+                    body=self._pieces(response, worker),
                 )
             finally:
                 response.close()
 
     async def _asked(
         self, request: BackendRequest, stack: AsyncExitStack
-    ) -> aiohttp.ClientResponse:
-        for is_last in (False, True):
+    ) -> tuple[aiohttp.ClientResponse, Worker]:
+        for left in reversed(range(MAX_WORKERS)):
             async with AsyncExitStack() as attempt:
                 worker = await attempt.enter_async_context(
                     self._pool.lease(self.name, client=request.client)
@@ -99,11 +101,11 @@ class LocalBackend:
                 try:
                     response = await _post(session, request)
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    if is_last or not await self._pool.has_ended(worker):
+                    if not await self._pool.has_ended(worker) or not left:
                         raise self._fault("did not answer", error) from error
                     continue
                 stack.push_async_callback(attempt.pop_all().aclose)
-                return response
+                return response, worker
         raise AssertionError("the last attempt returns or raises")
 
     async def health(self) -> Health:
@@ -125,12 +127,16 @@ class LocalBackend:
     async def close(self) -> None:
         """Nothing is held between requests; the pool is closed by its owner."""
 
-    async def _pieces(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    async def _pieces(
+        self, response: aiohttp.ClientResponse, worker: Worker
+    ) -> AsyncIterator[bytes]:
         read = response.content.readany
         try:
             while piece := await read():
                 yield piece
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # The lease is held until the pool knows: whoever is next gets another worker.
+            await self._pool.has_ended(worker)
             raise self._fault("broke off its answer", error) from error
 
     def _fault(self, what: str, error: Exception) -> BackendError:

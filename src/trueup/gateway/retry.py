@@ -76,7 +76,11 @@ class RetryPolicy:
         if isinstance(error, CapacityError):
             return error.retry_after_seconds
         pause = self.first_pause_seconds * 2.0 ** min(tries - 1, 16)
-        return min(self.longest_pause_seconds, pause) * (0.5 + jitter / 2)
+        pause = min(self.longest_pause_seconds, pause) * (0.5 + jitter / 2)
+        if isinstance(error, BackendError) and error.retry_after_seconds is not None:
+            # Before then the same would be said again.
+            return max(pause, min(error.retry_after_seconds, self.longest_retry_after_seconds))
+        return pause
 
 
 def is_unhealthy(error: TrueUpError) -> bool:
