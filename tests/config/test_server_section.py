@@ -74,7 +74,7 @@ def test_a_built_in_profile_is_changed_where_it_is_named(tmp_path: Path) -> None
         name="langchain-chatchat",
         error_events=False,
         clamps_max_tokens=True,
-        patience_seconds=120.0,
+        patience_seconds=300.0,
         note="Cut: {cause}",
     )
     assert strict == ClientProfile(name="strict", patience_seconds=9.0)

@@ -243,3 +243,11 @@ def test_pauses_grow_and_end() -> None:
     assert pauses == [1, 2, 4, 4, 4]
     assert policy.pause_seconds(REFUSED, 1, 0.0) == 0.5
     assert policy.pause_seconds(CapacityError("x", retry_after_seconds=7), 1, 0.0) == 7
+
+
+async def test_the_clients_patience_ends_the_tries() -> None:
+    backend = foreign(failing(500))
+    backend.capabilities = Capabilities(limits=Limits(total_seconds=1e6))
+    policy = RetryPolicy(first_pause_seconds=3600, longest_pause_seconds=3600)
+    client = await ask(gateway(backend, policy=policy))
+    assert (client.status, backend.open_count) == (500, 1)

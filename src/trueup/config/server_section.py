@@ -152,7 +152,7 @@ class ProfileSection(Section):
         description="true: max_tokens above what the model has room for is lowered, not refused.",
     )
     patience_seconds: Seconds = Field(
-        default=60.0, description="How long tries before the first byte may go on in all."
+        default=180.0, description="How long after its start a request is still tried again."
     )
     note: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = Field(
         default="[The answer is incomplete: {cause}]",

@@ -57,13 +57,13 @@ class ClientProfile:
 
     `error_events` false: an answer that cannot be completed is ended in order, with a
     finish_reason and `note`, because the client cannot bear an error inside a stream.
-    `patience_seconds` is how long tries before the first byte may go on in all.
+    `patience_seconds`: how long after its start a request is still tried again.
     """
 
     name: str
     error_events: bool = True
     clamps_max_tokens: bool = False
-    patience_seconds: float = 60.0
+    patience_seconds: float = 180.0
     note: str = "[The answer is incomplete: {cause}]"
 
 
@@ -75,7 +75,7 @@ PROFILES: Mapping[str, ClientProfile] = {
             name="langchain-chatchat",
             error_events=False,
             clamps_max_tokens=True,
-            patience_seconds=120.0,
+            patience_seconds=300.0,
         ),
     )
 }

@@ -75,6 +75,7 @@ class Chain:
     lessons: Lessons
     policy: RetryPolicy
     is_begun: Callable[[], bool] = lambda: False
+    began_at: float = field(default_factory=time.monotonic)
     tries: int = 0
     dropped: tuple[str, ...] = ()
     current: Served | None = None
@@ -162,7 +163,9 @@ class Chain:
                     error, tries=number, seconds=seconds, capabilities=capabilities, is_last=is_last
                 )
                 pause = self.policy.pause_seconds(error, number, random.random())
-                if where == "elsewhere" or clock() + pause >= end_at or not breaker.budget.take():
+                if where == "elsewhere" or clock() + pause >= end_at or self._is_over(pause):
+                    raise
+                if not breaker.budget.take():
                     raise
                 self._tell_retry(backend, error)
                 before = error
@@ -174,6 +177,11 @@ class Chain:
                     if parameter != "stream" or not shape.get("tools"):
                         self.lessons.learn(backend, parameter)
                 return result
+
+    def _is_over(self, pause_seconds: float) -> bool:
+        """Whether the client's patience ends before the next try would begin."""
+        spent = time.monotonic() - self.began_at + pause_seconds
+        return spent > self.profile.patience_seconds
 
     def _adapt(self, served: Served, shape: Mapping[str, Any], learned: set[str]) -> Adapted:
         backend = served.backend
