@@ -12,7 +12,6 @@ from typing import Any, Literal, Protocol
 
 from trueup.events import State
 
-
 EndOfAnswer = Literal["finish_reason", "done", "end"]
 Continuation = Literal["none", "token_ids", "continue_final_message", "prefix"]
 
@@ -54,8 +53,9 @@ class Capabilities:
     from a cut one: a finish reason for each choice, `[DONE]`, or an orderly end of the body.
     `takes_seed`: the same seed gives the same answer. `asks_again`: a broken answer may be asked
     for a second time (false where that costs money and nobody allowed it). `whole_by_stream`:
-    whole answers are asked for as streams, because leaving those is what stops it.
-    `queues`: it has waited for room before it says that there is none. `recovery_seconds`: how long it takes to come back after it lost its engine.
+    whole answers are asked for as streams, because leaving those is what stops it. `queues`: it
+    has waited for room before it says that there is none. `recovery_seconds`: how long it takes
+    to come back after it lost its engine.
     """
 
     streams: bool = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,8 @@ NOT_VISIBLE = "whether leaving a request ends the work for it cannot be seen fro
 # Nobody waits less for a first token than this, or than so many times what was measured.
 MIN_FIRST_TOKEN_SECONDS = 60
 PATIENCE_FACTOR = 20
+# Rows may be about a value ("tool_choice none"): only whole parameters can be written down.
+PARAMETER = re.compile(r"[a-z_]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +152,13 @@ class Profile:
             shape["end_of_answer"] = self.stream.end_of_answer
         if self.kind == "chat":
             shape["continuation"] = self.continuation
+        untaken: tuple[tuple[str, Verdict], ...] = (
+            ("unsupported", "rejected"),
+            ("ignored", "ignored"),
+        )
+        for key, verdict in untaken:
+            if names := [name for name in self.names(verdict) if PARAMETER.fullmatch(name)]:
+                shape[key] = names
         first = self._first_token_seconds or 0
         if first * PATIENCE_FACTOR > MIN_FIRST_TOKEN_SECONDS:
             shape["limits"] = {"first_token_seconds": round(first * PATIENCE_FACTOR)}

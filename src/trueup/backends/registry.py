@@ -47,7 +47,12 @@ def merged(settings: BackendSettings, preset: Preset) -> Capabilities:
         for each in fields(settings.limits)
         if (value := getattr(settings.limits, each.name)) is not None
     }
-    accepts = replace(known.accepts, droppable=known.accepts.droppable | set(settings.drop))
+    accepts = replace(
+        known.accepts,
+        unsupported=known.accepts.unsupported.union(settings.unsupported),
+        ignored=known.accepts.ignored.union(settings.ignored),
+        droppable=known.accepts.droppable.union(settings.drop),
+    )
     return replace(known, limits=replace(known.limits, **limits), accepts=accepts, **told)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from trueup.config.droppable import checked_name
+from trueup.config.droppable import checked_name, checked_untaken
 from trueup.config.names import nearest
 from trueup.config.presets import DEFAULT_PRESET, PRESET_NAMES
 from trueup.config.section import Filled, Seconds, SecretText, Section, stated
@@ -89,16 +89,26 @@ class BackendSection(Section):
         description="Parameters that may be left out for it although that changes the answer, "
         "such as `tools` or `logit_bias`.",
     )
+    unsupported: list[Annotated[str, AfterValidator(checked_untaken)]] = Field(
+        default=[],
+        description="Parameters that it rejects, beside those of its preset; `developer` is the "
+        "role of that name.",
+    )
+    ignored: list[Annotated[str, AfterValidator(checked_untaken)]] = Field(
+        default=[], description="Parameters that it takes without effect."
+    )
     limits: LimitsSection = Field(default=LimitsSection(), description="How long it may take.")
 
     def settings(self, name: str) -> BackendSettings:
         """The same as plain facts, without the place."""
         # Not the key: pydantic would write out what is in it.
-        told = self.model_dump(exclude={"api_key", "drop", "limits"})
+        told = self.model_dump(exclude={"api_key", "limits", "drop", "unsupported", "ignored"})
         return BackendSettings(
             name=name,
             **told,
             api_key=self.api_key,
             drop=tuple(dict.fromkeys(self.drop)),
+            unsupported=tuple(dict.fromkeys(self.unsupported)),
+            ignored=tuple(dict.fromkeys(self.ignored)),
             limits=LimitSettings(**self.limits.model_dump()),
         )

@@ -1,4 +1,4 @@
-"""Parameters that a backend's `drop` may name: those that exist and are not the request itself."""
+"""Parameters that a backend's settings may name: those that are not the request itself."""
 
 from __future__ import annotations
 
@@ -28,4 +28,11 @@ def checked_name(value: str) -> str:
     if value not in DROPPABLE:
         hint = nearest(value, DROPPABLE) or "for example: drop: [tools, logit_bias]"
         raise stated(f"`{value}` is no parameter of a request", hint)
+    return value
+
+
+def checked_untaken(value: str) -> str:
+    """The name of a parameter that a backend does not take; servers have names of their own."""
+    if value in KEPT - {"max_tokens", "max_completion_tokens"} or not value:
+        raise stated(f"`{value}` is what a request consists of: no backend goes without it")
     return value

@@ -117,7 +117,8 @@ class ServerSection(Section):
         default="text", description="A line for each request on stderr, or none."
     )
     log_prompts: bool = Field(
-        default=False, description="true: the access log holds what was asked; answers are never logged."
+        default=False,
+        description="true: the access log holds what was asked; answers are never logged.",
     )
     strict: bool = Field(
         default=False,

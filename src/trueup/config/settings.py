@@ -98,7 +98,7 @@ class BackendSettings:
 
     `model` None asks it under the name that the client used. `ask_again` says whether a broken
     answer may be asked for a second time. `drop` names parameters that may be left out although
-    that changes the answer.
+    that changes the answer; `unsupported` and `ignored` add to what the preset knows.
     """
 
     name: str
@@ -112,6 +112,8 @@ class BackendSettings:
     context_tokens: int | None = None
     ask_again: bool | None = None
     drop: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     limits: LimitSettings = field(default_factory=LimitSettings)
     place: str = field(default="", compare=False, repr=False)
 

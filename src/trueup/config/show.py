@@ -59,7 +59,8 @@ def _backend(backend: BackendSettings) -> dict[str, Any]:
     shape = {each.name: getattr(backend, each.name) for each in fields(backend)}
     del shape["name"], shape["place"]
     shape["api_key"] = None if backend.api_key is None else HIDDEN
-    return {**shape, "drop": list(backend.drop), "limits": asdict(backend.limits)}
+    lists = {name: list(getattr(backend, name)) for name in ("drop", "unsupported", "ignored")}
+    return {**shape, **lists, "limits": asdict(backend.limits)}
 
 
 def _profiles(settings: Settings) -> dict[str, ClientProfile]:
