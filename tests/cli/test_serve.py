@@ -17,7 +17,8 @@ from typing import Any
 import openai
 import pytest
 
-from trueup.cli import ps, serve
+from trueup.cli import serve
+from trueup.cli.server_api import ask_server
 from trueup.cli.main import main
 from trueup.cli.settings import settings_of
 from trueup.config.secret import Secret
@@ -209,7 +210,7 @@ def test_a_server_tells_where_it_listens_and_is_found_until_it_ends(
 
 
 def test_an_interrupt_ends_with_130_and_a_key_is_asked_for(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with served(tmp_path, "--quiet", key="k") as (process, said):
         with pytest.raises(urllib.error.HTTPError) as caught:
@@ -218,7 +219,8 @@ def test_an_interrupt_ends_with_130_and_a_key_is_asked_for(
         assert caught.value.code == 401
         assert main(["ps", "--url", said["url"]]) == 1
         assert "TRUEUP_API_KEY" in capsys.readouterr().err
-        assert ps.ask(said["url"], "k")["pid"] == process.pid
+        monkeypatch.setenv("TRUEUP_API_KEY", "k")
+        assert ask_server(said["url"], "/api/ps", wants="models")["pid"] == process.pid
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
         assert (process.returncode, stderr) == (130, "")
@@ -265,7 +267,7 @@ def test_the_demo_model_answers_the_official_sdk(tmp_path: Path) -> None:
             client.chat.completions.create(
                 model="demo", messages=[{"role": "user", "content": "hello " * 9000}]
             )
-        loaded = ps.ask(said["url"], None)["models"][0]
+        loaded = ask_server(said["url"], "/api/ps", wants="models")["models"][0]
         assert loaded["state"] == "ready"
         assert loaded["memory_bytes"] > 0
         worker = Path(f"/proc/{loaded['pid']}")

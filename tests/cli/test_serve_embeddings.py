@@ -18,7 +18,7 @@ import pytest
 
 from tests.checkpoints.encoders import CORPUS, build_encoder
 from tests.cli.test_serve import get, served
-from trueup.cli import ps
+from trueup.cli.server_api import ask_server
 from trueup.cli.embedding_client import embedding_client
 from trueup.cli.main import main
 
@@ -140,7 +140,11 @@ def test_bfloat16_tells_what_it_deviates_by_once_it_was_loaded(
 
 
 def state_of(said: Any) -> Any:
-    return next(row for row in ps.ask(said["url"], None)["models"] if row["id"] == MODEL)
+    return next(
+        row
+        for row in ask_server(said["url"], "/api/ps", wants="models")["models"]
+        if row["id"] == MODEL
+    )
 
 
 def large_request(said: Any) -> tuple[threading.Thread, list[Any]]:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
-import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trueup.config.servers import running_servers
+from trueup.cli.server_api import ask_server, server_urls
 from trueup.errors import BackendError, ConfigError
 
 EXAMPLE = """  trueup ps
   trueup ps --url http://127.0.0.1:8484 --format json"""
-ANSWER_SECONDS = 10.0
 COLUMNS = ("MODEL", "STATE", "MEMORY", "ANSWERING", "QUEUED", "IDLE", "PID")
 
 
@@ -29,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show every server; 1 where none runs."""
-    urls = [arguments.url] if arguments.url else [each.url for each in running_servers()]
+    urls = server_urls(arguments.url)
     if not urls:
         if arguments.format == "json":
             _print_json([])
@@ -39,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     shown = []
     for url in urls:
         try:
-            shown.append({"url": url, **ask(url, os.environ.get("TRUEUP_API_KEY"))})
+            shown.append({"url": url, **ask_server(url, "/api/ps", wants="models")})
         except BackendError as error:
             if len(urls) == 1:
                 raise
@@ -53,40 +48,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print_json(servers: Sequence[Mapping[str, Any]]) -> None:
     print(json.dumps({"schema_version": 1, "servers": servers}, ensure_ascii=False))
-
-
-def ask(url: str, api_key: str | None) -> dict[str, Any]:
-    """What the server at `url` says that it has loaded.
-
-    Raises:
-        BackendError: it does not answer, or not as a server of ours does.
-    """
-    base = url.rstrip("/").removesuffix("/v1")
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    try:
-        request = urllib.request.Request(f"{base}/api/ps", headers=headers)
-        # A proxy of the environment has no business between us and our own server.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=ANSWER_SECONDS) as response:
-            shape = json.load(response)
-        if not isinstance(shape, dict) or not isinstance(shape.get("models"), list):
-            raise ValueError("no list `models`")
-    except urllib.error.HTTPError as error:
-        with error:
-            raise _stated(error.code, base) from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise BackendError(f"no answer: {reason}", retryable=True, where=base) from error
-    except ValueError as error:
-        raise BackendError(
-            f"the answer is not that of a TrueUp server: {error}", retryable=False, where=base
-        ) from error
-    return shape
-
-
-def _stated(status: int, url: str) -> BackendError:
-    hint = "set TRUEUP_API_KEY to the server's key" if status == 401 else None
-    return BackendError(f"HTTP status {status}", retryable=False, where=url, hint=hint)
 
 
 def _table(server: Mapping[str, Any]) -> str:

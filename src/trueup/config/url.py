@@ -29,7 +29,7 @@ def url_trouble(text: str) -> tuple[str, str | None] | None:
 def is_encrypted_or_near(url: str) -> bool:
     """Whether what is sent there can be read on no network: TLS, or this machine itself."""
     parts = _parts(url)
-    return parts is None or parts.scheme == "https" or _is_loopback(parts.hostname or "")
+    return parts is None or parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _parts(text: str) -> SplitResult | None:
@@ -43,7 +43,8 @@ def _parts(text: str) -> SplitResult | None:
     return None if has_gaps or port == 0 else parts
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine by a name or an address that never leaves it."""
     if host.lower().rstrip(".") == "localhost":
         return True
     try:

@@ -9,9 +9,9 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 
 from trueup.config.settings import DEFAULT_PROFILE, PROFILES, ApiKey, ClientProfile
+from trueup.config.url import is_loopback
 from trueup.errors import ConfigError, RequestError
 from trueup.gateway.cors import Cors
 from trueup.gateway.exchange import Exchange
@@ -134,16 +134,6 @@ class Access:
 
     def _known_profiles(self) -> str:
         return ", ".join(f"`{each}`" for each in sorted(self._profiles))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine by a name or an address that never leaves it."""
-    if host.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _names_loopback(form: re.Pattern[str], stated: str) -> bool:

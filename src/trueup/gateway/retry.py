@@ -95,11 +95,12 @@ def is_unhealthy(error: TrueUpError) -> bool:
 class RetryBudget:
     """Keeps retries of one backend to a share of its requests, so that they cannot multiply.
 
-    A few a second are always free: a quiet server has no traffic to take a share of.
+    So many a second are always free: a request has few tries anyway, and a quiet server has no
+    traffic to take a share of.
     """
 
     SHARE = 0.2
-    FREE_PER_SECOND = 10
+    FREE_PER_SECOND = 100
     WINDOW_SECONDS = 10.0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
