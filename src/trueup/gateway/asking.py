@@ -72,8 +72,8 @@ class Asking:
                     await self._relay(body, reading, delivery, write, deadline)
                 else:
                     whole = await self._read(response, body)
-        if deadline.has_passed:
-            reading.fail(self._silent(deadline))
+        if deadline.has_passed and (out := reading.fail(self._silent(deadline))):
+            await write(out)
         if reading.fault is not None:
             raise reading.fault
         return whole
@@ -100,13 +100,14 @@ class Asking:
                 if reading.events != seen:
                     seen = reading.events
                     self.note_progress()
-                    deadline.extend(AFTER_FINISH_SECONDS if delivery.is_complete else patience)
+                    deadline.extend(AFTER_FINISH_SECONDS if reading.is_complete else patience)
                 if reading.is_cut or reading.fault is not None:
                     return
                 if reading.is_over:
                     deadline.extend(AFTER_DONE_SECONDS)
         except BackendError as error:
-            reading.fail(error)
+            if out := reading.fail(error):
+                await write(out)
             return
         if out := reading.end():
             await write(out)
@@ -215,9 +216,7 @@ async def read_all(body: AsyncIterator[bytes], limit: int) -> bytes:
         pieces.append(piece)
         length += len(piece)
         if length > limit:
-            raise BackendError(
-                f"the backend's answer is longer than {limit} bytes", retryable=False
-            )
+            raise BackendError(f"the backend's answer is longer than {limit} bytes", retryable=True)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 

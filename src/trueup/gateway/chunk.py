@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
 from trueup.gateway.delivery import Choice
+from trueup.gateway.odd_json import odd_json
 
 
 def event_of(chunk: Mapping[str, Any]) -> bytes:
@@ -39,25 +40,27 @@ def keep_logprobs(choice: Choice, logprobs: Any) -> None:
         choice.logprobs += given
 
 
-def repaired_events(data: bytes, *, is_lenient: bool) -> list[bytes] | None:
-    """The events in an event that is no JSON; None where there are none to be had.
+def contents_of(chunk: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every delta of a chunk that has a text, with the index of its choice."""
+    choices = chunk.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        delta = choice.get("delta") if isinstance(choice, dict) else None
+        if isinstance(delta, dict) and isinstance(delta.get("content"), str):
+            index = choice.get("index")
+            yield index if isinstance(index, int) and index >= 0 else 0, delta
 
-    Several lines may each be one, of a server that forgets the empty lines between. `is_lenient`
-    takes what is no UTF-8, with U+FFFD for what cannot be read.
+
+def repaired_events(data: bytes, *, is_lenient: bool) -> list[dict[str, Any]] | None:
+    """The chunks in an event that is no JSON; None where there are none to be had.
+
+    Several lines may each be one, of a server that forgets the empty lines between; some servers
+    write what only Python reads. `is_lenient` takes what is no UTF-8, with U+FFFD for it.
     """
-    lines = data.split(b"\n")
-    if len(lines) > 1 and all(map(_is_json, lines)):
-        return [line for line in lines if line != b"[DONE]"]
-    if is_lenient:
-        text = data.decode("utf-8", "replace").encode()
-        if text != data and _is_json(text):
-            return [text]
-    return None
-
-
-def _is_json(data: bytes) -> bool:
-    try:
-        orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return data == b"[DONE]"
-    return True
+    lines = [line for line in data.split(b"\n") if line != b"[DONE]"]
+    chunks = []
+    for line in lines if len(lines) > 1 else [data]:
+        chunk = odd_json(line.decode("utf-8", "replace") if is_lenient else line)
+        if not isinstance(chunk, dict):
+            return None
+        chunks.append(chunk)
+    return chunks

@@ -38,7 +38,8 @@ class Cycle(RequestResponseCycle):
             raise RuntimeError(f"`{message['type']}` is not what comes next in a response")
 
     def _head_of(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        lines = [STATUS_LINE[status][:-2]]
+        # Of a status that has no words there is a line all the same.
+        lines = [STATUS_LINE.get(status, b"HTTP/1.1 %d \r\n" % status)[:-2]]
         has_close = False
         for name, value in headers:
             if name == b"content-length":

@@ -7,6 +7,7 @@ the backend is known to give; whatever else happened is a fault.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import orjson
 from trueup.backends.base import Capabilities
 from trueup.errors import BackendError, TrueUpError
 from trueup.gateway.chunk import (
+    contents_of,
     count_tokens,
     delta_of,
     event_of,
@@ -22,6 +24,7 @@ from trueup.gateway.chunk import (
     repaired_events,
 )
 from trueup.gateway.delivery import PRIVATE_KEY, Choice, Delivery
+from trueup.gateway.odd_json import PairJoiner, whole_text
 from trueup.gateway.refusal import stated_error
 from trueup.gateway.sse import EventSplitter
 from trueup.gateway.stop import StopCut
@@ -35,9 +38,11 @@ class StreamReading:
     """Reads one stream; `is_over` says that nothing more of it is wanted.
 
     `fault` is what went wrong: pieces that came before it were still taken. `is_cut`: the answer
-    was ended here and the backend is to be left. `events` counts those with choices: they are
-    progress, also where nothing is written yet. `stop` are strings at which the answer is cut.
-    `is_lenient` takes what is no UTF-8, with U+FFFD for it.
+    was ended here and the backend is to be left. `events` counts those that brought something:
+    they are progress, also where nothing is written yet. `stop` are strings at which the answer
+    is cut. `is_lenient` takes what is no UTF-8, with U+FFFD for it.
+
+    Foreign servers' finish chunks are held until the stream is at its end: some go on after one.
     """
 
     def __init__(
@@ -60,9 +65,19 @@ class StreamReading:
         self._splitter = EventSplitter()
         self._cuts = [StopCut(stop) for _ in delivery.choices] if stop else None
         self._calls = [CallFragments() for _ in delivery.choices]
+        self._pairs = [PairJoiner() for _ in delivery.choices]
+        self._reasons: dict[int, tuple[str, bytes | None]] = {}
         self._key = "delta" if delivery.is_chat else "text"
         # The first try gives the answer its head; later ones are told under it.
         self._id: Any = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Every choice has come to its end, whether its finish was written yet or not."""
+        return all(
+            choice.finish_reason or index in self._reasons
+            for index, choice in enumerate(self._delivery.choices)
+        )
 
     def take(self, piece: bytes) -> bytes:
         """The client's bytes for what the backend sent: whole events, perhaps none."""
@@ -75,52 +90,63 @@ class StreamReading:
                 if written := self._event(data):
                     out.append(written)
         except TrueUpError as error:
-            self._failed(error)
+            out.append(self.fail(error))
         return out[0] if len(out) == 1 else b"".join(out)
 
     def end(self) -> bytes:
         """The backend's body has come to its orderly end."""
-        if self.is_over:
-            return b""
-        out = b""
-        try:
-            if rest := self._splitter.rest():
-                out = b"" if rest == b"[DONE]" else self._event(rest)
-        except TrueUpError:
-            pass  # half an event: the evidence decides
-        try:
-            return out + self._ended(is_orderly=self._end_of_answer == "end")
-        except TrueUpError as error:
-            self._failed(error)
-            return out
+        out: list[bytes] = []
+        if not self.is_over:
+            with contextlib.suppress(TrueUpError):  # half an event: the evidence decides
+                if (rest := self._splitter.rest()) and rest != b"[DONE]":
+                    out.append(self._event(rest))
+            try:
+                out.append(self._ended(is_orderly=self._end_of_answer == "end"))
+            except TrueUpError as error:
+                out.append(self.fail(error))
+        return b"".join(out)
 
-    def fail(self, error: TrueUpError) -> None:
-        """The connection broke; an answer that was complete by then stays complete."""
-        self._failed(error)
-
-    def _failed(self, error: TrueUpError) -> None:
+    def fail(self, error: TrueUpError) -> bytes:
+        """Something broke; an answer that was complete by then stays complete."""
         self.is_over = True
-        if not self._delivery.is_complete and self.fault is None:
+        if self.is_complete:
+            try:
+                return self._release()
+            except TrueUpError as malformed:
+                error = malformed
+        if self.fault is None and not self._delivery.is_complete:
             self.fault = error
+        return b""
 
     def _ended(self, *, is_orderly: bool) -> bytes:
         self.is_over = True
-        delivery = self._delivery
-        if delivery.is_complete:
-            return b""
-        if not is_orderly or self._end_of_answer == "finish_reason" or not self.events:
-            raise incomplete(
-                f"ended its stream without a finish reason after {delivery.chunks} chunks"
-                if self.events
-                else "ended its stream without an answer",
-                "stream_incomplete",
-            )
-        # This backend gives no reasons: its end is the evidence.
-        return b"".join(
-            self._finished(index, "stop")
-            for index, state in enumerate(delivery.choices)
-            if not state.finish_reason
-        )
+        if not self.is_complete:
+            if not is_orderly or self._end_of_answer == "finish_reason" or not self.events:
+                raise incomplete(
+                    f"ended its stream without a finish reason after {self._delivery.chunks} chunks"
+                    if self.events
+                    else "ended its stream without an answer",
+                    "stream_incomplete",
+                )
+            # This backend gives no reasons: its end is the evidence.
+            for index, state in enumerate(self._delivery.choices):
+                if not state.finish_reason:
+                    self._reasons.setdefault(index, ("stop", None))
+        return self._release()
+
+    def _release(self) -> bytes:
+        """The finish chunks that were held."""
+        out = []
+        for index, (reason, event) in self._reasons.items():
+            state = self._delivery.choices[index]
+            if event is not None and not self._calls[index] and not self._delivery.continuations:
+                state.finish_reason = reason
+                self._delivery.chunks += 1
+                out.append(event)
+            else:
+                out.append(self._finished(index, reason))
+        self._reasons.clear()
+        return b"".join(out)
 
     def _event(self, data: bytes) -> bytes:
         try:
@@ -129,14 +155,20 @@ class StreamReading:
             return self._odd_event(data, error)
         if chunk.__class__ is not dict:
             raise _malformed(f"an event that is a {type(chunk).__name__}, not an object")
+        return self._chunk(chunk, data)
+
+    def _chunk(self, chunk: dict[str, Any], data: bytes | None) -> bytes:
+        """The client's bytes for a chunk; `data` is what may go as it came, None for nothing."""
         choices = chunk.get("choices")
         if not choices:
             return self._without_choices(chunk)
         if choices.__class__ is not list:
             raise _malformed("a chunk whose `choices` is no list")
-        self.events += 1
+        if chunk.get("error"):  # beside a last choice: the answer was broken off
+            raise stated_error(chunk["error"], status=502)
         delivery = self._delivery
-        if self._cuts is None and len(choices) == 1 and chunk.get("id") == self._id is not None:
+        is_known = chunk.get("id") == self._id is not None
+        if is_known and data is not None and self._cuts is None and len(choices) == 1:
             written = self._plain(chunk, choices[0], data)
             if written is not None:
                 return written
@@ -161,12 +193,15 @@ class StreamReading:
         if not 0 <= index < len(choices) or chunk.get("usage") is not None:
             return None
         state = choices[index]
-        if state.finish_reason or not (state.has_role or self._key == "text"):
+        if state.finish_reason or index in self._reasons:
+            return None
+        if not (state.has_role or self._key == "text"):
             return None
         if choice.get("logprobs") is not None:
             keep_logprobs(state, choice["logprobs"])
         state.text.append(said)
         self._delivery.chunks += 1
+        self.events += 1
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         if private is None:
             state.tokens += 1
@@ -174,7 +209,7 @@ class StreamReading:
         count_tokens(state, private)
         return event_of(chunk)
 
-    def _mended(self, chunk: dict[str, Any], choices: list[Any], data: bytes) -> bytes:
+    def _mended(self, chunk: dict[str, Any], choices: list[Any], data: bytes | None) -> bytes:
         """Read every choice of a chunk; write what the client is to have of it."""
         delivery = self._delivery
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
@@ -186,14 +221,16 @@ class StreamReading:
         is_same = (
             private is None
             and usage is None
+            and data is not None
             and b"\n" not in data
             and chunk.get("id") == delivery.head["id"]
         )
-        for choice in choices:
+        for place, choice in enumerate(choices):
             if not isinstance(choice, dict):
                 raise _malformed("a choice that is no object")
             index = choice.get("index")
-            index = 0 if index is None else index
+            if index is None:
+                index, is_same = place, False
             if not isinstance(index, int) or not 0 <= index < len(delivery.choices):
                 is_same = False
                 continue
@@ -203,18 +240,24 @@ class StreamReading:
                 continue
             if private is not None:
                 count_tokens(state, private)
-            written, same = self._choice(index, state, choice)
+            event = b"data: %b\n\n" % data if is_same and len(choices) == 1 and data else None
+            written, same = self._choice(index, state, choice, event)
             if private is None and written:
                 state.tokens += 1
             is_same = is_same and same
             out.append(written)
-        if is_same:
+        if is_same and data is not None:
             delivery.chunks = before + 1
             return b"data: %b\n\n" % data
         return b"".join(out)
 
-    def _choice(self, index: int, state: Choice, choice: Mapping[str, Any]) -> tuple[bytes, bool]:
-        """The chunks of one choice of a chunk, and whether the chunk can go as it came."""
+    def _choice(
+        self, index: int, state: Choice, choice: Mapping[str, Any], event: bytes | None
+    ) -> tuple[bytes, bool]:
+        """The chunks of one choice of a chunk, and whether the chunk can go as it came.
+
+        `event` is the chunk as it came, where it may still go so.
+        """
         delivery = self._delivery
         delta, is_same = delta_of(choice, is_chat=delivery.is_chat)
         content, reason = delta.get("content"), choice.get("finish_reason")
@@ -225,12 +268,15 @@ class StreamReading:
         logprobs = choice.get("logprobs")
         if logprobs is not None:
             keep_logprobs(state, logprobs)
-        is_same = is_same and (not reason or not delivery.continuations)
+        is_same = is_same and reason != "" and (not reason or not delivery.continuations)
         if delivery.is_chat:
             is_same = is_same and ("role" in delta) != state.has_role
-        out = []
+            is_same = is_same and delta.get("role", "assistant") == "assistant"
+        out: list[bytes] = []
+        reasoned = False
         for key in REASONING_KEYS:
             if isinstance(said := delta.get(key), str) and said:
+                reasoned = True
                 state.reasoning.append(said)
                 out.append(delivery.piece(index, {key: said}))
         if calls := delta.get("tool_calls"):
@@ -244,9 +290,18 @@ class StreamReading:
         state.extra.update(extra)
         if content or extra or ("role" in delta and not state.has_role):
             out.append(delivery.piece(index, {"content": content or "", **extra}, logprobs))
+        if content or calls or extra or reasoned:
+            self.events += 1
+            self._reasons.pop(index, None)  # it went on after its end
         if reason:
+            self.events += 1
             is_same = is_same and isinstance(reason, str) and not self._calls[index]
-            out.append(self._finished(index, str(reason)))
+            if self._is_ours or self._cuts is not None:
+                out.append(self._finished(index, str(reason)))
+            else:  # the first of several is the true one
+                held = event if is_same and not out else None
+                self._reasons.setdefault(index, (str(reason), held))
+                is_same = False
         return b"".join(out), is_same and bool(out)
 
     def _finished(self, index: int, reason: str) -> bytes:
@@ -272,11 +327,15 @@ class StreamReading:
         return b""
 
     def _odd_event(self, data: bytes, error: Exception) -> bytes:
-        """An event that is no JSON: several lines that are, or not UTF-8, or damage."""
+        """An event that is no JSON: several lines that are, what only Python reads, or damage."""
         repaired = repaired_events(data, is_lenient=self._is_lenient)
         if repaired is None:
             raise _malformed(f"an event that is no JSON ({error})") from error
-        return b"".join(map(self._event, repaired))
+        for chunk in repaired:
+            for index, delta in contents_of(chunk):
+                if index < len(self._pairs):
+                    delta["content"] = self._pairs[index].push(delta["content"])
+        return b"".join(self._chunk(whole_text(chunk), None) for chunk in repaired)
 
 
 def _malformed(what: str) -> BackendError:

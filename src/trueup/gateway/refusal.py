@@ -25,8 +25,8 @@ VALIDATION = re.compile(r"\bvalidation errors? for\b|\bvalidation errors?\b.*\bf
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> TrueUpError:
     """The error that a response with another status than 200 is."""
     wait = retry_after_seconds(headers.get("retry-after", ""))
-    # A redirect or a success without an answer is a fault of the backend, not the client's.
-    told = status if status >= 400 else 502
+    # A redirect, a success without an answer or a number of its own is a fault of the backend.
+    told = status if 400 <= status < 600 else 502
     text = body.strip()
     shape: Any = None
     try:

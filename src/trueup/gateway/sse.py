@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 from trueup.errors import BackendError
 
 MAX_EVENT_BYTES = 2**24
@@ -15,7 +17,8 @@ class EventSplitter:
     """Splits a byte stream into the data of its events.
 
     Lines end with CR, LF or CRLF and with nothing else (U+2028 is data); comments and fields
-    other than `data` are dropped; an event that is not closed by an empty line is none.
+    other than `data` are dropped, but for errors: what is one by its type comes as data with an
+    `error`. An event that is not closed by an empty line is none.
     """
 
     def __init__(self) -> None:
@@ -39,7 +42,7 @@ class EventSplitter:
             if len(buffer) > MAX_EVENT_BYTES:
                 raise BackendError(
                     f"an event is longer than {MAX_EVENT_BYTES} bytes",
-                    retryable=False,
+                    retryable=True,
                     code="stream_malformed",
                 )
             self._searched = max(0, len(buffer) - 1)
@@ -79,9 +82,25 @@ class EventSplitter:
             block = block.removeprefix(BYTE_ORDER_MARK)
         if block.startswith(b"data: ") and b"\n" not in block:
             return block[6:]
-        lines = [
-            value.removeprefix(b" ")
-            for field, _, value in (line.partition(b":") for line in block.split(b"\n"))
-            if field == b"data"
-        ]
-        return b"\n".join(lines) if lines else None
+        fields = [line.partition(b":") for line in block.split(b"\n")]
+        lines = [value.removeprefix(b" ") for field, _, value in fields if field == b"data"]
+        if (b"event", b"error") in ((field, value.strip()) for field, _, value in fields):
+            return _as_error(b"\n".join(lines))
+        if lines:
+            return b"\n".join(lines)
+        # Servers that lose their way say `error: …` or a bare object instead of an event.
+        for field, _, value in fields:
+            if field == b"error":
+                return _as_error(value.strip())
+            if field.startswith(b'{"error'):
+                return _as_error(b"")
+        return None
+
+
+def _as_error(data: bytes) -> bytes:
+    """The data of an event that is an error by its type, as one by its contents."""
+    if b'"error"' in data:
+        return data
+    if data.startswith(b"{") and data.endswith(b"}"):
+        return b'{"error":%b}' % data
+    return orjson.dumps({"error": data.decode("utf-8", "replace") or "an error without words"})

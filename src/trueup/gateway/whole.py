@@ -10,12 +10,17 @@ from typing import Any
 import orjson
 
 from trueup.errors import BackendError
+from trueup.gateway.odd_json import odd_json, whole_text
 from trueup.gateway.refusal import stated_error
 from trueup.gateway.toolcalls import finish_reason_of, finished_calls
 from trueup.protocol.answer import chat_id, completion_id
 
 # Servers put these where a reason should stand; none of them is a complete answer.
-FAILED_REASONS = frozenset({"error", "abort", "aborted", "cancelled", "canceled"})
+FAILED_REASONS = frozenset(
+    {"error", "abort", "aborted", "cancelled", "canceled", "failed", "failure", "timeout",
+     "interrupted", "insufficient_system_resource", "server_error", "network_error",
+     "internal_error"}
+)  # fmt: skip
 REASONING_KEYS = ("reasoning_content", "reasoning")
 # Of a message, what is read; anything else is passed on as it came.
 READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
@@ -88,13 +93,16 @@ def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = F
     Raises:
         TrueUpError: the backend states an error, or the answer is not complete.
     """
-    shape = _parsed(body, is_lenient)
+    shape, is_plain = _parsed(body, is_lenient)
     if not isinstance(shape, dict):
         raise incomplete("answered with status 200 and no JSON object")
     rows = shape.get("choices")
-    if not isinstance(rows, list) or not rows:
-        if (error := error_in(shape)) is not None:
-            raise stated_error(error, status=502)
+    has_choices = isinstance(rows, list) and bool(rows)
+    # What has both is an answer that an error broke off.
+    stated = shape.get("error") if has_choices else error_in(shape)
+    if stated:
+        raise stated_error(stated, status=502)
+    if not has_choices:
         raise incomplete("answered with status 200 and no choices")
     if len(rows) < choices:
         raise BackendError(
@@ -105,7 +113,7 @@ def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = F
     read = [_choice(row, is_chat) for row in rows[:choices]]
     usage = shape.get("usage")
     head = {key: shape[key] for key in shape if key not in ("choices", "usage")}
-    is_same = all(same for _, same in read) and len(rows) == choices and not is_lenient
+    is_same = all(same for _, same in read) and len(rows) == choices and is_plain
     if not isinstance(head.get("id"), str) or "object" not in head or "created" not in head:
         is_same = False
         new_id = chat_id() if is_chat else completion_id()
@@ -124,6 +132,8 @@ def error_in(shape: Mapping[str, Any]) -> Any:
         return stated
     if shape.get("object") == "error":
         return shape
+    if shape.get("error_code"):
+        return {"message": shape.get("text") or shape.get("error_msg") or str(shape)}
     for key in ("detail", "message", "msg"):
         if stated := shape.get(key):
             return {"message": stated if isinstance(stated, str) else orjson.dumps(stated).decode()}
@@ -157,16 +167,12 @@ def joined(wholes: Sequence[Whole]) -> Whole:
     return Whole(head=wholes[0].head, choices=choices, usage=usage)
 
 
-def _parsed(body: bytes, is_lenient: bool) -> Any:
+def _parsed(body: bytes, is_lenient: bool) -> tuple[Any, bool]:
+    """What a body holds, and whether it is JSON as it stands."""
     try:
-        return orjson.loads(body)
+        return orjson.loads(body), True
     except orjson.JSONDecodeError:
-        if is_lenient:
-            try:
-                return orjson.loads(body.decode("utf-8", "replace"))
-            except orjson.JSONDecodeError:
-                return None
-        return None
+        return whole_text(odd_json(body.decode("utf-8", "replace") if is_lenient else body)), False
 
 
 def _choice(row: Any, is_chat: bool) -> tuple[WholeChoice, bool]:
