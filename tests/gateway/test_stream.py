@@ -365,3 +365,86 @@ async def test_a_backends_status_without_words_is_told(status: int, sent: int) -
     client = await ask(backend)
     assert client.status == (status if status >= 400 else sent)
     assert client.headers.get("retry-after") == ("7" if status in (429, 503) else None)
+
+
+def far(steps: list[Step]) -> FakeBackend:
+    return FakeBackend(steps, is_foreign=True)
+
+
+def odd(delta: str, finish: str = "null", more: str = "") -> bytes:
+    """A chunk in the words of another server, written by hand."""
+    choice = f'{{"index":0,"delta":{delta},"finish_reason":{finish}}}'
+    return f'data: {{"id":"1","choices":[{choice}]{more}}}\n\n'.encode()
+
+
+FIRST = odd('{"role":"assistant","content":"a"}')
+STOP = odd("{}", '"stop"')
+BROKEN_OFF_IN_WORDS = {
+    "an error event without data": b"event: error\n\n",
+    "an error event with other data": b'event: error\ndata: {"message":"x"}\n\n',
+    "a field of its own": b'error: {"message":"x"}\n\n',
+    "a bare object": b'{"error": {"message":"x"}}\n\n',
+    "an error beside choices": odd('{"content":""}', more=',"error":{"message":"x"}'),
+    "an error code": b'data: {"error_code":1,"text":"x"}\n\n',
+    "a reason that is none": odd("{}", '"insufficient_system_resource"'),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN_OFF_IN_WORDS)
+async def test_an_error_is_heard_in_any_dress_before_a_finish_that_lies(what: str) -> None:
+    client = await ask(far([FIRST, BROKEN_OFF_IN_WORDS[what], STOP, DONE]))
+    assert client.text == "a"
+    assert orjson.loads(client.events[-2])["error"]["code"] == "stream_incomplete"
+    assert b'"stop"' not in client.body
+
+
+async def test_words_after_an_end_belong_to_the_answer() -> None:
+    client = await ask(far([FIRST, STOP, odd('{"content":"b"}'), odd("{}", '"length"'), DONE]))
+    assert client.text == "ab"
+    reasons = [orjson.loads(each)["choices"][0]["finish_reason"] for each in client.events[:-1]]
+    assert [reason for reason in reasons if reason] == ["length"]
+
+
+async def test_the_first_of_two_ends_without_words_between_is_the_true_one() -> None:
+    client = await ask(far([FIRST, odd("{}", '"length"'), STOP, DONE]))
+    reasons = [orjson.loads(each)["choices"][0]["finish_reason"] for each in client.events[:-1]]
+    assert [reason for reason in reasons if reason] == ["length"]
+
+
+MENDED = {
+    "no index": [b'data: {"id":"1","choices":[{"delta":{"role":"assistant","content":"a"}}]}\n\n'],
+    "a null index": [FIRST.replace(b'"index":0', b'"index":null')],
+    "an empty role": [FIRST.replace(b"assistant", b"")],
+    "an empty finish reason": [FIRST.replace(b'"finish_reason":null', b'"finish_reason":""')],
+    "NaN": [FIRST.replace(b'"finish_reason":null', b'"finish_reason":null,"logprobs":NaN')],
+}
+
+
+@pytest.mark.parametrize("what", MENDED)
+async def test_what_clients_stumble_over_is_mended(what: str) -> None:
+    client = await ask(far([*MENDED[what], STOP, DONE]))
+    assert client.text == "a"
+    (choice,) = orjson.loads(client.events[0])["choices"]
+    assert (choice["index"], choice["finish_reason"]) == (0, None)
+    assert choice["delta"]["role"] == "assistant"
+    assert choice.get("logprobs") is None
+
+
+async def test_halves_of_a_character_are_joined_across_chunks() -> None:
+    halves = [odd('{"content":"x\\ud83e"}'), odd('{"content":"\\udd8ay"}')]
+    client = await ask(far([FIRST, *halves, STOP, DONE]))
+    assert client.text == "ax\U0001f98ay"
+    alone = await ask(far([FIRST, odd('{"content":"\\udd8ay"}'), STOP, DONE]))
+    assert alone.text == "a\ufffdy"
+
+
+async def test_an_error_beside_a_whole_answer_is_an_error() -> None:
+    shape = {**orjson.loads(whole_answer("cut")), "error": {"message": "x"}}
+    client = await ask(FakeBackend([orjson.dumps(shape)], headers={}, is_foreign=True), WHOLE)
+    assert client.status == 502
+
+
+async def test_events_that_bring_nothing_are_no_progress() -> None:
+    nothing = [odd('{"content":""}')] * 9
+    client = await ask(far([FIRST, *nothing, forever]), limits=QUICK)
+    assert orjson.loads(client.events[-2])["error"]["code"] == "stream_incomplete"

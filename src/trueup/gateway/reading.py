@@ -14,24 +14,20 @@ from typing import Any
 import orjson
 
 from trueup.backends.base import Capabilities
-from trueup.errors import BackendError, TrueUpError
+from trueup.errors import TrueUpError
+from trueup.gateway.choice_reading import ChoiceReading, malformed
 from trueup.gateway.chunk import (
     contents_of,
     count_tokens,
-    delta_of,
     event_of,
     keep_logprobs,
     repaired_events,
 )
-from trueup.gateway.delivery import PRIVATE_KEY, Choice, Delivery
+from trueup.gateway.delivery import PRIVATE_KEY, Delivery
 from trueup.gateway.odd_json import PairJoiner, whole_text
 from trueup.gateway.refusal import stated_error
 from trueup.gateway.sse import EventSplitter
-from trueup.gateway.stop import StopCut
-from trueup.gateway.toolcalls import CallFragments, finish_reason_of, finished_calls
-from trueup.gateway.whole import FAILED_REASONS, REASONING_KEYS, error_in, incomplete
-
-READ_DELTA_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
+from trueup.gateway.whole import error_in, incomplete
 
 
 class StreamReading:
@@ -63,10 +59,12 @@ class StreamReading:
         self._end_of_answer = capabilities.end_of_answer
         self._is_lenient = is_lenient
         self._splitter = EventSplitter()
-        self._cuts = [StopCut(stop) for _ in delivery.choices] if stop else None
-        self._calls = [CallFragments() for _ in delivery.choices]
+        self._is_cut_here = bool(stop)
         self._pairs = [PairJoiner() for _ in delivery.choices]
-        self._reasons: dict[int, tuple[str, bytes | None]] = {}
+        self._choices = [
+            ChoiceReading(delivery, index, stop=stop, holds=not self._is_ours and not stop)
+            for index in range(len(delivery.choices))
+        ]
         self._key = "delta" if delivery.is_chat else "text"
         # The first try gives the answer its head; later ones are told under it.
         self._id: Any = None
@@ -74,10 +72,7 @@ class StreamReading:
     @property
     def is_complete(self) -> bool:
         """Every choice has come to its end, whether its finish was written yet or not."""
-        return all(
-            choice.finish_reason or index in self._reasons
-            for index, choice in enumerate(self._delivery.choices)
-        )
+        return all(choice.is_ended for choice in self._choices)
 
     def take(self, piece: bytes) -> bytes:
         """The client's bytes for what the backend sent: whole events, perhaps none."""
@@ -129,24 +124,13 @@ class StreamReading:
                     "stream_incomplete",
                 )
             # This backend gives no reasons: its end is the evidence.
-            for index, state in enumerate(self._delivery.choices):
-                if not state.finish_reason:
-                    self._reasons.setdefault(index, ("stop", None))
+            for choice in self._choices:
+                choice.end("stop")
         return self._release()
 
     def _release(self) -> bytes:
         """The finish chunks that were held."""
-        out = []
-        for index, (reason, event) in self._reasons.items():
-            state = self._delivery.choices[index]
-            if event is not None and not self._calls[index] and not self._delivery.continuations:
-                state.finish_reason = reason
-                self._delivery.chunks += 1
-                out.append(event)
-            else:
-                out.append(self._finished(index, reason))
-        self._reasons.clear()
-        return b"".join(out)
+        return b"".join(choice.release() for choice in self._choices)
 
     def _event(self, data: bytes) -> bytes:
         try:
@@ -154,7 +138,7 @@ class StreamReading:
         except orjson.JSONDecodeError as error:
             return self._odd_event(data, error)
         if chunk.__class__ is not dict:
-            raise _malformed(f"an event that is a {type(chunk).__name__}, not an object")
+            raise malformed(f"an event that is a {type(chunk).__name__}, not an object")
         return self._chunk(chunk, data)
 
     def _chunk(self, chunk: dict[str, Any], data: bytes | None) -> bytes:
@@ -163,12 +147,12 @@ class StreamReading:
         if not choices:
             return self._without_choices(chunk)
         if choices.__class__ is not list:
-            raise _malformed("a chunk whose `choices` is no list")
+            raise malformed("a chunk whose `choices` is no list")
         if chunk.get("error"):  # beside a last choice: the answer was broken off
             raise stated_error(chunk["error"], status=502)
         delivery = self._delivery
         is_known = chunk.get("id") == self._id is not None
-        if is_known and data is not None and self._cuts is None and len(choices) == 1:
+        if is_known and data is not None and not self._is_cut_here and len(choices) == 1:
             written = self._plain(chunk, choices[0], data)
             if written is not None:
                 return written
@@ -193,7 +177,7 @@ class StreamReading:
         if not 0 <= index < len(choices) or chunk.get("usage") is not None:
             return None
         state = choices[index]
-        if state.finish_reason or index in self._reasons:
+        if self._choices[index].is_ended:
             return None
         if not (state.has_role or self._key == "text"):
             return None
@@ -227,7 +211,7 @@ class StreamReading:
         )
         for place, choice in enumerate(choices):
             if not isinstance(choice, dict):
-                raise _malformed("a choice that is no object")
+                raise malformed("a choice that is no object")
             index = choice.get("index")
             if index is None:
                 index, is_same = place, False
@@ -241,82 +225,19 @@ class StreamReading:
             if private is not None:
                 count_tokens(state, private)
             event = b"data: %b\n\n" % data if is_same and len(choices) == 1 and data else None
-            written, same = self._choice(index, state, choice, event)
+            reading = self._choices[index]
+            written, same = reading.read(choice, event)
             if private is None and written:
                 state.tokens += 1
+            self.events += reading.has_moved
             is_same = is_same and same
             out.append(written)
+        if self._is_cut_here and delivery.is_complete:
+            self.is_over = self.is_cut = True  # the backend would go on
         if is_same and data is not None:
             delivery.chunks = before + 1
             return b"data: %b\n\n" % data
         return b"".join(out)
-
-    def _choice(
-        self, index: int, state: Choice, choice: Mapping[str, Any], event: bytes | None
-    ) -> tuple[bytes, bool]:
-        """The chunks of one choice of a chunk, and whether the chunk can go as it came.
-
-        `event` is the chunk as it came, where it may still go so.
-        """
-        delivery = self._delivery
-        delta, is_same = delta_of(choice, is_chat=delivery.is_chat)
-        content, reason = delta.get("content"), choice.get("finish_reason")
-        if reason in FAILED_REASONS:
-            raise incomplete(f"ended with finish reason `{reason}`", "stream_incomplete")
-        if content is not None and not isinstance(content, str):
-            raise _malformed("a content that is no text")
-        logprobs = choice.get("logprobs")
-        if logprobs is not None:
-            keep_logprobs(state, logprobs)
-        is_same = is_same and reason != "" and (not reason or not delivery.continuations)
-        if delivery.is_chat:
-            is_same = is_same and ("role" in delta) != state.has_role
-            is_same = is_same and delta.get("role", "assistant") == "assistant"
-        out: list[bytes] = []
-        reasoned = False
-        for key in REASONING_KEYS:
-            if isinstance(said := delta.get(key), str) and said:
-                reasoned = True
-                state.reasoning.append(said)
-                out.append(delivery.piece(index, {key: said}))
-        if calls := delta.get("tool_calls"):
-            is_same = False
-            self._calls[index].add(calls if isinstance(calls, list) else [calls])
-        if self._cuts is not None:
-            content, is_same = self._cuts[index].push(content or ""), False
-            if self._cuts[index].is_stopped:
-                reason = "stop"
-        extra = {k: v for k, v in delta.items() if k not in READ_DELTA_KEYS and v not in (None, [])}
-        state.extra.update(extra)
-        if content or extra or ("role" in delta and not state.has_role):
-            out.append(delivery.piece(index, {"content": content or "", **extra}, logprobs))
-        if content or calls or extra or reasoned:
-            self.events += 1
-            self._reasons.pop(index, None)  # it went on after its end
-        if reason:
-            self.events += 1
-            is_same = is_same and isinstance(reason, str) and not self._calls[index]
-            if self._is_ours or self._cuts is not None:
-                out.append(self._finished(index, str(reason)))
-            else:  # the first of several is the true one
-                held = event if is_same and not out else None
-                self._reasons.setdefault(index, (str(reason), held))
-                is_same = False
-        return b"".join(out), is_same and bool(out)
-
-    def _finished(self, index: int, reason: str) -> bytes:
-        """The last chunks of a choice: what was held back, and its finish."""
-        delivery, out = self._delivery, b""
-        if self._cuts is not None and (held := self._cuts[index].finish()):
-            out = delivery.piece(index, {"content": held})
-        if fragments := self._calls[index]:
-            calls = finished_calls(fragments.shapes(), is_cut=reason == "length")
-            out += delivery.calls(index, calls)
-            reason = finish_reason_of(reason, calls)
-        out += delivery.finish(index, reason)
-        if self._cuts is not None and delivery.is_complete:
-            self.is_over = self.is_cut = True  # the backend would go on
-        return out
 
     def _without_choices(self, chunk: Mapping[str, Any]) -> bytes:
         usage = chunk.get("usage")
@@ -330,13 +251,9 @@ class StreamReading:
         """An event that is no JSON: several lines that are, what only Python reads, or damage."""
         repaired = repaired_events(data, is_lenient=self._is_lenient)
         if repaired is None:
-            raise _malformed(f"an event that is no JSON ({error})") from error
+            raise malformed(f"an event that is no JSON ({error})") from error
         for chunk in repaired:
             for index, delta in contents_of(chunk):
                 if index < len(self._pairs):
                     delta["content"] = self._pairs[index].push(delta["content"])
         return b"".join(self._chunk(whole_text(chunk), None) for chunk in repaired)
-
-
-def _malformed(what: str) -> BackendError:
-    return BackendError(f"the backend sent {what}", retryable=True, code="stream_malformed")

@@ -97,12 +97,12 @@ def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = F
     if not isinstance(shape, dict):
         raise incomplete("answered with status 200 and no JSON object")
     rows = shape.get("choices")
-    has_choices = isinstance(rows, list) and bool(rows)
+    rows = rows if isinstance(rows, list) else []
     # What has both is an answer that an error broke off.
-    stated = shape.get("error") if has_choices else error_in(shape)
+    stated = shape.get("error") if rows else error_in(shape)
     if stated:
         raise stated_error(stated, status=502)
-    if not has_choices:
+    if not rows:
         raise incomplete("answered with status 200 and no choices")
     if len(rows) < choices:
         raise BackendError(

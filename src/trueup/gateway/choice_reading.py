@@ -1,0 +1,127 @@
+"""One choice of a stream: its deltas, its tool calls until they are whole, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trueup.errors import BackendError
+from trueup.gateway.chunk import delta_of, keep_logprobs
+from trueup.gateway.delivery import Delivery
+from trueup.gateway.stop import StopCut
+from trueup.gateway.toolcalls import CallFragments, finish_reason_of, finished_calls
+from trueup.gateway.whole import FAILED_REASONS, REASONING_KEYS, incomplete
+
+READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
+
+
+class ChoiceReading:
+    """Reads one choice into the delivery.
+
+    `holds`: its finish is held until `release`, since some servers go on after one. `stop` are
+    strings at which it is cut. `has_moved` says whether the last chunk brought anything.
+    """
+
+    def __init__(
+        self, delivery: Delivery, index: int, *, stop: Sequence[str] = (), holds: bool = False
+    ) -> None:
+        self.has_moved = False
+        self._delivery = delivery
+        self._index = index
+        self._state = delivery.choices[index]
+        self._holds = holds
+        self._cut = StopCut(stop) if stop else None
+        self._calls = CallFragments()
+        self._reason: str | None = None
+        self._event: bytes | None = None
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether it has come to its end, written or held."""
+        return self._reason is not None or self._state.finish_reason is not None
+
+    def end(self, reason: str) -> None:
+        """Take it as ended, where it is not."""
+        if not self.is_ended:
+            self._reason = reason
+
+    def release(self) -> bytes:
+        """Its last chunks, where they were held.
+
+        Raises:
+            BackendError: its tool calls are no calls.
+        """
+        if self._reason is None:
+            return b""
+        reason, event = self._reason, self._event
+        self._reason = self._event = None
+        if event is None or self._calls or self._delivery.continuations:
+            return self._finished(reason)
+        self._state.finish_reason = reason
+        self._delivery.chunks += 1
+        return event
+
+    def read(self, choice: Mapping[str, Any], event: bytes | None) -> tuple[bytes, bool]:
+        """Its chunks for what a chunk says, and whether the chunk can go as it came.
+
+        `event` is the chunk as it came, where it may still go so.
+
+        Raises:
+            BackendError: the choice says that it failed, or is in no known shape.
+        """
+        delivery, state, index = self._delivery, self._state, self._index
+        delta, is_same = delta_of(choice, is_chat=delivery.is_chat)
+        content, reason = delta.get("content"), choice.get("finish_reason")
+        if reason in FAILED_REASONS:
+            raise incomplete(f"ended with finish reason `{reason}`", "stream_incomplete")
+        if content is not None and not isinstance(content, str):
+            raise malformed("a content that is no text")
+        if (logprobs := choice.get("logprobs")) is not None:
+            keep_logprobs(state, logprobs)
+        if delivery.is_chat:
+            is_same = is_same and ("role" in delta) != state.has_role
+            is_same = is_same and delta.get("role", "assistant") == "assistant"
+        out: list[bytes] = []
+        for key in REASONING_KEYS:
+            if isinstance(said := delta.get(key), str) and said:
+                state.reasoning.append(said)
+                out.append(delivery.piece(index, {key: said}))
+        calls = delta.get("tool_calls")
+        if calls:
+            self._calls.add(calls if isinstance(calls, list) else [calls])
+        if self._cut is not None:
+            content = self._cut.push(content or "")
+            reason = "stop" if self._cut.is_stopped else reason
+        extra = {k: v for k, v in delta.items() if k not in READ_KEYS and v not in (None, [])}
+        state.extra.update(extra)
+        self.has_moved = bool(content or calls or extra or out or reason)
+        if content or calls or extra or out:
+            self._reason = None  # it went on after its end
+        if content or extra or ("role" in delta and not state.has_role):
+            out.append(delivery.piece(index, {"content": content or "", **extra}, logprobs))
+        is_same = is_same and not calls and self._cut is None and reason != ""
+        if reason:
+            is_same = is_same and isinstance(reason, str) and not self._calls
+            if self._holds:
+                if self._reason is None:  # the first of several is the true one
+                    self._reason, self._event = str(reason), event if is_same and not out else None
+                return b"".join(out), False
+            is_same = is_same and not delivery.continuations
+            out.append(self._finished(str(reason)))
+        return b"".join(out), is_same and bool(out)
+
+    def _finished(self, reason: str) -> bytes:
+        """What was held back, and its finish."""
+        delivery, index, out = self._delivery, self._index, b""
+        if self._cut is not None and (held := self._cut.finish()):
+            out = delivery.piece(index, {"content": held})
+        if self._calls:
+            calls = finished_calls(self._calls.shapes(), is_cut=reason == "length")
+            out += delivery.calls(index, calls)
+            reason = finish_reason_of(reason, calls)
+        return out + delivery.finish(index, reason)
+
+
+def malformed(what: str) -> BackendError:
+    """The error of a stream that cannot be read."""
+    return BackendError(f"the backend sent {what}", retryable=True, code="stream_malformed")
