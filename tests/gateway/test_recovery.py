@@ -154,6 +154,22 @@ async def test_a_foreign_server_goes_on_after_a_partial_message(
     assert sent["max_tokens"] < 10
 
 
+@pytest.mark.parametrize("is_repeated", [True, False])
+async def test_an_answer_that_begins_again_is_not_joined_to_what_was_delivered(
+    is_repeated: bool,
+) -> None:
+    first = "one two " if is_repeated else "three"
+    backend = foreign(
+        Turn([delta({"role": "assistant", "content": "one "}), delta({"content": "two "})]),
+        Turn([delta({"content": part}) for part in (first[:2], first[2:])] + [delta({}, "stop")]),
+        Turn([whole_answer("one two three")], headers=JSON),
+        continuation="prefix",
+    )
+    client = await ask(gateway(backend), stream=True)
+    assert client.text == "one two three"
+    assert backend.open_count == (3 if is_repeated else 2)
+
+
 HIDDEN: dict[str, list[bytes]] = {
     "reasoning": [delta({"reasoning_content": "hm"}), delta({"content": "one "})],
     "several choices": [delta({"content": "one "})],
@@ -276,6 +292,33 @@ async def test_arguments_become_json_text_or_an_error(arguments: Any, expected: 
 async def test_arguments_that_the_token_limit_cut_are_what_they_are() -> None:
     client = await ask(gateway(foreign(Turn([call('{"a":'), delta({}, "length")]))), **TOOLS)
     assert finish_chunk(client)["choices"][0]["finish_reason"] == "length"
+
+
+async def test_names_come_in_fragments_and_ids_are_made_their_own() -> None:
+    def fragment(index: int, name: str | None, arguments: str) -> bytes:
+        function = {"arguments": arguments} | ({"name": name} if name else {})
+        shape = {"index": index, "id": "same", "function": function}
+        return delta({"tool_calls": [shape]})
+
+    steps = [
+        fragment(0, "get_", ""),
+        fragment(0, "f", '{"a"'),
+        fragment(0, None, ":1}"),
+        fragment(1, "g", ""),
+        fragment(1, "g", "{}"),
+        delta({}, "tool_calls"),
+    ]
+    client = await ask(gateway(foreign(Turn(steps))), **TOOLS)
+    shapes = [orjson.loads(each) for each in client.events[:-1]]
+    calls = [c for s in shapes for c in s["choices"][0]["delta"].get("tool_calls", ())]
+    assert [call["function"]["name"] for call in calls] == ["get_f", "g"]
+    assert [call["function"]["arguments"] for call in calls] == ['{"a":1}', "{}"]
+    assert len({call["id"] for call in calls}) == 2
+
+
+async def test_an_end_with_tool_calls_and_without_any_is_no_answer() -> None:
+    client = await ask(gateway(foreign(Turn([delta({}, "tool_calls")]))), **TOOLS)
+    assert (client.status, client.json["error"]["code"]) == (502, "stream_malformed")
 
 
 def test_the_fake_of_our_own_is_like_our_own() -> None:

@@ -387,6 +387,11 @@ BROKEN_OFF_IN_WORDS = {
     "an error beside choices": odd('{"content":""}', more=',"error":{"message":"x"}'),
     "an error code": b'data: {"error_code":1,"text":"x"}\n\n',
     "a reason that is none": odd("{}", '"insufficient_system_resource"'),
+    "a reason in capitals": odd("{}", '"ERROR"'),
+    "a reason that is a list": odd("{}", '["stop"]'),
+    "an error in the choice": FIRST.replace(b'"index":0', b'"index":0,"error":{"message":"x"}'),
+    "errors": b'data: {"errors":[{"message":"x"}]}\n\n',
+    "an exception": b'data: {"exception":"CUDA out of memory"}\n\n',
 }
 
 
@@ -416,6 +421,7 @@ MENDED = {
     "a null index": [FIRST.replace(b'"index":0', b'"index":null')],
     "an empty role": [FIRST.replace(b"assistant", b"")],
     "an empty finish reason": [FIRST.replace(b'"finish_reason":null', b'"finish_reason":""')],
+    "null as a word": [FIRST.replace(b'"finish_reason":null', b'"finish_reason":"null"')],
     "NaN": [FIRST.replace(b'"finish_reason":null', b'"finish_reason":null,"logprobs":NaN')],
 }
 

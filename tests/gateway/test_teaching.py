@@ -95,6 +95,16 @@ TEACHES: dict[str, tuple[bytes, str]] = {
         ),
         "user",
     ),
+    "Rust": (b"unknown field `seed`, expected one of `model`, `messages`", "seed"),
+    "Gemini": (
+        orjson.dumps([{"error": {"message": "Invalid JSON payload received. Unknown name "
+                                            '"guided_json": Cannot find field.'}}]),
+        "guided_json",
+    ),
+    "Chinese": ("不支持的参数: seed".encode(), "seed"),
+    "Chinese, the other way": ("参数 tool_choice 不支持".encode(), "tool_choice"),
+    "a model that does not": (b"This model does not support seed.", "seed"),
+    "errors by field": (orjson.dumps({"errors": {"seed": ["unknown field"]}}), "seed"),
     "detail as a text": (orjson.dumps({"detail": "`n` is not a valid parameter"}), "n"),
 }  # fmt: skip
 
@@ -173,6 +183,7 @@ def test_other_statuses_teach_nothing(status: int) -> None:
         ),
         pydantic(["messages", 0, "role"], "Input should be 'system' or 'user'", "literal_error"),
         b"Unexpected role: developer",
+        b"unknown variant `developer`, expected one of `system`, `user`",
     ],
 )
 def test_the_developer_role_is_learned_where_it_was_used(body: bytes) -> None:

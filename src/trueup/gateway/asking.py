@@ -36,7 +36,8 @@ Write = Callable[[bytes], Awaitable[None]]
 class Asking:
     """A try; `end_at` is when this backend's time is over, of the loop's clock.
 
-    `note_progress` is called with every piece that moved the answer on.
+    `after` is the text that it is asked to go on from. `note_progress` is called with every
+    piece that moved the answer on.
     """
 
     backend: Backend
@@ -46,6 +47,7 @@ class Asking:
     end_at: float
     stop: Sequence[str] = ()
     is_lenient: bool = False
+    after: str = ""
     note_progress: Callable[[], None] = lambda: None
 
     async def stream(self, delivery: Delivery, write: Write) -> Whole | None:
@@ -58,7 +60,11 @@ class Asking:
         """
         limits = self.backend.capabilities.limits
         reading = StreamReading(
-            delivery, self.backend.capabilities, stop=self.stop, is_lenient=self.is_lenient
+            delivery,
+            self.backend.capabilities,
+            stop=self.stop,
+            is_lenient=self.is_lenient,
+            after=self.after,
         )
         whole = None
         async with self._deadline() as deadline:

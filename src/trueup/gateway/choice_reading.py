@@ -8,9 +8,12 @@ from typing import Any
 from trueup.errors import BackendError
 from trueup.gateway.chunk import delta_of, keep_logprobs
 from trueup.gateway.delivery import Delivery
+from trueup.gateway.finish import finish_reason
+from trueup.gateway.refusal import stated_error
+from trueup.gateway.restart import RestartGuard
 from trueup.gateway.stop import StopCut
 from trueup.gateway.toolcalls import CallFragments, finish_reason_of, finished_calls
-from trueup.gateway.whole import FAILED_REASONS, REASONING_KEYS, incomplete
+from trueup.gateway.whole import REASONING_KEYS
 
 READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
 
@@ -18,12 +21,19 @@ READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
 class ChoiceReading:
     """Reads one choice into the delivery.
 
-    `holds`: its finish is held until `release`, since some servers go on after one. `stop` are
-    strings at which it is cut. `has_moved` says whether the last chunk brought anything.
+    `holds`: its finish is held until `release`, since some servers go on after one: words after
+    an end count where another end follows them. `stop` are strings at which it is cut, `after`
+    is what it continues. `has_moved` says whether the last chunk brought anything.
     """
 
     def __init__(
-        self, delivery: Delivery, index: int, *, stop: Sequence[str] = (), holds: bool = False
+        self,
+        delivery: Delivery,
+        index: int,
+        *,
+        stop: Sequence[str] = (),
+        holds: bool = False,
+        after: str = "",
     ) -> None:
         self.has_moved = False
         self._delivery = delivery
@@ -34,6 +44,13 @@ class ChoiceReading:
         self._calls = CallFragments()
         self._reason: str | None = None
         self._event: bytes | None = None
+        self._late: list[Mapping[str, Any]] = []
+        self._guard = RestartGuard(after) if after else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its texts go as they come."""
+        return self._cut is None and (self._guard is None or self._guard.is_done)
 
     @property
     def is_ended(self) -> bool:
@@ -69,11 +86,27 @@ class ChoiceReading:
         Raises:
             BackendError: the choice says that it failed, or is in no known shape.
         """
+        if not self.is_ended:
+            return self._read(choice, event)
+        # Words after an end, perhaps: they are told once another end has come after them.
+        self._late.append(choice)
+        if finish_reason(choice.get("finish_reason")) is None:
+            self.has_moved = False
+            return b"", False
+        late, self._late = self._late, []
+        if not any(_brings(each, is_chat=self._delivery.is_chat) for each in late):
+            self.has_moved = False
+            return b"", False
+        self._reason = self._event = None
+        return b"".join(self._read(each, None)[0] for each in late), False
+
+    def _read(self, choice: Mapping[str, Any], event: bytes | None) -> tuple[bytes, bool]:
         delivery, state, index = self._delivery, self._state, self._index
+        if choice.get("error"):
+            raise stated_error(choice["error"], status=502)
         delta, is_same = delta_of(choice, is_chat=delivery.is_chat)
-        content, reason = delta.get("content"), choice.get("finish_reason")
-        if reason in FAILED_REASONS:
-            raise incomplete(f"ended with finish reason `{reason}`", "stream_incomplete")
+        content, reason = delta.get("content"), finish_reason(choice.get("finish_reason"))
+        is_same = is_same and reason == choice.get("finish_reason")
         if content is not None and not isinstance(content, str):
             raise malformed("a content that is no text")
         if (logprobs := choice.get("logprobs")) is not None:
@@ -89,25 +122,25 @@ class ChoiceReading:
         calls = delta.get("tool_calls")
         if calls:
             self._calls.add(calls if isinstance(calls, list) else [calls])
+        if self._guard is not None:
+            content = self._guard.push(content or "", is_last=reason is not None)
+            is_same = False
         if self._cut is not None:
             content = self._cut.push(content or "")
             reason = "stop" if self._cut.is_stopped else reason
         extra = {k: v for k, v in delta.items() if k not in READ_KEYS and v not in (None, [])}
         state.extra.update(extra)
         self.has_moved = bool(content or calls or extra or out or reason)
-        if content or calls or extra or out:
-            self._reason = None  # it went on after its end
         if content or extra or ("role" in delta and not state.has_role):
             out.append(delivery.piece(index, {"content": content or "", **extra}, logprobs))
-        is_same = is_same and not calls and self._cut is None and reason != ""
-        if reason:
-            is_same = is_same and isinstance(reason, str) and not self._calls
+        is_same = is_same and not calls and self._cut is None
+        if reason is not None:
+            is_same = is_same and not self._calls
             if self._holds:
-                if self._reason is None:  # the first of several is the true one
-                    self._reason, self._event = str(reason), event if is_same and not out else None
+                self._reason, self._event = reason, event if is_same and not out else None
                 return b"".join(out), False
             is_same = is_same and not delivery.continuations
-            out.append(self._finished(str(reason)))
+            out.append(self._finished(reason))
         return b"".join(out), is_same and bool(out)
 
     def _finished(self, reason: str) -> bytes:
@@ -119,7 +152,15 @@ class ChoiceReading:
             calls = finished_calls(self._calls.shapes(), is_cut=reason == "length")
             out += delivery.calls(index, calls)
             reason = finish_reason_of(reason, calls)
+        elif reason == "tool_calls":
+            raise malformed("an end with tool calls, and no tool call")
         return out + delivery.finish(index, reason)
+
+
+def _brings(choice: Mapping[str, Any], *, is_chat: bool) -> bool:
+    """Whether a choice of a chunk has words or calls."""
+    delta, _ = delta_of(choice, is_chat=is_chat)
+    return any(delta.get(key) for key in ("content", "tool_calls", *REASONING_KEYS))
 
 
 def malformed(what: str) -> BackendError:

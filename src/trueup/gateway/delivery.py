@@ -6,7 +6,6 @@ stays. It builds bytes and keeps account; it moves nothing and decides nothing.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -216,11 +215,6 @@ class Delivery:
             ],
             usage=self.counted(),
         )
-
-
-def new_call_id() -> str:
-    """An id for a tool call whose server gave it none."""
-    return f"call_{secrets.token_hex(12)}"
 
 
 def _differs(state: Choice, choice: WholeChoice) -> bool:

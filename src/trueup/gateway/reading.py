@@ -36,7 +36,8 @@ class StreamReading:
     `fault` is what went wrong: pieces that came before it were still taken. `is_cut`: the answer
     was ended here and the backend is to be left. `events` counts those that brought something:
     they are progress, also where nothing is written yet. `stop` are strings at which the answer
-    is cut. `is_lenient` takes what is no UTF-8, with U+FFFD for it.
+    is cut, `after` is the text that it goes on from. `is_lenient` takes what is no UTF-8, with
+    U+FFFD for it.
 
     Foreign servers' finish chunks are held until the stream is at its end: some go on after one.
     """
@@ -48,6 +49,7 @@ class StreamReading:
         *,
         stop: Sequence[str] = (),
         is_lenient: bool = False,
+        after: str = "",
     ) -> None:
         self.is_over = False
         self.is_cut = False
@@ -62,7 +64,9 @@ class StreamReading:
         self._is_cut_here = bool(stop)
         self._pairs = [PairJoiner() for _ in delivery.choices]
         self._choices = [
-            ChoiceReading(delivery, index, stop=stop, holds=not self._is_ours and not stop)
+            ChoiceReading(
+                delivery, index, stop=stop, holds=not self._is_ours and not stop, after=after
+            )
             for index in range(len(delivery.choices))
         ]
         self._key = "delta" if delivery.is_chat else "text"
@@ -177,7 +181,8 @@ class StreamReading:
         if not 0 <= index < len(choices) or chunk.get("usage") is not None:
             return None
         state = choices[index]
-        if self._choices[index].is_ended:
+        reading = self._choices[index]
+        if reading.is_ended or not reading.is_plain:
             return None
         if not (state.has_role or self._key == "text"):
             return None
@@ -213,13 +218,13 @@ class StreamReading:
             if not isinstance(choice, dict):
                 raise malformed("a choice that is no object")
             index = choice.get("index")
-            if index is None:
+            if index is None or isinstance(index, bool):
                 index, is_same = place, False
             if not isinstance(index, int) or not 0 <= index < len(delivery.choices):
                 is_same = False
                 continue
             state = delivery.choices[index]
-            if state.finish_reason:  # a second one, or words after the end
+            if state.finish_reason:  # of an earlier try, or one that was cut here
                 is_same = False
                 continue
             if private is not None:

@@ -19,6 +19,7 @@ from trueup.gateway.asking import Asking
 from trueup.gateway.chain import Chain, Try
 from trueup.gateway.continuation import continued_shape
 from trueup.gateway.delivery import Delivery
+from trueup.gateway.restart import RESTARTED
 from trueup.gateway.retry import is_unhealthy
 from trueup.gateway.router import Served
 from trueup.gateway.sending import STREAM_TRIES, Mode
@@ -78,9 +79,14 @@ class Recovery:
             tokens = delivery.tokens
             self._tell(backend.name, how, is_exact=capabilities.is_exact)
             try:
-                await self.asking(self._again(), "stream", shape).stream(delivery, self.write)
+                asking = self.asking(self._again(), "stream", shape)
+                if how == "prefix":
+                    asking.after = "".join(delivery.choices[0].text)
+                await asking.stream(delivery, self.write)
                 return True
             except TrueUpError as error:
+                if code_of(error) == RESTARTED:
+                    return False  # it cannot
                 if not is_unhealthy(error) and not isinstance(error, CapacityError):
                     return False  # it cannot
                 self.error = error

@@ -104,6 +104,9 @@ def _message(stated: Any) -> str:
         value = stated.get(name)
         if isinstance(value, list) and value and isinstance(value[0], dict):
             return _bounded("; ".join(map(_detail, value)))
+        if name == "errors" and isinstance(value, dict):
+            rows = (f"{place}: {_message(words)}" for place, words in value.items())
+            return _bounded("; ".join(rows))
         if value and (words := _message(value)):
             return words
     return ""

@@ -50,7 +50,12 @@ class ServedRole:
 
     async def in_turn(self) -> Sequence[Served]:
         """The chain in the order in which it is asked: who has failed comes last."""
-        failed = [each for each in self.chain if (await each.backend.health()).state == "failed"]
+        # Of others' servers the breakers know better: a look at one may just have been late.
+        failed = [
+            each
+            for each in self.chain
+            if each.backend.capabilities.queues and (await each.backend.health()).state == "failed"
+        ]
         return (*(each for each in self.chain if each not in failed), *failed)
 
     async def row(self) -> ModelRow:

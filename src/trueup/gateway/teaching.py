@@ -21,7 +21,7 @@ STATUSES = frozenset({400, 405, 422, 500, 501})
 PROTECTED = frozenset({"model", "messages", "prompt", "input", "stream", "trueup"})
 # Plain English as well as names: only in quotes or after one of these words do they mean names.
 COMMON_WORDS = frozenset({"n", "stop", "user", "seed", "store", "metadata", "tools", "functions"})
-NAMED = r"(?:parameter|argument|field|param|option|input|key|property)s?"
+NAMED = r"(?:(?:parameter|argument|field|param|option|input|key|property|name)s?|参数|字段)"
 
 UNSUPPORTED = re.compile(
     r"unsupported\s+(?!value)"
@@ -31,7 +31,14 @@ UNSUPPORTED = re.compile(
     r"|\b(?:does|do|did)(?:\s+not|n't)\s+(?:currently\s+)?(?:support|accept|recogni[sz]e|allow)"
     r"|\bextra\s+(?:inputs|fields)\s+(?:are\s+)?not\s+permitted|\bnot\s+supported\b"
     rf"|\brequires\s+--enable-auto-tool-choice|\bno\s+such\s+{NAMED}"
-    rf"|\bis\s+not\s+a\s+(?:valid|known)\s+{NAMED}|\bunexpected\s+keyword\s+argument",
+    rf"|\bis\s+not\s+a\s+(?:valid|known)\s+{NAMED}|\bunexpected\s+keyword\s+argument"
+    r"|不支持|不支援|未知|无法识别|不允许|unknown variant",
+    re.I,
+)
+# From here on a message lists what would be right.
+RIGHT_ONES = re.compile(
+    r",?\s*(?:expected one of|(?:supported|permitted|allowed|valid|possible|known)\s+"
+    r"(?:values|parameters|fields|ones|options|names)\b|one of:)",
     re.I,
 )
 # What says that a value is wrong, whatever else is said.
@@ -86,12 +93,12 @@ def lesson_of(error: TrueUpError, shape: Mapping[str, Any]) -> str | None:
     """
     if not isinstance(error, RequestError | BackendError) or error.status not in STATUSES:
         return None
-    text, code = error.cause, code_of(error)
+    text, code = RIGHT_ONES.split(error.cause, maxsplit=1)[0], code_of(error)
     param = error.param if isinstance(error, RequestError) else None
     if _has_developer(shape) and _is_about_role(text, param):
         return "developer"
     if code in TEACHING_CODES and param:
-        return _allowed(_top(param), shape, text)
+        return _allowed(_top(param), shape, error.cause)
     if not UNSUPPORTED.search(text):
         return None
     if ABOUT_A_VALUE.search(text) and not re.search(r"extra inputs|unexpected keyword", text, re.I):
@@ -125,7 +132,9 @@ def _named(clause: str, shape: Mapping[str, Any], text: str) -> str | None:
         else:
             bare = re.search(rf"{NAMED}\W+(?:supplied\W+)?{re.escape(name)}\b", clause, re.I)
             bare = bare or re.search(rf"\b{re.escape(name)}\s*:\s*extra inputs", clause, re.I)
-            bare = bare or re.search(rf"\A{re.escape(name)} (?:is|are) (?:not|un)", clause, re.I)
+            bare = bare or re.search(rf"\A{re.escape(name)}:? (?:is|are|un)\b", clause, re.I)
+            bare = bare or re.search(rf"\A{re.escape(name)}:? un", clause, re.I)
+            bare = bare or re.search(rf"support(?:s|ed)?\W+{re.escape(name)}\W*\Z", clause, re.I)
         if (match := quoted or bare) and (allowed := _allowed(name, shape, text)):
             places.append((match.start(), allowed))
     if places:
@@ -158,6 +167,6 @@ def _has_developer(shape: Mapping[str, Any]) -> bool:
 
 def _is_about_role(text: str, param: str | None) -> bool:
     """Whether the role `developer` is what a server does not know: named, or not in its list."""
-    if DEVELOPER.search(text) and "role" in text.lower():
+    if DEVELOPER.search(text) and re.search(r"role|角色|unknown variant", text, re.I):
         return True
     return bool(param and ROLE.fullmatch(param)) or "does not support 'developer'" in text

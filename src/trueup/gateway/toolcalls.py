@@ -34,8 +34,9 @@ class CallFragments:
             function = fragment.get("function")
             if not isinstance(function, dict):
                 continue
-            if isinstance(name := function.get("name"), str) and not call["name"]:
-                call["name"] = name
+            # A name may come in fragments, and may be said again with every one.
+            if isinstance(name := function.get("name"), str) and name != call["name"]:
+                call["name"] += name
             arguments = function.get("arguments")
             if isinstance(arguments, str):
                 call["arguments"] += arguments
@@ -80,7 +81,8 @@ def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
     """
     if not isinstance(given, list):
         raise malformed("`tool_calls` that is no list")
-    calls = []
+    calls: list[dict[str, Any]] = []
+    seen: set[str] = set()
     for call in given:
         function = call.get("function") if isinstance(call, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
@@ -92,15 +94,23 @@ def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
         arguments = arguments if arguments.strip() else "{}"
         if not is_cut and not _is_object(arguments):
             raise malformed(f"arguments of `{name}` that are no JSON object")
+        given_id = call.get("id")
+        call_id = str(given_id) if given_id and str(given_id) not in seen else new_call_id()
+        seen.add(call_id)
         calls.append(
             {
                 **{key: value for key, value in call.items() if key != "index"},
-                "id": call.get("id") or f"call_{secrets.token_hex(12)}",
+                "id": call_id,
                 "type": "function",
                 "function": {**function, "arguments": arguments},
             }
         )
     return calls
+
+
+def new_call_id() -> str:
+    """An id for a tool call whose server gave it none of its own."""
+    return f"call_{secrets.token_hex(12)}"
 
 
 def finish_reason_of(reason: str, calls: Sequence[Any]) -> str:

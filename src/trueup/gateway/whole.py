@@ -10,17 +10,12 @@ from typing import Any
 import orjson
 
 from trueup.errors import BackendError
+from trueup.gateway.finish import finish_reason
 from trueup.gateway.odd_json import odd_json, whole_text
 from trueup.gateway.refusal import stated_error
 from trueup.gateway.toolcalls import finish_reason_of, finished_calls
 from trueup.protocol.answer import chat_id, completion_id
 
-# Servers put these where a reason should stand; none of them is a complete answer.
-FAILED_REASONS = frozenset(
-    {"error", "abort", "aborted", "cancelled", "canceled", "failed", "failure", "timeout",
-     "interrupted", "insufficient_system_resource", "server_error", "network_error",
-     "internal_error"}
-)  # fmt: skip
 REASONING_KEYS = ("reasoning_content", "reasoning")
 # Of a message, what is read; anything else is passed on as it came.
 READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
@@ -134,7 +129,7 @@ def error_in(shape: Mapping[str, Any]) -> Any:
         return shape
     if shape.get("error_code"):
         return {"message": shape.get("text") or shape.get("error_msg") or str(shape)}
-    for key in ("detail", "message", "msg"):
+    for key in ("errors", "exception", "detail", "message", "msg"):
         if stated := shape.get(key):
             return {"message": stated if isinstance(stated, str) else orjson.dumps(stated).decode()}
     return None
@@ -179,9 +174,11 @@ def _choice(row: Any, is_chat: bool) -> tuple[WholeChoice, bool]:
     """A choice, and whether it can be sent on as it came."""
     if not isinstance(row, dict):
         raise incomplete("answered with a choice that is no object")
-    reason = row.get("finish_reason")
-    if not reason or reason in FAILED_REASONS:
-        raise incomplete(f"ended a choice with finish reason `{reason}`")
+    if row.get("error"):
+        raise stated_error(row["error"], status=502)
+    reason = finish_reason(row.get("finish_reason"))
+    if reason is None:
+        raise incomplete("ended a choice without a finish reason")
     if not is_chat:
         text = row.get("text")
         if not isinstance(text, str):
@@ -196,6 +193,8 @@ def _choice(row: Any, is_chat: bool) -> tuple[WholeChoice, bool]:
     given = message.get("tool_calls")
     calls = finished_calls(given, is_cut=reason == "length") if given else []
     ended = finish_reason_of(reason, calls)
+    if ended == "tool_calls" and not calls:
+        raise incomplete("ended with tool calls and has none", "tool_call_malformed")
     is_same = ended == reason and (given is None or given == calls != []) and "role" in message
     key = next((key for key in REASONING_KEYS if isinstance(message.get(key), str)), None)
     choice = WholeChoice(
