@@ -379,3 +379,24 @@ async def test_the_key_is_shown_nowhere(capfd: pytest.CaptureFixture[str]) -> No
             error = error.__cause__
     assert KEY not in "".join(shown)
     assert KEY not in "".join(capfd.readouterr())
+
+
+async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
+    talks: list[Talk] = []
+
+    async def first(talk: Talk) -> None:
+        talks.append(talk)
+        talk.say(answer(b"right"))
+
+    async with asking(first, answer(b"right as well")) as (backend, far):
+        assert await read(backend) == b"right"
+        talks[0].say(answer(b"stale"))
+        assert backend._reusing is not None
+        connector: Any = backend._reusing.connector
+        async with asyncio.timeout(30):
+            while not any(
+                kept.should_close for row in connector._conns.values() for kept, _ in row
+            ):
+                await asyncio.sleep(0)
+        assert await read(backend) == b"right as well"
+        assert far.asked[1].connection != far.asked[0].connection

@@ -130,8 +130,6 @@ TEACHES_NOTHING: dict[str, bytes] = {
     "messages": openai("messages.0.name is not supported", "messages.0.name"),
     "what is not in the request": openai("top_k is not supported", "top_k",
                                          "unsupported_parameter"),
-    "max_tokens without a successor": openai("max_tokens is not supported", "max_tokens",
-                                             "unsupported_parameter"),
     "an opaque failure": b"Internal Server Error",
     "a web page": b"<html><title>502 Bad Gateway</title></html>",
     "nothing": b"",

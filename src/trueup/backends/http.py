@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import ssl
+from typing import Any
 from weakref import WeakSet
 
 import aiohttp
@@ -134,6 +135,19 @@ def _said_nothing(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientOSError)
 
 
+class _CleanConnector(aiohttp.TCPConnector):
+    """Keeps no connection on which something came that nobody asked for.
+
+    aiohttp 3.14 would hand it to the next request as the beginning of its answer.
+    """
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        for protocol, _ in tuple(self._conns.get(key, ())):
+            if protocol.should_close:
+                protocol.close()
+        return await super()._get(key, traces)
+
+
 def open_session(
     *, connect_seconds: float, headers: dict[str, str], keeps_alive: bool
 ) -> aiohttp.ClientSession:
@@ -142,7 +156,7 @@ def open_session(
     Must be called in the loop that uses it. Who is silent is watched by whoever asks.
     """
     connector = (
-        aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        _CleanConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS)
         if keeps_alive
         else aiohttp.TCPConnector(limit=0, force_close=True)
     )

@@ -16,7 +16,7 @@ from trueup.errors import BackendError
 from trueup.gateway.deadline import Deadline
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.reading import StreamReading
-from trueup.gateway.refusal import refusal
+from trueup.gateway.refusal import ODD, refusal, unreadable
 from trueup.gateway.whole import Whole, incomplete, read_whole
 
 # 2048 embeddings of 4096 dimensions, written out, are a little less.
@@ -180,12 +180,16 @@ class Asking:
         return scratch.whole()
 
     async def _read(self, response: BackendResponse, body: AsyncIterator[bytes]) -> Whole:
-        return read_whole(
-            await read_all(body, MAX_ANSWER_BYTES),
-            choices=self.choices,
-            is_chat=self.is_chat,
-            is_lenient=self.is_lenient,
-        )
+        content = await read_all(body, MAX_ANSWER_BYTES)
+        try:
+            return read_whole(
+                content,
+                choices=self.choices,
+                is_chat=self.is_chat,
+                is_lenient=self.is_lenient,
+            )
+        except ODD as error:
+            raise unreadable(error) from error
 
     def _deadline(self, seconds: float | None = None) -> Deadline:
         limits = self.backend.capabilities.limits

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trueup.errors import BackendError
-from trueup.gateway.chunk import delta_of, keep_logprobs
+from trueup.gateway.chunk import delta_of, keep_logprobs, malformed
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.finish import finish_reason
 from trueup.gateway.refusal import stated_error
@@ -161,8 +160,3 @@ def _brings(choice: Mapping[str, Any], *, is_chat: bool) -> bool:
     """Whether a choice of a chunk has words or calls."""
     delta, _ = delta_of(choice, is_chat=is_chat)
     return any(delta.get(key) for key in ("content", "tool_calls", *REASONING_KEYS))
-
-
-def malformed(what: str) -> BackendError:
-    """The error of a stream that cannot be read."""
-    return BackendError(f"the backend sent {what}", retryable=True, code="stream_malformed")

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from trueup.errors import BackendError
 from trueup.gateway.delivery import Choice
 from trueup.gateway.odd_json import odd_json
 
@@ -24,7 +25,11 @@ def delta_of(choice: Mapping[str, Any], *, is_chat: bool) -> tuple[Mapping[str, 
     if isinstance(delta, dict):
         return delta, True
     message = choice.get("message")  # a whole one, in a stream of one event
-    return (message if isinstance(message, dict) else {}), False
+    if isinstance(message, dict):
+        return message, False
+    if delta is not None:
+        raise malformed(f"a delta that is a {type(delta).__name__}")
+    return {}, False
 
 
 def count_tokens(choice: Choice, private: Mapping[str, Any]) -> None:
@@ -38,6 +43,11 @@ def keep_logprobs(choice: Choice, logprobs: Any) -> None:
     """Keep log probabilities for an answer that is put together from chunks."""
     if isinstance(logprobs, dict) and isinstance(given := logprobs.get("content"), list):
         choice.logprobs += given
+
+
+def malformed(what: str) -> BackendError:
+    """The error of a stream that cannot be read."""
+    return BackendError(f"the backend sent {what}", retryable=True, code="stream_malformed")
 
 
 def contents_of(chunk: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -23,7 +23,7 @@ def continued_shape(
     choice = delivery.choices[0]
     text = "".join(choice.text)
     # What the model has thought or called is not in the text: it would go on from elsewhere.
-    if not text or choice.reasoning or choice.calls or choice.extra or shape.get("tools"):
+    if not text or choice.reasoning or choice.calls or choice.is_hidden or shape.get("tools"):
         return None
     if not delivery.is_chat:
         prompt = shape.get("prompt")

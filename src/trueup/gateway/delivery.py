@@ -19,6 +19,8 @@ from trueup.protocol.answer import chat_id, completion_id
 # Of a text whose tokens nobody counted: what tokenizers of the field come to, roughly.
 BYTES_PER_TOKEN = 4
 PRIVATE_KEY = "trueup"
+# Keys of a delta that carry the answer and are passed on unread; others go beside it.
+CARRIERS = frozenset({"refusal", "audio", "function_call"})
 
 
 @dataclass(slots=True)
@@ -38,7 +40,12 @@ class Choice:
     @property
     def has_content(self) -> bool:
         """Whether it has anything that another answer would have to repeat."""
-        return bool(self.text or self.reasoning or self.calls or self.extra)
+        return bool(self.text or self.reasoning or self.calls or self.is_hidden)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether a part of the answer itself is in what is not read here."""
+        return not CARRIERS.isdisjoint(self.extra)
 
 
 class Delivery:
@@ -88,7 +95,7 @@ class Delivery:
         self.head = {
             "id": given_id if isinstance(given_id, str) and given_id else new_id(),
             "object": "chat.completion.chunk" if self.is_chat else "text_completion",
-            "created": created if isinstance(created, int) else int(time.time()),
+            "created": created if created.__class__ is int else int(time.time()),
             "model": model if isinstance(model, str) else "",
         }
         if isinstance(fingerprint := chunk.get("system_fingerprint"), str):
@@ -224,7 +231,7 @@ def _differs(state: Choice, choice: WholeChoice) -> bool:
     # Reasoning comes first: once the text has begun there can be no more of it.
     if text and choice.reasoning != reasoning:
         return True
-    return list(choice.calls[: len(state.calls)]) != state.calls or bool(state.extra)
+    return list(choice.calls[: len(state.calls)]) != state.calls or state.is_hidden
 
 
 def _token_estimate(text: str) -> int:

@@ -15,17 +15,18 @@ import orjson
 
 from trueup.backends.base import Capabilities
 from trueup.errors import TrueUpError
-from trueup.gateway.choice_reading import ChoiceReading, malformed
+from trueup.gateway.choice_reading import ChoiceReading
 from trueup.gateway.chunk import (
     contents_of,
     count_tokens,
     event_of,
     keep_logprobs,
+    malformed,
     repaired_events,
 )
 from trueup.gateway.delivery import PRIVATE_KEY, Delivery
 from trueup.gateway.odd_json import PairJoiner, whole_text
-from trueup.gateway.refusal import stated_error
+from trueup.gateway.refusal import ODD, stated_error, unreadable
 from trueup.gateway.sse import EventSplitter
 from trueup.gateway.whole import error_in, incomplete
 
@@ -90,19 +91,23 @@ class StreamReading:
                     out.append(written)
         except TrueUpError as error:
             out.append(self.fail(error))
+        except ODD as error:
+            out.append(self.fail(unreadable(error)))
         return out[0] if len(out) == 1 else b"".join(out)
 
     def end(self) -> bytes:
         """The backend's body has come to its orderly end."""
         out: list[bytes] = []
         if not self.is_over:
-            with contextlib.suppress(TrueUpError):  # half an event: the evidence decides
+            with contextlib.suppress(TrueUpError, *ODD):  # half an event: the evidence decides
                 if (rest := self._splitter.rest()) and rest != b"[DONE]":
                     out.append(self._event(rest))
             try:
                 out.append(self._ended(is_orderly=self._end_of_answer == "end"))
             except TrueUpError as error:
                 out.append(self.fail(error))
+            except ODD as error:
+                out.append(self.fail(unreadable(error)))
         return b"".join(out)
 
     def fail(self, error: TrueUpError) -> bytes:
@@ -218,9 +223,15 @@ class StreamReading:
             if not isinstance(choice, dict):
                 raise malformed("a choice that is no object")
             index = choice.get("index")
-            if index is None or isinstance(index, bool):
+            if index.__class__ is not int:
+                if index is not None and len(delivery.choices) > 1:
+                    raise malformed(f"a choice whose index is `{index}`")
                 index, is_same = place, False
-            if not isinstance(index, int) or not 0 <= index < len(delivery.choices):
+            elif len(choices) == len(delivery.choices) == 1 and index != 0:
+                index, is_same = 0, False  # there is but one, whatever its number
+            if index < 0:
+                raise malformed(f"a choice whose index is `{index}`")
+            if index >= len(delivery.choices):  # more of them than were asked for
                 is_same = False
                 continue
             state = delivery.choices[index]

@@ -6,6 +6,7 @@ Nothing is guessed from HTML or from a status alone beyond what the status says.
 from __future__ import annotations
 
 import html
+import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,10 @@ import orjson
 
 from trueup.errors import BackendError, CapacityError, RequestError, TrueUpError
 
+log = logging.getLogger(__name__)
+
+# What reading foreign bytes may raise where they are in a shape that nobody thought of.
+ODD = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 MAX_MESSAGE_CHARACTERS = 2000
 TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
 # Servers that meet a wrong request with a 500 (Xinference 4.1, for one) say so in these words.
@@ -69,6 +74,14 @@ def stated_error(
         param = param if isinstance(param, str) else None
         return RequestError(cause, status=status, param=param, **words)
     return BackendError(cause, retryable=True, status=status, **words)
+
+
+def unreadable(error: Exception) -> BackendError:
+    """The error of an answer in a shape that nobody thought of; it is logged, to be thought of."""
+    log.warning("an answer cannot be read", exc_info=error)
+    return BackendError(
+        f"the backend's answer cannot be read: {error}", retryable=True, code="stream_malformed"
+    )
 
 
 def retry_after_seconds(header: str) -> float | None:

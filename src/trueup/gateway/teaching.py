@@ -88,8 +88,8 @@ CONTEXT = re.compile(
 def lesson_of(error: TrueUpError, shape: Mapping[str, Any]) -> str | None:
     """The parameter of the request that the server says it does not take; None for no lesson.
 
-    `developer` stands for the role of that name. `max_tokens` is a lesson only where its
-    successor is asked for.
+    `developer` stands for the role of that name. The lesson of `max_tokens` is its successor's
+    name.
     """
     if not isinstance(error, RequestError | BackendError) or error.status not in STATUSES:
         return None
@@ -150,7 +150,8 @@ def _named(clause: str, shape: Mapping[str, Any], text: str) -> str | None:
 
 def _allowed(name: str, shape: Mapping[str, Any], text: str) -> str | None:
     if name == "max_tokens":
-        return name if name in shape and "max_completion_tokens" in text else None
+        # It is never dropped: the lesson is its other name.
+        return name if name in shape and "max_completion_tokens" not in shape else None
     return name if name in shape and name not in PROTECTED else None
 
 

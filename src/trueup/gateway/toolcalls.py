@@ -55,9 +55,11 @@ class CallFragments:
         ]
 
     def _call(self, fragment: Mapping[str, Any]) -> dict[str, Any]:
-        given_id = fragment.get("id")
+        given_id = _id(fragment.get("id"))
         # Some servers leave the index out, some give every call the index 0 and an id of its own.
         key = fragment.get("index")
+        if key is not None and not isinstance(key, int | str):
+            raise malformed(f"a tool call whose index is a {type(key).__name__}")
         if key is None:
             key = given_id if given_id or not self._calls else max(self._places.values())
         place = self._places.get(key)
@@ -94,8 +96,9 @@ def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
         arguments = arguments if arguments.strip() else "{}"
         if not is_cut and not _is_object(arguments):
             raise malformed(f"arguments of `{name}` that are no JSON object")
-        given_id = call.get("id")
-        call_id = str(given_id) if given_id and str(given_id) not in seen else new_call_id()
+        call_id = _id(call.get("id"))
+        if call_id is None or call_id in seen:
+            call_id = new_call_id()
         seen.add(call_id)
         calls.append(
             {
@@ -121,6 +124,12 @@ def finish_reason_of(reason: str, calls: Sequence[Any]) -> str:
 def malformed(what: str) -> BackendError:
     """The error of a tool call that nobody can run."""
     return BackendError(f"the backend sent {what}", retryable=True, code="tool_call_malformed")
+
+
+def _id(given: Any) -> str | None:
+    """An id as a text; None for none, and for what is none."""
+    is_id = isinstance(given, str | int) and not isinstance(given, bool) and given != ""
+    return str(given) if is_id else None
 
 
 def _is_object(arguments: str) -> bool:

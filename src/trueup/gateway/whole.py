@@ -17,6 +17,9 @@ from trueup.gateway.toolcalls import finish_reason_of, finished_calls
 from trueup.protocol.answer import chat_id, completion_id
 
 REASONING_KEYS = ("reasoning_content", "reasoning")
+# One of them has the answer.
+ANSWER_KEYS = frozenset({"content", "tool_calls", "function_call", "refusal", "audio",
+                         *REASONING_KEYS})  # fmt: skip
 # Of a message, what is read; anything else is passed on as it came.
 READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
 
@@ -188,6 +191,8 @@ def _choice(row: Any, is_chat: bool) -> tuple[WholeChoice, bool]:
     if not isinstance(message, dict):
         raise incomplete("answered with a choice without a message")
     content = message.get("content")
+    if not message.keys() & ANSWER_KEYS:
+        raise incomplete("answered with a message that says nothing")
     if content is not None and not isinstance(content, str):
         raise incomplete("answered with a content that is no text")
     given = message.get("tool_calls")
