@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from trueup.errors import AdaptError, BackendError, CapacityError, RequestError
 from trueup.events import BreakerChanged, Event, FallbackTaken, RequestFinished, RetryStarted
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
-from trueup.gateway.breaker import FAILURES_TO_OPEN
+from trueup.gateway.breaker import FAILURES_TO_OPEN, LET_THROUGH
 from trueup.gateway.retry import RetryBudget, RetryPolicy, is_unhealthy
 from trueup.gateway.router import Served, ServedRole
 from trueup.gateway.serving import Serving
@@ -208,6 +209,27 @@ async def test_an_open_breaker_refuses_nobody_who_has_nowhere_else_to_go() -> No
     far.turns = [GOOD_WHOLE]
     assert (await ask(app)).text == "right"
     assert app.serving.breakers.state("far") == "closed"
+
+
+async def test_those_who_hang_in_front_of_an_open_breaker_hold_up_nobody() -> None:
+    is_asked = asyncio.Event()
+
+    async def hang() -> None:
+        is_asked.set()
+        await asyncio.Event().wait()
+
+    far = foreign(failing(500))
+    app = gateway(far)
+    for _ in range(FAILURES_TO_OPEN):
+        await ask(app)
+    far.turns = [Turn([hang])]
+    hanging = [asyncio.create_task(ask(app)) for _ in range(LET_THROUGH + 1)]
+    await is_asked.wait()
+    far.turns = [GOOD_WHOLE]
+    assert (await ask(app)).text == "right"
+    for each in hanging:
+        each.cancel()
+    await asyncio.wait(hanging)
 
 
 def test_retries_are_a_share_of_the_requests_and_a_few_more() -> None:

@@ -142,6 +142,8 @@ TEACHES_NOTHING: dict[str, bytes] = {
     "a stop string": openai("stop strings should be shorter than 64 characters", "stop"),
     "a user in a sentence": openai("the user is over its quota", None, "insufficient_quota"),
     "a store": openai("the store cannot be reached"),
+    "a number of strings": openai("stop: an unsupported number of stop sequences (5 > 4)", "stop"),
+    "a key of metadata": openai("This user key 'a b' is not permitted", "user"),
     "a value of logprobs": openai("the value of logprobs is not supported: 99", "logprobs"),
 }  # fmt: skip
 

@@ -7,8 +7,9 @@ at a time: refusing them would make sure of what is only likely.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,7 @@ FAILURES_TO_OPEN = 5
 FIRST_OPEN_SECONDS = 5.0
 LONGEST_OPEN_SECONDS = 60.0
 LET_THROUGH = 4
+TURN_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -49,6 +51,25 @@ class Breaker:
         self.probe_at = self.clock() + self.open_seconds
         self._change("half-open")
         return True
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """A place among the few that an open breaker lets through, or a short wait for one.
+
+        Nobody is refused or kept: who hangs in front must not decide about those behind.
+        """
+        if self.state == "closed":
+            yield
+            return
+        has_place = False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TURN_SECONDS):
+                has_place = await self.few.acquire()
+        try:
+            yield
+        finally:
+            if has_place:
+                self.few.release()
 
     def succeeded(self) -> None:
         """It answered."""

@@ -122,9 +122,7 @@ class Chain:
     ) -> Result:
         breaker = self.breakers.of(served.backend.name)
         breaker.budget.note_request()
-        if breaker.state == "closed":
-            return await self._tries(served, attempt, is_last=is_last)
-        async with breaker.few:
+        async with breaker.turn():
             return await self._tries(served, attempt, is_last=is_last)
 
     async def _tries(

@@ -24,7 +24,7 @@ COMMON_WORDS = frozenset({"n", "stop", "user", "seed", "store", "metadata", "too
 NAMED = r"(?:(?:parameter|argument|field|param|option|input|key|property|name)s?|参数|字段)"
 
 UNSUPPORTED = re.compile(
-    r"unsupported\s+(?!value)"
+    rf"\bunsupported\s+(?:request\s+)?{NAMED}|\bunsupported\s*(?::|\Z)|['\"`]\s+unsupported\b"
     rf"|\bun(?:known|recogni[sz]ed|expected)\s+(?:request\s+|keyword\s+)?{NAMED}"
     r"|\b(?:is|are|was|were)\s+(?:currently\s+)?(?:not|un)[\s-]*(?:yet\s+)?"
     r"(?:support|recogni[sz]ed|permitted|allowed|accepted|implemented|available|known)"
@@ -47,7 +47,7 @@ ABOUT_A_VALUE = re.compile(
     r"|\bbetween\b|\bmaximum\b|\bminimum\b|\bexpected\s+(?:one\s+of|a)\b|\binvalid\s+value\b"
     r"|\bunsupported\s+value\b|\btoo\s+(?:long|large|many|small)\b|\bexceeds?\b"
     r"|\bonly\b[^.]*\bvalues?\b|\bvalues?\b[^.]*\b(?:is|are)\s+(?:not\s+supported|supported)"
-    r"|\bvalue\s+(?:of\b|['\"`])",
+    r"|\bkeys?\s+['\"`]|\bnumber\s+of\b|\bvalue\s+(?:of\b|['\"`])",
     re.I,
 )
 DEVELOPER = re.compile(r"\bdeveloper\b|unknown role|unexpected role|unsupported role", re.I)
