@@ -384,6 +384,7 @@ BROKEN_OFF_IN_WORDS = {
     "an error event with other data": b'event: error\ndata: {"message":"x"}\n\n',
     "a field of its own": b'error: {"message":"x"}\n\n',
     "a bare object": b'{"error": {"message":"x"}}\n\n',
+    "a traceback": b"Traceback (most recent call last):\n  File x\nRuntimeError: x\n\n",
     "an error beside choices": odd('{"content":""}', more=',"error":{"message":"x"}'),
     "an error code": b'data: {"error_code":1,"text":"x"}\n\n',
     "a reason that is none": odd("{}", '"insufficient_system_resource"'),
@@ -434,6 +435,13 @@ async def test_what_clients_stumble_over_is_mended(what: str) -> None:
     assert (choice["index"], choice["finish_reason"]) == (0, None)
     assert choice["delta"]["role"] == "assistant"
     assert choice.get("logprobs") is None
+
+
+async def test_choices_that_nobody_asked_for_are_left_out() -> None:
+    other = odd('{"content":"other"}').replace(b'"index":0', b'"index":1')
+    client = await ask(far([FIRST, other, odd('{"content":"b"}'), STOP, DONE]))
+    assert client.text == "ab"
+    assert b"other" not in client.body
 
 
 async def test_halves_of_a_character_are_joined_across_chunks() -> None:

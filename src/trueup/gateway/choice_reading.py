@@ -70,6 +70,8 @@ class ChoiceReading:
         if self._reason is None:
             return b""
         reason, event = self._reason, self._event
+        if reason == "tool_calls" and not self._calls and not self._state.calls:
+            raise malformed("an end with tool calls, and no tool call")
         self._reason = self._event = None
         if event is None or self._calls or self._delivery.continuations:
             return self._finished(reason)
@@ -151,8 +153,6 @@ class ChoiceReading:
             calls = finished_calls(self._calls.shapes(), is_cut=reason == "length")
             out += delivery.calls(index, calls)
             reason = finish_reason_of(reason, calls)
-        elif reason == "tool_calls":
-            raise malformed("an end with tool calls, and no tool call")
         return out + delivery.finish(index, reason)
 
 

@@ -227,8 +227,6 @@ class StreamReading:
                 if index is not None and len(delivery.choices) > 1:
                     raise malformed(f"a choice whose index is `{index}`")
                 index, is_same = place, False
-            elif len(choices) == len(delivery.choices) == 1 and index != 0:
-                index, is_same = 0, False  # there is but one, whatever its number
             if index < 0:
                 raise malformed(f"a choice whose index is `{index}`")
             if index >= len(delivery.choices):  # more of them than were asked for

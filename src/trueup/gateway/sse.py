@@ -92,7 +92,7 @@ class EventSplitter:
         for field, _, value in fields:
             if field == b"error":
                 return _as_error(value.strip())
-            if field.startswith(b'{"error'):
+            if field.startswith((b'{"error', b"Traceback ")):
                 return _as_error(b"")
         return None
 
