@@ -234,6 +234,21 @@ async def test_somebody_else_may_complete_it_with_exactly_the_same_answer() -> N
     assert second.open_count == 1
 
 
+async def test_an_answer_that_took_long_is_completed_with_new_patience() -> None:
+    async def grow_old() -> None:
+        (answering,) = app.serving.answering
+        answering.chain.began_at -= 1e6
+
+    backend = foreign(
+        Turn([delta({"content": "one "}), grow_old]),
+        Turn(status=500),
+        Turn([whole_answer(TEXT)], headers=JSON),
+    )
+    app = gateway(backend)
+    client = await ask(app, stream=True)
+    assert client.text == TEXT
+
+
 async def test_a_server_that_costs_money_is_not_asked_again() -> None:
     backend = foreign(
         Turn([delta({"content": "one "})]),

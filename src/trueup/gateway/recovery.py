@@ -102,8 +102,9 @@ class Recovery:
             if not served.backend.capabilities.asks_again:
                 continue
             self._tell(served.backend.name, "asked_again", is_exact=True)
-            # Nothing is delivered by these tries: all of the chain's ways are open to them.
-            chain = replace(self.chain, is_begun=lambda: False)
+            # Nothing is delivered by these tries: all of the chain's ways are open to them, and
+            # the client's patience with them begins now.
+            chain = replace(self.chain, is_begun=lambda: False, began_at=time.monotonic())
             try:
                 whole = await chain.ask([served], self._whole)
             except TrueUpError:
