@@ -5,8 +5,11 @@ RUN := $(VENV)/bin/python
 PINS := constraints/transformers-5.23.txt
 OTHER_VERSIONS := transformers-4.56 transformers-4.57
 QUICK := not environment and not slow
+# Tests of what a transformers release has to do with.
+RELEASE_TESTS := $(addprefix tests/,adapt checkpoint cli demo doctor engines environment parity \
+	pool protocol worker)
 
-.PHONY: install demo faults test test-quick test-environments test-versions check clean
+.PHONY: install demo faults test test-clients test-quick test-environments test-versions check clean
 
 install: $(VENV)/complete
 
@@ -41,11 +44,16 @@ test-quick: install
 test-environments: install
 	$(RUN) -m pytest -m "environment or slow"
 
-# The quick tests on the other supported transformers releases.
+# Real clients and servers of others, each in an environment of its own, with our gateway between
+# them: some ten minutes, and 6 GB of packages the first time. `RUN_CLIENTS='--only openai'` for a part.
+test-clients: install
+	$(RUN) -m tests.clients $(RUN_CLIENTS)
+
+# On the other supported transformers releases.
 test-versions: install
 	for name in $(OTHER_VERSIONS); do \
 		python=$$($(RUN) -m tests.environments $$name) && \
-		PYTHONPATH=$(CURDIR)/src $$python -m pytest -m "$(QUICK)" -p no:cacheprovider || exit 1; \
+		PYTHONPATH=$(CURDIR)/src $$python -m pytest -m "$(QUICK)" -p no:cacheprovider $(RELEASE_TESTS) || exit 1; \
 	done
 
 check: install
