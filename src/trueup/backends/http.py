@@ -142,9 +142,9 @@ class _CleanConnector(aiohttp.TCPConnector):
     """
 
     async def _get(self, key: Any, traces: Any) -> Any:
-        for protocol, _ in tuple(self._conns.get(key, ())):
-            if protocol.should_close:
-                protocol.close()
+        kept = self._conns.get(key, ())
+        while kept and kept[0][0].should_close:  # they are taken from the left
+            kept.popleft()[0].close()
         return await super()._get(key, traces)
 
 

@@ -18,7 +18,7 @@ class RefusedBackend:
 
     def __init__(self, model_id: str, reason: AdaptError) -> None:
         self.name = model_id
-        self.capabilities = Capabilities()
+        self.capabilities = Capabilities(queues=True)
         self._reason = reason
 
     def check(self, path: str, shape: Mapping[str, Any]) -> None:

@@ -284,5 +284,4 @@ async def _companion(watch: Callable[[], Awaitable[None]]) -> AsyncIterator[None
     try:
         yield
     finally:
-        task.cancel()
-        await asyncio.wait((task,))
+        task.cancel()  # it only waits: it is over before anything else is asked of its exchange

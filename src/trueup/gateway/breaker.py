@@ -58,9 +58,6 @@ class Breaker:
 
         Nobody is refused or kept: who hangs in front must not decide about those behind.
         """
-        if self.state == "closed":
-            yield
-            return
         has_place = False
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TURN_SECONDS):

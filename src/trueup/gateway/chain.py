@@ -122,6 +122,8 @@ class Chain:
     ) -> Result:
         breaker = self.breakers.of(served.backend.name)
         breaker.budget.note_request()
+        if breaker.state == "closed":
+            return await self._tries(served, attempt, is_last=is_last)
         async with breaker.turn():
             return await self._tries(served, attempt, is_last=is_last)
 
