@@ -17,7 +17,8 @@ from trueup.errors import BackendError, RequestError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.lessons import Lessons
-from trueup.gateway.parameters import POLICIES, Adapted, adapt
+from trueup.gateway.parameters import Adapted, adapt
+from trueup.gateway.policies import POLICIES
 from trueup.gateway.router import Served
 from trueup.gateway.serving import Serving
 from trueup.state import StateStore
@@ -43,6 +44,8 @@ VALUES: dict[str, Any] = {
     "functions": [{"name": "f"}],
     "logit_bias": {"5": 1},
     "stream_options": {},
+    "top_logprobs": 5,
+    "parallel_tool_calls": False,
 }
 
 

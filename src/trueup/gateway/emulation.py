@@ -17,6 +17,7 @@ from trueup.protocol.fields import refuse, shown
 # Takes a whole message; what it returns replaces the content, None leaves it.
 Verify = Callable[[Mapping[str, Any]], str | None]
 
+MAX_TOLD_CHARACTERS = 300
 FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.S)
 JSON_WORDS = "Answer with one JSON {what} and nothing else: no explanation and no code fence."
 SCHEMA_WORDS = " It has to be valid under this JSON schema: {schema}"
@@ -29,19 +30,20 @@ def emulate_tool_choice(shape: dict[str, Any]) -> Verify | None:
         RequestError: the choice cannot be meant.
     """
     choice = shape.pop("tool_choice")
-    tools = shape.get("tools")
     if choice is None or choice == "auto":
         return None  # the default
     if choice == "none":
         shape.pop("tools", None)
+        shape.pop("parallel_tool_calls", None)
         return None
-    offered = [each for each in tools if isinstance(each, dict)] if isinstance(tools, list) else []
+    tools = shape.get("tools")
+    offered = tools if isinstance(tools, list) else []
     if choice == "required":
-        return _called(_names(offered))
-    name = choice.get("function", {}).get("name") if isinstance(choice, dict) else None
-    if not isinstance(name, str):
+        return _called({found for each in offered if (found := _function_name(each))})
+    name = _function_name(choice)
+    if name is None:
         refuse("tool_choice", choice, "`auto`, `none`, `required` or a function of `tools`")
-    shape["tools"] = [each for each in offered if each.get("function", {}).get("name") == name]
+    shape["tools"] = [each for each in offered if _function_name(each) == name]
     if not shape["tools"]:
         raise RequestError(
             f"`tool_choice` names `{name}`, which is not among `tools`", param="tool_choice"
@@ -57,28 +59,16 @@ def emulate_response_format(shape: dict[str, Any]) -> Verify | None:
     """
     wanted = shape.pop("response_format")
     kind = wanted.get("type") if isinstance(wanted, dict) else None
-    if wanted is None or kind == "text":
+    if kind == "text":
         return None
     check: Callable[[Any], None]
     if kind == "json_object":
         words, check = JSON_WORDS.format(what="object"), _no_check
     elif kind == "json_schema":
-        schema = (wanted.get("json_schema") or {}).get("schema")
-        words = JSON_WORDS.format(what="value") + SCHEMA_WORDS.format(
-            schema=orjson.dumps(schema).decode()
-        )
-        check = _validator(schema)
+        words, check = _schema_asked(wanted.get("json_schema"))
     else:
         refuse("response_format.type", kind, "`text`, `json_object` or `json_schema`")
-    messages = shape.get("messages")
-    rows = list(messages) if isinstance(messages, list) else []
-    # Into the system message where there is one: many templates know one, and only at the start.
-    first = rows[0] if rows and isinstance(rows[0], dict) else {}
-    if first.get("role") in ("system", "developer") and isinstance(first.get("content"), str):
-        rows[0] = {**first, "content": f"{first['content']}\n\n{words}"}
-    else:
-        rows.insert(0, {"role": "system", "content": words})
-    shape["messages"] = rows
+    shape["messages"] = _with_words(shape.get("messages"), words)
     is_object = kind == "json_object"
 
     def verify(message: Mapping[str, Any]) -> str | None:
@@ -126,9 +116,35 @@ def _called(names: set[str]) -> Verify:
     return verify
 
 
-def _names(tools: list[dict[str, Any]]) -> set[str]:
-    names = {each.get("function", {}).get("name") for each in tools}
-    return {name for name in names if isinstance(name, str)}
+def _function_name(tool: Any) -> str | None:
+    """The name in a tool, or in a choice of one."""
+    function = tool.get("function") if isinstance(tool, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _with_words(messages: Any, words: str) -> list[Any]:
+    """The messages with words in the system message: many templates know one, the first."""
+    rows = list(messages) if isinstance(messages, list) else []
+    first = rows[0] if rows and isinstance(rows[0], dict) else {}
+    content = first.get("content")
+    if first.get("role") not in ("system", "developer"):
+        return [{"role": "system", "content": words}, *rows]
+    if isinstance(content, list):
+        content = [*content, {"type": "text", "text": words}]
+    else:
+        content = f"{content}\n\n{words}" if content else words
+    return [{**first, "content": content}, *rows[1:]]
+
+
+def _schema_asked(given: Any) -> tuple[str, Callable[[Any], None]]:
+    """The words that ask for a schema, and the check of a value."""
+    if not isinstance(given, dict):
+        refuse("response_format.json_schema", given, "an object with `name` and `schema`")
+    words, schema = JSON_WORDS.format(what="value"), given.get("schema")
+    if schema is None:
+        return words, _no_check
+    return words + SCHEMA_WORDS.format(schema=orjson.dumps(schema).decode()), _validator(schema)
 
 
 def _no_check(value: Any) -> None:
@@ -138,22 +154,37 @@ def _no_check(value: Any) -> None:
 def _validator(schema: Any) -> Callable[[Any], None]:
     import jsonschema_rs
 
+    param = "response_format.json_schema.schema"
+    if not isinstance(schema, dict | bool):
+        refuse(param, schema, "a JSON schema")
     try:
-        validator = jsonschema_rs.validator_for(schema)
+        validator = jsonschema_rs.validator_for(schema, retriever=_not_fetched)
     except (ValueError, TypeError, jsonschema_rs.ReferencingError) as error:
-        raise RequestError(
-            f"`response_format.json_schema.schema` is no JSON schema: {error}",
-            param="response_format",
-        ) from error
+        raise RequestError(f"`{param}` is no JSON schema: {_told(error)}", param=param) from error
 
     def check(value: Any) -> None:
-        for error in validator.iter_errors(value):
-            place = "/".join(map(str, error.instance_path)) or "the value"
+        try:
+            wrong = next(iter(validator.iter_errors(value)), None)
+        except ValueError as error:  # deeper than it can follow
+            raise _rejected(f"cannot be checked: {_told(error)}") from error
+        if wrong is not None:
+            place = "/".join(map(str, wrong.instance_path)) or "the value"
             raise _rejected(
-                f"does not fit the schema of `response_format` at {place}: {error.message}"
+                f"does not fit the schema of `response_format` at {place}: {_told(wrong)}"
             )
 
     return check
+
+
+def _not_fetched(uri: str) -> Any:
+    # A client's schema must not have this server read files or ask other servers.
+    raise ValueError(f"`{uri}` is not part of the schema, and schemas are not fetched")
+
+
+def _told(error: Exception) -> str:
+    """What a validator says, without the page that follows."""
+    words = str(getattr(error, "message", error)).partition("\n")[0]
+    return words if len(words) <= MAX_TOLD_CHARACTERS else words[:MAX_TOLD_CHARACTERS] + "…"
 
 
 def _rejected(how: str) -> BackendError:

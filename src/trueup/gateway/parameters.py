@@ -1,78 +1,32 @@
 """A client's request in the terms of one backend: passed, translated, emulated, dropped, refused.
 
-What a backend takes is data (`Accepts`) and what was learned of it; what becomes of a parameter
-that it does not take is the table below. Where nothing has to change, the client's bytes go on.
+What a backend takes is data (`Accepts`) and what was learned of it; what becomes of the rest
+stands in `policies.py`. Where nothing has to change, the client's bytes go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from trueup.backends.base import Backend
 from trueup.config.settings import ClientProfile
 from trueup.errors import RequestError
+from trueup.gateway.clamp import clamped
 from trueup.gateway.emulation import Verify, both, emulate_response_format, emulate_tool_choice
-from trueup.gateway.request_checks import check_request
+from trueup.gateway.policies import (
+    ABOUT_TOOLS,
+    DROPPED_FIRST,
+    NEVER_DROPPED,
+    POLICIES,
+    SUCCESSOR,
+    is_neutral,
+)
+from trueup.gateway.request_checks import check_request, check_stop
 
-Policy = Literal["drop", "emulate", "refuse"]
-
-# What becomes of a parameter that a backend does not take. Dropped ones change what is told or
-# how words are drawn, not what was asked for; all others that nobody knows are dropped too.
-POLICIES: Mapping[str, Policy] = {
-    "stop": "emulate",
-    "n": "emulate",
-    "tool_choice": "emulate",
-    "response_format": "emulate",
-    "max_completion_tokens": "emulate",
-    "max_tokens": "emulate",
-    "developer": "emulate",
-    "tools": "refuse",
-    "functions": "refuse",
-    "function_call": "refuse",
-    "logit_bias": "refuse",
-    "modalities": "refuse",
-    "audio": "refuse",
-    "web_search_options": "refuse",
-    "suffix": "refuse",
-    "echo": "refuse",
-    "dimensions": "refuse",
-    "logprobs": "drop",
-    "top_logprobs": "drop",
-    "parallel_tool_calls": "drop",
-    "stream_options": "drop",
-    "seed": "drop",
-    "temperature": "drop",
-    "top_p": "drop",
-    "top_k": "drop",
-    "presence_penalty": "drop",
-    "frequency_penalty": "drop",
-    "user": "drop",
-    "metadata": "drop",
-    "store": "drop",
-    "service_tier": "drop",
-    "reasoning_effort": "drop",
-    "encoding_format": "drop",
-}
-NEVER_DROPPED = frozenset({"model", "messages", "prompt", "input", "max_tokens", "stream"})
-# Values that ask for nothing: a backend that ignores the parameter does as it is told.
-NEUTRAL: Mapping[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "tool_choice": ("auto",),
-    "response_format": ({"type": "text"},),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "logit_bias": ({},),
-    "tools": ([],),
-    "functions": ([],),
-    "stop": ([],),
-    "suffix": ("",),
-    "echo": (False,),
-}
-SUCCESSOR = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
-# Bytes of a prompt for each of its tokens, at least; an estimate on the safe side.
-BYTES_PER_TOKEN = 3
+# A cut holds back what may begin a stop string; nobody stops at a page of text.
+MAX_STOP_CHARACTERS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,18 +73,20 @@ def adapt(
         if name in untaken or name in accepts.ignored or name in accepts.renamed
     ]
     has_developer = "developer" in untaken and _has_developer(shape)
-    clamped = _clamped(shape, profile, capabilities.context_tokens)
+    limits = clamped(shape, profile, capabilities.context_tokens)
     is_renamed = backend.model is not None and backend.model != shape.get("model")
-    if not (named or has_developer or clamped or is_renamed):
+    if not (named or has_developer or limits or is_renamed):
         return UNCHANGED
     adapting = _Adapting(dict(shape), backend)
     if is_renamed:
         adapting.shape["model"] = backend.model
-    for name, tokens in clamped.items():
+    for name, tokens in limits.items():
         adapting.limit(name, tokens)
     if has_developer:
         adapting.rename_developer()
-    for name in named:
+    adapting.offer_no_tools(named)
+    # Tools first: what is about them goes with them.
+    for name in sorted(named, key=lambda name: name not in ABOUT_TOOLS):
         adapting.take(name, is_ignored=name not in untaken)
     if is_strict and adapting.dropped:
         name = adapting.dropped[0].partition("=")[0]
@@ -166,30 +122,33 @@ class _Adapting:
 
     def take(self, name: str, *, is_ignored: bool) -> None:
         """Do with one parameter what its policy says."""
-        value = self.shape.get(name)
         if name not in self.shape:  # went with another one
             return
-        if value is None or (is_ignored and value in NEUTRAL.get(name, ())):
-            if value is None and not is_ignored:
+        value = self.shape[name]
+        asks_nothing = is_neutral(name, value)
+        if value is None:
+            if not is_ignored:
                 del self.shape[name]
-            return
-        if name in self._accepts.renamed:
+        elif is_ignored and asks_nothing:
+            pass
+        elif name in self._accepts.renamed:
             self._rename(name, self._accepts.renamed[name])
-        elif value in NEUTRAL.get(name, ()):
+        elif asks_nothing or self._may_drop(name):
             self._drop(name)
         elif POLICIES.get(name) == "emulate":
             self._emulate(name, value)
-        elif POLICIES.get(name) == "refuse" and name not in self._accepts.droppable:
-            raise RequestError(
-                f"`{self._backend.name}` does not support `{name}`, and without it the answer "
-                "would be another one",
-                param=name,
-                code="unsupported_parameter",
-                hint=f"leave `{name}` out; the operator may allow that for all: "
-                f"`drop: [{name}]` under `backends`",
-            )
+        elif POLICIES.get(name) == "refuse":
+            raise self._refused(name)
         elif name not in NEVER_DROPPED:
             self._drop(name)
+
+    def offer_no_tools(self, named: Collection[str]) -> None:
+        """Where tools are not to be called and anything about them is not taken: none are sent."""
+        for tools, (choice, *_) in ABOUT_TOOLS.items():
+            if self.shape.get(choice) == "none" and (tools in named or choice in named):
+                for name in (tools, *ABOUT_TOOLS[tools]):
+                    self.shape.pop(name, None)
+                self.dropped.append(choice)
 
     def limit(self, name: str, tokens: int | None) -> None:
         """Another limit of tokens, or none."""
@@ -210,9 +169,11 @@ class _Adapting:
 
     def _emulate(self, name: str, value: Any) -> None:
         if name == "stop":
-            self._stop = (value,) if isinstance(value, str) else tuple(value)
+            self._stop = self._cut_at(value)
             self._drop(name)
         elif name == "n":
+            if _has_several_prompts(self.shape):
+                raise self._refused(name, "with several prompts ")
             self._requests = value
             self._drop(name)
         elif name in SUCCESSOR:
@@ -220,39 +181,60 @@ class _Adapting:
         elif name == "tool_choice":
             self._verify = both(self._verify, emulate_tool_choice(self.shape))
             self.dropped.append(name)
-        else:
+        elif name == "response_format":
+            if "messages" not in self.shape:  # there is no place for the words
+                raise self._refused(name)
             self._verify = both(self._verify, emulate_response_format(self.shape))
             self.dropped.append(name)
+
+    def _cut_at(self, value: Any) -> tuple[str, ...]:
+        check_stop("stop", value)
+        stops = (value,) if isinstance(value, str) else tuple(value)
+        if (longest := max(map(len, stops), default=0)) > MAX_STOP_CHARACTERS:
+            raise RequestError(
+                f"`stop` has a string of {longest} characters, expected at most "
+                f"{MAX_STOP_CHARACTERS} where the gateway cuts for `{self._backend.name}`",
+                param="stop",
+            )
+        return stops
+
+    def _may_drop(self, name: str) -> bool:
+        """Whether the operator allows it, although the answer may be another one then."""
+        is_asked = POLICIES.get(name) == "refuse" or name in DROPPED_FIRST
+        return is_asked and name in self._accepts.droppable
+
+    def _refused(self, name: str, when: str = "") -> RequestError:
+        return RequestError(
+            f"`{self._backend.name}` does not support `{name}` {when}and without it the answer "
+            "would be another one",
+            param=name,
+            code="unsupported_parameter",
+            hint=f"leave `{name}` out; the operator may allow that for all: "
+            f"`drop: [{name}]` under `backends`",
+        )
 
     def _drop(self, name: str) -> None:
         del self.shape[name]
         self.dropped.append(name)
+        for other in ABOUT_TOOLS.get(name, ()):
+            value = self.shape.get(other)
+            if value is None or is_neutral(other, value) or other == "parallel_tool_calls":
+                self.shape.pop(other, None)
+            elif self._may_drop(other):
+                self._drop(other)
+            else:  # a call was asked for, and there is nothing to call
+                raise self._refused(other)
 
     def _rename(self, old: str, new: str) -> None:
         value = self.shape.pop(old)
-        self.shape.setdefault(new, value)
+        if old == "max_completion_tokens" or self.shape.get(new) is None:  # the newer name wins
+            self.shape[new] = value
         self.dropped.append(f"{old}={new}")
 
 
-def _clamped(
-    shape: Mapping[str, Any], profile: ClientProfile, context_tokens: int | None
-) -> dict[str, int | None]:
-    """Limits of tokens that cannot go as they are: null ones, and for some clients large ones."""
-    changed: dict[str, int | None] = {}
-    for name in SUCCESSOR:
-        if name not in shape:
-            continue
-        value = shape[name]
-        if value is None:
-            changed[name] = None
-        elif profile.clamps_max_tokens and context_tokens is not None:
-            room = max(
-                1,
-                context_tokens - len(str(shape.get("messages") or "").encode()) // BYTES_PER_TOKEN,
-            )
-            if value > room:
-                changed[name] = room
-    return changed
+def _has_several_prompts(shape: Mapping[str, Any]) -> bool:
+    prompt = shape.get("prompt")
+    return isinstance(prompt, list) and len(prompt) > 1 and not isinstance(prompt[0], int)
 
 
 def _has_developer(shape: Mapping[str, Any]) -> bool:

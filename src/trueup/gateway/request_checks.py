@@ -14,16 +14,28 @@ from trueup.protocol.sampling import MAX_STOP_STRINGS, required
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+# OpenAI's limit; beyond it some servers answer as if nothing had been asked.
+MAX_TOP_LOGPROBS = 20
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
-def _stop(param: str, value: Any) -> None:
+def check_stop(param: str, value: Any) -> None:
+    """See that stop strings are such.
+
+    Raises:
+        RequestError: they are not.
+    """
     if isinstance(value, str):
         return
     if not isinstance(value, list) or len(value) > MAX_STOP_STRINGS:
         refuse(param, value, f"a string or a list of at most {MAX_STOP_STRINGS} strings")
     for index, each in enumerate(value):
         text(f"{param}[{index}]", each)
+
+
+def _texts(param: str, value: Any) -> None:
+    if not isinstance(value, str | list) or value == []:
+        refuse(param, value, "a string, or a list of strings or token ids")
 
 
 def _object(param: str, value: Any) -> None:
@@ -44,12 +56,16 @@ READERS: Mapping[str, Reader] = {
     "max_tokens": integer(1),
     "max_completion_tokens": integer(1),
     "seed": integer(-(2**63), 2**64 - 1),
-    "stop": _stop,
+    "stop": check_stop,
     "stream": boolean,
     "stream_options": _object,
     "tools": _list,
     "response_format": _object,
     "logit_bias": _object,
+    "top_logprobs": integer(0, MAX_TOP_LOGPROBS),
+    "parallel_tool_calls": boolean,
+    "prompt": _texts,
+    "input": _texts,
 }
 
 
@@ -82,6 +98,10 @@ def _check_messages(messages: Any) -> None:
     for index, message in enumerate(messages):
         if not isinstance(message, dict):
             refuse(f"messages[{index}]", message, "an object with `role` and `content`")
-        if message.get("role") not in ROLES:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in ROLES:
             expected = ", ".join(f"`{each}`" for each in sorted(ROLES))
-            refuse(f"messages[{index}].role", message.get("role"), expected)
+            refuse(f"messages[{index}].role", role, expected)
+        content = message.get("content")
+        if content is not None and not isinstance(content, str | list):
+            refuse(f"messages[{index}].content", content, "a string or a list of parts")
