@@ -23,6 +23,7 @@ from trueup.gateway.auth import Access, is_loopback
 from trueup.gateway.retry import RetryPolicy
 from trueup.gateway.router import Served
 from trueup.gateway.serving import Serving
+from trueup.protocol import fields
 
 CHAT = {"model": "demo", "messages": [{"role": "user", "content": "hi"}]}
 JSON = {"content-type": "application/json"}
@@ -451,3 +452,12 @@ async def test_two_hundred_streams_at_once_all_end_well() -> None:
     clients = await asyncio.gather(*(chat(gateway, stream=True) for _ in range(200)))
     assert {len(client.events) for client in clients} == {8}
     assert backend.open_count == backend.closed_count == 200
+
+
+async def test_a_request_leaves_no_reader_behind() -> None:
+    gateway = app()
+    await chat(gateway)
+    before = len(fields._SCHEMAS)
+    for _ in range(3):
+        await chat(gateway, n=1, stream=False)
+    assert len(fields._SCHEMAS) == before

@@ -16,6 +16,7 @@ from trueup.protocol.sampling import MAX_CHOICES, required
 EMBEDDINGS = "/v1/embeddings"
 CHAT = "/v1/chat/completions"
 PRIVATE_KEY = "trueup"
+READERS = (("model", text), ("stream", boolean), ("n", integer(1, MAX_CHOICES)))
 # Whole in a JavaScript number as well.
 SEED_BITS = 53
 
@@ -59,7 +60,7 @@ def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
         )
     values: dict[str, Any] = {
         name: reader(name, value)
-        for name, reader in (("model", text), ("stream", boolean), ("n", integer(1, MAX_CHOICES)))
+        for name, reader in READERS
         if (value := shape.get(name)) is not None
     }
     model = required(values, "model")

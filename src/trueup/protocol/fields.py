@@ -9,6 +9,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 from trueup.errors import RequestError
 
@@ -16,7 +17,8 @@ Reader = Callable[[str, Any], Any]
 
 MAX_SHOWN_CHARACTERS = 80
 # What each reader takes, as JSON schema; a reader that is not here takes what its own code says.
-_SCHEMAS: dict[Reader, Mapping[str, Any]] = {}
+# Weak: a reader that somebody makes for one request goes with it.
+_SCHEMAS: WeakKeyDictionary[Reader, Mapping[str, Any]] = WeakKeyDictionary()
 
 
 def described(reader: Reader, **schema: Any) -> Reader:

@@ -66,12 +66,14 @@ def _top_k(param: str, value: Any) -> int:
     return max(0, int(integer(-1)(param, value)))
 
 
+STREAM_OPTIONS: dict[str, Reader] = {
+    "include_usage": boolean,
+    "include_obfuscation": unless(False),
+}
+
+
 def _stream_options(param: str, value: Any) -> bool:
-    options = read_fields(
-        value,
-        {"include_usage": boolean, "include_obfuscation": unless(False)},
-        place=param,
-    )
+    options = read_fields(value, STREAM_OPTIONS, place=param)
     return bool(options.get("include_usage", False))
 
 
