@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from trueup.config.home import trueup_home
+from trueup.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 FILE_NAME = "state.sqlite"
 BUSY_SECONDS = 2.0
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 TABLE = (
     "CREATE TABLE IF NOT EXISTS state (namespace TEXT, key TEXT, value TEXT, expires_at REAL, "
     "PRIMARY KEY (namespace, key)) WITHOUT ROWID"
@@ -113,26 +116,26 @@ class StateStore:
         try:
             return self._opened().execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+            if _is(error, *BUSY):
                 log.warning("the state is locked by another process: %s", error)
                 return []
             return self._opened_anew(error).execute(statement, values).fetchall()
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is None:
-            path = self._path or trueup_home() / FILE_NAME
             try:
+                path = self._file()
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._database = _open(str(path))
-            except OSError as error:
+            except (OSError, ConfigError) as error:
                 self._database = self._in_memory(error)
         return self._database
 
     def _opened_anew(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
         """After a damaged file was put aside; in memory where that does not help."""
         self.close()
-        path = self._path or trueup_home() / FILE_NAME
-        if not isinstance(error, sqlite3.OperationalError):
+        if _is(error, *DAMAGED):
+            path = self._file()
             with contextlib.suppress(OSError):
                 path.replace(path.with_suffix(".damaged"))
                 log.warning("`%s` cannot be read (%s): a new one is begun", path, error)
@@ -144,9 +147,17 @@ class StateStore:
         self._database = self._in_memory(error)
         return self._database
 
+    def _file(self) -> Path:
+        return self._path or trueup_home() / FILE_NAME
+
     def _in_memory(self, error: Exception) -> sqlite3.Connection:
         log.warning("state is kept in memory only: %s", error)
         return _open(":memory:")
+
+
+def _is(error: sqlite3.DatabaseError, *codes: int) -> bool:
+    # The lower byte is what happened, the rest says where.
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in codes
 
 
 def _open(path: str) -> sqlite3.Connection:

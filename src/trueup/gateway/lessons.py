@@ -6,15 +6,18 @@ it. It is kept once a request without the parameter succeeded.
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trueup.backends.base import Backend
-from trueup.state import StateStore
+from trueup.state import Entry, StateStore
 
 NAMESPACE = "lessons"
+NOTHING: frozenset[str] = frozenset()
 KEEP_SECONDS = 7 * 24 * 3600.0
+# Clients choose names, too: with more lessons than this of one backend, the oldest goes.
+MAX_PARAMETERS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,40 +44,40 @@ class Lessons:
         """The parameters that a backend is known not to take."""
         known = self._loaded().get((backend.name, backend.model, backend.version))
         if not known:
-            return frozenset()
+            return NOTHING
         now = time.time()
-        return frozenset(name for name, expires_at in known.items() if expires_at > now)
+        return frozenset([name for name, expires_at in known.items() if expires_at > now])
 
     def learn(self, backend: Backend, parameter: str) -> None:
         """Keep that a backend does not take a parameter."""
         now = time.time()
-        value = [backend.name, backend.model, backend.version, parameter, now]
-        self._store.put(NAMESPACE, _key(value), value, ttl_seconds=self._keep_seconds)
-        place = self._loaded().setdefault((backend.name, backend.model, backend.version), {})
-        place[parameter] = now + self._keep_seconds
+        about = (backend.name, backend.model, backend.version)
+        known = self._loaded().setdefault(about, {})
+        known.pop(parameter, None)
+        while len(known) >= MAX_PARAMETERS:
+            oldest = min(known, key=known.__getitem__)
+            del known[oldest]
+            self._store.remove(NAMESPACE, _key(*about, oldest))
+        known[parameter] = now + self._keep_seconds
+        self._store.put(
+            NAMESPACE,
+            _key(*about, parameter),
+            [*about, parameter, now],
+            ttl_seconds=self._keep_seconds,
+        )
 
     def all(self) -> list[Lesson]:
         """Every lesson that still holds."""
-        return [
-            Lesson(
-                backend=backend,
-                model=model,
-                version=version,
-                parameter=parameter,
-                learned_at=learned_at,
-                expires_at=entry.expires_at or learned_at + self._keep_seconds,
-            )
-            for entry in self._store.entries(NAMESPACE)
-            for backend, model, version, parameter, learned_at in [entry.value]
-        ]
+        return [lesson for entry in self._store.entries(NAMESPACE) if (lesson := _lesson(entry))]
 
     def clear(self, backend: str | None = None) -> int:
         """Forget the lessons of a backend, or all; how many those were."""
         count = 0
         for entry in self._store.entries(NAMESPACE):
-            if backend is None or entry.value[0] == backend:
+            lesson = _lesson(entry)
+            if backend is None or (lesson is not None and lesson.backend == backend):
                 self._store.remove(NAMESPACE, entry.key)
-                count += 1
+                count += lesson is not None
         self._known = None
         return count
 
@@ -87,5 +90,25 @@ class Lessons:
         return self._known
 
 
-def _key(value: Sequence[object]) -> str:
-    return "\x1f".join(str(part) for part in value[:4])
+def _lesson(entry: Entry) -> Lesson | None:
+    """What was kept; None for what another version of TrueUp may have kept."""
+    value = entry.value
+    if not isinstance(value, list) or len(value) != 5 or entry.expires_at is None:
+        return None
+    backend, model, version, parameter, learned_at = value
+    if not isinstance(backend, str) or not isinstance(parameter, str):
+        return None
+    if not isinstance(learned_at, int | float):
+        return None
+    return Lesson(
+        backend=backend,
+        model=model if isinstance(model, str) else None,
+        version=version if isinstance(version, str) else None,
+        parameter=parameter,
+        learned_at=learned_at,
+        expires_at=entry.expires_at,
+    )
+
+
+def _key(*parts: str | None) -> str:
+    return json.dumps(parts)

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 
 class StopCut:
-    """Passes a text on up to the first stop string, which is not passed on itself.
+    """Passes a text on up to the stop string that is complete first, which is not passed on.
 
-    What may be the beginning of a stop string is held back until it is known.
+    What may be the beginning of a stop string is held back until it is known. How the text was
+    cut into pieces makes no difference.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -22,10 +23,12 @@ class StopCut:
         if self.is_stopped:
             return ""
         held = self._held + text
-        found = [place for stop in self._stops if (place := held.find(stop)) >= 0]
+        found = [
+            (place + len(stop), place) for stop in self._stops if (place := held.find(stop)) >= 0
+        ]
         if found:
             self.is_stopped, self._held = True, ""
-            return held[: min(found)]
+            return held[: min(found)[1]]
         kept = self._beginning(held)
         self._held = held[len(held) - kept :]
         return held[: len(held) - kept]
