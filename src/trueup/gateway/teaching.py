@@ -18,6 +18,8 @@ TEACHING_CODES = frozenset(
 )  # fmt: skip
 # A wrong request, in the ways that servers say so: some with a 500.
 STATUSES = frozenset({400, 405, 422, 500, 501})
+# Clients choose names; what is kept and told in a header is a plain one.
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 PROTECTED = frozenset({"model", "messages", "prompt", "input", "stream", "trueup"})
 # Plain English as well as names: only in quotes or after one of these words do they mean names.
 COMMON_WORDS = frozenset({"n", "stop", "user", "seed", "store", "metadata", "tools", "functions"})
@@ -27,12 +29,13 @@ UNSUPPORTED = re.compile(
     rf"\bunsupported\s+(?:request\s+)?{NAMED}|\bunsupported\s*(?::|\Z)|['\"`]\s+unsupported\b"
     rf"|\bun(?:known|recogni[sz]ed|expected)\s+(?:request\s+|keyword\s+)?{NAMED}"
     r"|\b(?:is|are|was|were)\s+(?:currently\s+)?(?:not|un)[\s-]*(?:yet\s+)?"
-    r"(?:support|recogni[sz]ed|permitted|allowed|accepted|implemented|available|known)"
+    r"(?:support|recogni[sz]ed|permitted|allowed(?!\s+to\b)|accepted|implemented|available"
+    r"|known)"
     r"|\b(?:does|do|did)(?:\s+not|n't)\s+(?:currently\s+)?(?:support|accept|recogni[sz]e|allow)"
     r"|\bextra\s+(?:inputs|fields)\s+(?:are\s+)?not\s+permitted|\bnot\s+supported\b"
     rf"|\brequires\s+--enable-auto-tool-choice|\bno\s+such\s+{NAMED}"
     rf"|\bis\s+not\s+a\s+(?:valid|known)\s+{NAMED}|\bunexpected\s+keyword\s+argument"
-    r"|不支持|不支援|未知|无法识别|不允许|unknown variant",
+    r"|不支持|不支援|未知|无法识别|不允许",
     re.I,
 )
 # From here on a message lists what would be right.
@@ -43,13 +46,16 @@ RIGHT_ONES = re.compile(
 )
 # What says that a value is wrong, whatever else is said.
 ABOUT_A_VALUE = re.compile(
-    r"\bmust\s+be\b|\bshould\s+be\b|\bat\s+(?:most|least)\b|\b(?:less|greater)\s+than\b|<=|>="
+    r"\bmust\s+be\b|\bshould\s+be\b|\bat\s+(?:most|least)\b|\b(?:less|greater|more|fewer)\s+than\b|<=|>="
     r"|\bbetween\b|\bmaximum\b|\bminimum\b|\bexpected\s+(?:one\s+of|a)\b|\binvalid\s+value\b"
     r"|\bunsupported\s+value\b|\btoo\s+(?:long|large|many|small)\b|\bexceeds?\b"
     r"|\bonly\b[^.]*\bvalues?\b|\bvalues?\b[^.]*\b(?:is|are)\s+(?:not\s+supported|supported)"
+    r"|\bsupport\w*\s+\w+\s*=|\bonly\s+\w+\s*=|\binvalid\s+schema\b"
     r"|\bkeys?\s+['\"`]|\bnumber\s+of\b|\bvalue\s+(?:of\b|['\"`])",
     re.I,
 )
+# A part of one tool or message: without the whole field the request is another one.
+NESTED = re.compile(r"\b(?:tools|functions|messages)['\"]?(?:[.\[]|,\s*)\d")
 DEVELOPER = re.compile(r"\bdeveloper\b|unknown role|unexpected role|unsupported role", re.I)
 ROLE = re.compile(r"messages\W+\d+\W+(?:[\w\[\]]+\.)?role")
 # Names as people write them, the longer ones first.
@@ -66,9 +72,10 @@ SPOKEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("logprobs", r"\blog[ _-]?prob(?:s|abilities)?\b"),
         ("tools", r"\btools\b|\b(?:tool|function)[ _-](?:calling|calls?|use)\b"),
         ("functions", r"\bfunctions\b|\bfunction[ _-]calling\b"),
+        ("reasoning_effort", r"\bsupport\w*\s+(?:thinking|reasoning)\b"),
     )
 )  # fmt: skip
-TOKEN_NAMES = r"(?:max_(?:completion_|new_)?tokens|completion tokens|output tokens)"
+TOKEN_NAMES = r"(?:max[_ ](?:completion_|new_)?tokens|completion tokens|output tokens)"
 LIMITS = tuple(
     re.compile(pattern, re.I)
     for pattern in (
@@ -76,12 +83,20 @@ LIMITS = tuple(
         r"|maximum(?: value)?(?: of| is)?|up to|not exceed|cannot exceed|limit(?: of| is)?"
         r"|between \d+ and|\[\d+,)\D{0,20}(\d+)",
         r"(?:at most|up to|maximum(?: of| is)?|no more than)\D{0,12}(\d+)\s+" + TOKEN_NAMES,
+        TOKEN_NAMES + r"\W+\d+ > (\d+)",
     )
 )
-CONTEXT = re.compile(
-    r"maximum context length (?:is|of) (\d+) tokens.*?\b(\d+) (?:in the messages|of text input"
-    r"|in the prompt|input tokens|from the input)",
-    re.I | re.S,
+# A context and the prompt in it: the rest is for the answer.
+ROOMS = tuple(
+    re.compile(pattern, re.I | re.S)
+    for pattern in (
+        r"maximum context length (?:is|of) (?P<all>\d+) tokens.*?\b(?P<prompt>\d+) (?:tokens )?"
+        r"(?:in the messages|of text input|in the prompt|input tokens|from the (?:input|messages"
+        r"|prompt))",
+        r"prompt \((?P<prompt>\d+)\) plus max_tokens \(\d+\) cannot exceed the model's context "
+        r"length \((?P<all>\d+)\)",
+        r"`max_new_tokens` must be <= (?P<all>\d+)\D+(?P<prompt>\d+) `inputs`",
+    )
 )
 
 
@@ -97,32 +112,35 @@ def lesson_of(error: TrueUpError, shape: Mapping[str, Any]) -> str | None:
     param = error.param if isinstance(error, RequestError) else None
     if _has_developer(shape) and _is_about_role(text, param):
         return "developer"
+    if param and NESTED.match(param):
+        return None
     if code in TEACHING_CODES and param:
-        return _allowed(_top(param), shape, error.cause)
-    if not UNSUPPORTED.search(text):
+        return _allowed(_top(param), shape)
+    if NESTED.search(text) or not UNSUPPORTED.search(text):
         return None
     if ABOUT_A_VALUE.search(text) and not re.search(r"extra inputs|unexpected keyword", text, re.I):
         return None
     for clause in re.split(r"(?<=[.;!?])\s+", text):
-        if UNSUPPORTED.search(clause) and (found := _named(clause, shape, text)):
+        if UNSUPPORTED.search(clause) and (found := _named(clause, shape)):
             return found
-    if param and (found := _allowed(_top(param), shape, text)):
+    if param and (found := _allowed(_top(param), shape)):
         return found
     return None
 
 
 def value_limit(error: TrueUpError) -> int | None:
     """The most tokens that the server says an answer may have; None where it says nothing."""
-    if found := CONTEXT.search(error.cause):
-        room = int(found[1]) - int(found[2])
-        return room if room > 0 else None
+    for pattern in ROOMS:
+        if found := pattern.search(error.cause):
+            room = int(found["all"]) - int(found["prompt"])
+            return room if room > 0 else None
     for pattern in LIMITS:
         if (found := pattern.search(error.cause)) and int(found[1]) > 0:
             return int(found[1])
     return None
 
 
-def _named(clause: str, shape: Mapping[str, Any], text: str) -> str | None:
+def _named(clause: str, shape: Mapping[str, Any]) -> str | None:
     places = []
     for name in shape:
         quoted = re.search(rf"['\"`‘“]{re.escape(name)}['\"`’”]", clause)
@@ -135,7 +153,7 @@ def _named(clause: str, shape: Mapping[str, Any], text: str) -> str | None:
             bare = bare or re.search(rf"\A{re.escape(name)}:? (?:is|are|un)\b", clause, re.I)
             bare = bare or re.search(rf"\A{re.escape(name)}:? un", clause, re.I)
             bare = bare or re.search(rf"support(?:s|ed)?\W+{re.escape(name)}\W*\Z", clause, re.I)
-        if (match := quoted or bare) and (allowed := _allowed(name, shape, text)):
+        if (match := quoted or bare) and (allowed := _allowed(name, shape)):
             places.append((match.start(), allowed))
     if places:
         return min(places)[1]
@@ -148,11 +166,11 @@ def _named(clause: str, shape: Mapping[str, Any], text: str) -> str | None:
     return None
 
 
-def _allowed(name: str, shape: Mapping[str, Any], text: str) -> str | None:
-    if name == "max_tokens":
-        # It is never dropped: the lesson is its other name.
-        return name if name in shape and "max_completion_tokens" not in shape else None
-    return name if name in shape and name not in PROTECTED else None
+def _allowed(name: str, shape: Mapping[str, Any]) -> str | None:
+    if name not in shape or name in PROTECTED or not NAME.fullmatch(name):
+        return None
+    # It is never dropped: the lesson is its other name.
+    return None if name == "max_tokens" and "max_completion_tokens" in shape else name
 
 
 def _top(param: str) -> str:
