@@ -22,7 +22,16 @@ log = logging.getLogger(__name__)
 # What reading foreign bytes may raise where they are in a shape that nobody thought of.
 ODD = (TypeError, ValueError, LookupError, AttributeError, RecursionError)
 MAX_MESSAGE_CHARACTERS = 2000
-TITLE = re.compile(rb"<title[^>]*>(.*?)</title>", re.I | re.S)
+MAX_TITLE_CHARACTERS = 200
+# Errors are wrapped in errors, by servers behind servers.
+MAX_DEPTH = 8
+MAX_RETRY_AFTER_SECONDS = 24 * 3600.0
+TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+PAGE = re.compile(r"<(?:!doctype\s+html|html|head|body)\b.*", re.I | re.S)
+# What a terminal would obey.
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# It becomes a label of metrics.
+CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Servers that meet a wrong request with a 500 (Xinference 4.1, for one) say so in these words.
 VALIDATION = re.compile(r"\bvalidation errors? for\b|\bvalidation errors?\b.*\bfor\b", re.I | re.S)
 
@@ -32,7 +41,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> TrueUpError
     wait = retry_after_seconds(headers.get("retry-after", ""))
     # A redirect, a success without an answer or a number of its own is a fault of the backend.
     told = status if 400 <= status < 600 else 502
-    text = body.strip()
+    text = body.strip().removeprefix(b"\xef\xbb\xbf")
     shape: Any = None
     try:
         shape = orjson.loads(text) if text else None
@@ -55,15 +64,18 @@ def stated_error(
 
     `status` is the HTTP status that it had or is to have.
     """
-    shape = stated if isinstance(stated, dict) else {}
+    shape = _innermost(stated)
     words: dict[str, Any] = {
-        name: value for name in ("where", "hint") if isinstance(value := shape.get(name), str)
+        name: _bounded(value)
+        for name in ("where", "hint")
+        if isinstance(value := shape.get(name), str)
     }
     code, param = shape.get("code"), shape.get("param")
     detail = shape.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         param, code = _place(detail[0].get("loc")), detail[0].get("type")
-    words["code"] = code if isinstance(code, str) and code else "backend_error"
+    is_code = isinstance(code, str) and CODE.fullmatch(code)
+    words["code"] = code if is_code else "backend_error"
     cause = _message(stated) or "the backend stated an error without a message"
     if hint := words.get("hint"):  # `error_body` adds it again
         cause = cause.removesuffix(f"; {hint}")
@@ -88,48 +100,70 @@ def retry_after_seconds(header: str) -> float | None:
     """Seconds that a `Retry-After` header asks for: a number or a date."""
     header = header.strip()
     if header.replace(".", "", 1).isdigit() and header.isascii():
-        return float(header)
+        return min(float(header), MAX_RETRY_AFTER_SECONDS)
     try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except (TypeError, ValueError, IndexError):
+        seconds = parsedate_to_datetime(header).timestamp() - time.time()
+        return min(max(0.0, seconds), MAX_RETRY_AFTER_SECONDS)
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
 
 
-def _plain(status: int, text: bytes, media: str) -> str:
+def _plain(status: int, body: bytes, media: str) -> str:
     """The words of a body that is no JSON; of a web page its title."""
-    if "html" in media or text[:1] == b"<":
-        found = TITLE.search(text)
-        title = html.unescape(found[1].decode("utf-8", "replace")).strip() if found else ""
-        page = f"a web page, `{title}`" if title else "a web page"
-        return f"the backend answered with status {status} and {page}"
-    return text.decode("utf-8", "replace")
+    text = body.decode("utf-8", "replace")
+    if "html" in media or text[:1] == "<":
+        return f"the backend answered with status {status} and {_page(text)}"
+    return text
 
 
-def _message(stated: Any) -> str:
+def _page(text: str) -> str:
+    """What a web page is called."""
+    found = TITLE.search(text)
+    title = " ".join(html.unescape(found[1]).split())[:MAX_TITLE_CHARACTERS] if found else ""
+    return f"a web page, `{title}`" if title else "a web page"
+
+
+def _innermost(stated: Any) -> Mapping[str, Any]:
+    """The object that has the code and the parameter: the innermost in its wrappers."""
+    shape = stated if isinstance(stated, dict) else {}
+    for _ in range(MAX_DEPTH):
+        inner = next((shape[name] for name in ("error", "detail", "message")
+                      if isinstance(shape.get(name), dict)), None)  # fmt: skip
+        if not inner:
+            break
+        shape = inner
+    return shape
+
+
+def _message(stated: Any, depth: int = 0) -> str:
     """The words for people in an error of any shape."""
     if isinstance(stated, str):
         return _bounded(stated)
+    if depth > MAX_DEPTH:
+        return ""
     if isinstance(stated, list):
-        return _bounded("; ".join(filter(None, map(_message, stated))))
+        rows = (_message(each, depth + 1) for each in stated)
+        return _bounded("; ".join(filter(None, rows)))
     if not isinstance(stated, dict):
         return "" if stated is None else _bounded(str(stated))
     for name in ("message", "detail", "error", "msg", "error_msg", "errors"):
         value = stated.get(name)
         if isinstance(value, list) and value and isinstance(value[0], dict):
-            return _bounded("; ".join(map(_detail, value)))
+            return _bounded("; ".join(_detail(row, depth + 1) for row in value))
         if name == "errors" and isinstance(value, dict):
-            rows = (f"{place}: {_message(words)}" for place, words in value.items())
-            return _bounded("; ".join(rows))
-        if value and (words := _message(value)):
+            named = (f"{place}: {_message(words, depth + 1)}" for place, words in value.items())
+            return _bounded("; ".join(named))
+        if value and (words := _message(value, depth + 1)):
             return words
     return ""
 
 
-def _detail(row: Any) -> str:
+def _detail(row: Any, depth: int) -> str:
     """One row of FastAPI's `detail`."""
     if not isinstance(row, dict):
-        return str(row)
-    place, words = _place(row.get("loc")), str(row.get("msg") or row.get("message") or row)
+        return _message(row, depth)
+    place = _place(row.get("loc"))
+    words = str(row.get("msg") or "") or _message(row, depth)
     return f"{place}: {words}" if place else words
 
 
@@ -140,5 +174,6 @@ def _place(location: Any) -> str | None:
 
 
 def _bounded(text: str) -> str:
-    text = text.strip()
+    text = PAGE.sub(lambda page: _page(page[0]), text)
+    text = CONTROLS.sub("\ufffd", text).strip()
     return text if len(text) <= MAX_MESSAGE_CHARACTERS else text[:MAX_MESSAGE_CHARACTERS] + "…"
