@@ -18,8 +18,8 @@ import openai
 import pytest
 
 from trueup.cli import serve
-from trueup.cli.server_api import ask_server
 from trueup.cli.main import main
+from trueup.cli.server_api import ask_server
 from trueup.cli.settings import settings_of
 from trueup.config.secret import Secret
 from trueup.config.settings import ApiKey, ModelSettings

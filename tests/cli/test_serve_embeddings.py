@@ -18,9 +18,9 @@ import pytest
 
 from tests.checkpoints.encoders import CORPUS, build_encoder
 from tests.cli.test_serve import get, served
-from trueup.cli.server_api import ask_server
 from trueup.cli.embedding_client import embedding_client
 from trueup.cli.main import main
+from trueup.cli.server_api import ask_server
 
 pytestmark = pytest.mark.slow
 MODEL = "small"
