@@ -10,7 +10,7 @@ from trueup.errors import ConfigError
 def test_the_preset_says_what_the_settings_do_not() -> None:
     backend = open_backend(BackendSettings(name="x", url="http://h", preset="xinference"))
     assert backend.capabilities.whole_by_stream
-    assert backend.capabilities.recovery_seconds == 15.0
+    assert backend.capabilities.recovery_seconds == 30.0
     assert backend.capabilities.limits.first_token_seconds == 60.0
 
 

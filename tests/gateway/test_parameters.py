@@ -218,7 +218,9 @@ def test_the_clients_system_message_stays_first() -> None:
 
 def test_null_limits_are_none_and_large_ones_are_cut_for_clients_that_cannot_know() -> None:
     assert adapted({"max_tokens": None}).shape == BODY
-    assert adapted({"max_tokens": 5000}).shape is None
+    with pytest.raises(RequestError) as caught:
+        adapted({"max_tokens": 5000})
+    assert (caught.value.param, caught.value.code) == ("max_tokens", "context_length_exceeded")
     found = adapted({"max_tokens": 5000}, profile="langchain-chatchat")
     assert found.shape is not None
     assert 50 < found.shape["max_tokens"] < 100

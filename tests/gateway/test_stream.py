@@ -462,3 +462,20 @@ async def test_events_that_bring_nothing_are_no_progress() -> None:
     nothing = [odd('{"content":""}')] * 9
     client = await ask(far([FIRST, *nothing, forever]), limits=QUICK)
     assert orjson.loads(client.events[-2])["error"]["code"] == "stream_incomplete"
+
+
+async def test_an_answer_has_one_time_and_one_model() -> None:
+    def chunk_of(created: int, model: str, delta: str, finish: str = "null") -> bytes:
+        return odd(delta, finish, f',"created":{created},"model":"{model}"')
+
+    steps = [
+        chunk_of(1, "m", '{"role":"assistant","content":"a"}'),
+        chunk_of(2, "m", '{"content":"b"}'),
+        chunk_of(2, "n", '{"content":"c"}'),
+        chunk_of(3, "m", "{}", '"stop"'),
+        DONE,
+    ]
+    client = await ask(far(steps))
+    assert client.text == "abc"
+    shapes = [orjson.loads(each) for each in client.events[:-1]]
+    assert {(each["id"], each["created"], each["model"]) for each in shapes} == {("1", 1, "m")}

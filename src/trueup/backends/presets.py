@@ -59,9 +59,11 @@ ROWS = (
         capabilities=Capabilities(
             # A non-streamed answer runs on to its end when the client has left.
             whole_by_stream=True,
-            # A killed model process is back after 10 s.
-            recovery_seconds=15.0,
+            # A killed model process is back after 10 s, on a busy machine later.
+            recovery_seconds=30.0,
             accepts=Accepts(
+                # With a template that knows no such role it answers an opaque 500.
+                unsupported=frozenset({"developer"}),
                 ignored=frozenset(
                     {
                         "tool_choice",

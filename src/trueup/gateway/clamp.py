@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trueup.config.settings import ClientProfile
+from trueup.errors import RequestError
 from trueup.gateway.policies import SUCCESSOR
 
 # Bytes of a prompt for each of its tokens: an estimate on the safe side, so that a part of the
@@ -32,6 +33,24 @@ def clamped(
             if value > room:
                 changed[name] = room
     return changed
+
+
+def check_room(shape: Mapping[str, Any], context_tokens: int | None) -> None:
+    """See that a limit of tokens fits the model's context at all, where that is known.
+
+    Raises:
+        RequestError: it does not; some servers say of it no more than that something failed.
+    """
+    for name in SUCCESSOR:
+        value = shape.get(name)
+        if context_tokens is not None and isinstance(value, int) and value > context_tokens:
+            raise RequestError(
+                f"`{name}` is {value}, but the model's context holds {context_tokens} tokens with "
+                "the prompt",
+                param=name,
+                code="context_length_exceeded",
+                hint=f"ask for fewer, or leave `{name}` out",
+            )
 
 
 def prompt_tokens(shape: Mapping[str, Any]) -> int:

@@ -60,7 +60,8 @@ def noted_whole(asked: Asked, error: TrueUpError, profile: ClientProfile) -> byt
         "created": int(time.time()),
         "model": asked.model,
     }
-    whole = Whole(head=head, choices=[choice] * asked.choices)
+    usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+    whole = Whole(head=head, choices=[choice] * asked.choices, usage=usage)
     return whole.as_body(is_chat=asked.is_chat)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from trueup.backends.base import Backend
 from trueup.config.settings import ClientProfile
 from trueup.errors import RequestError
-from trueup.gateway.clamp import clamped
+from trueup.gateway.clamp import check_room, clamped
 from trueup.gateway.emulation import Verify, both, emulate_response_format, emulate_tool_choice
 from trueup.gateway.policies import (
     ABOUT_TOOLS,
@@ -65,6 +65,8 @@ def adapt(
     capabilities = backend.capabilities
     if not capabilities.queues:  # our own workers read more strictly than this
         check_request(path, shape)
+        if not profile.clamps_max_tokens:
+            check_room(shape, capabilities.context_tokens)
     accepts = capabilities.accepts
     untaken = accepts.unsupported.union(lessons)
     named = [

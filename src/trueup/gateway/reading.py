@@ -160,7 +160,9 @@ class StreamReading:
         if chunk.get("error"):  # beside a last choice: the answer was broken off
             raise stated_error(chunk["error"], status=502)
         delivery = self._delivery
+        head = delivery.head
         is_known = chunk.get("id") == self._id is not None
+        is_known = is_known and _is_of(chunk, head)
         if is_known and data is not None and not self._is_cut_here and len(choices) == 1:
             written = self._plain(chunk, choices[0], data)
             if written is not None:
@@ -205,7 +207,7 @@ class StreamReading:
 
     def _mended(self, chunk: dict[str, Any], choices: list[Any], data: bytes | None) -> bytes:
         """Read every choice of a chunk; write what the client is to have of it."""
-        delivery = self._delivery
+        delivery, head = self._delivery, self._delivery.head
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         usage = chunk.get("usage")
         if isinstance(usage, dict):
@@ -217,7 +219,8 @@ class StreamReading:
             and usage is None
             and data is not None
             and b"\n" not in data
-            and chunk.get("id") == delivery.head["id"]
+            and chunk.get("id") == head["id"]
+            and _is_of(chunk, head)
         )
         for place, choice in enumerate(choices):
             if not isinstance(choice, dict):
@@ -271,3 +274,9 @@ class StreamReading:
                 if index < len(self._pairs):
                     delta["content"] = self._pairs[index].push(delta["content"])
         return b"".join(self._chunk(whole_text(chunk), None) for chunk in repaired)
+
+
+def _is_of(chunk: Mapping[str, Any], head: Mapping[str, Any]) -> bool:
+    """Whether a chunk has the time and the model of its answer, or none; some servers vary them."""
+    created, model = head["created"], head["model"]
+    return bool(chunk.get("created", created) == created and chunk.get("model", model) == model)
