@@ -19,12 +19,12 @@ from pathlib import Path
 from benchmarks.gateway.load import measure
 from benchmarks.gateway.servers import (
     KEY,
-    LITELLM_SETTINGS,
     OTHER_CORE,
     SERVER_CORE,
     Running,
     free_port,
     litellm,
+    litellm_settings,
     ours,
     running,
 )
@@ -49,7 +49,7 @@ def main() -> int:
         folder = Path(name)
         upstream = [sys.executable, "-m", "benchmarks.gateway.upstream", str(upstream_port)]
         ports = {"trueup": free_port(), "litellm": free_port()}
-        print("LiteLLM's settings:", LITELLM_SETTINGS, sep="\n", file=sys.stderr)
+        print("LiteLLM's settings:", litellm_settings(upstream_port), sep="\n", file=sys.stderr)
         commands = {
             "trueup": ours(upstream_port, ports["trueup"], folder),
             "litellm": litellm(upstream_port, ports["litellm"], folder),

@@ -96,10 +96,15 @@ litellm_settings: {{num_retries: 0, request_timeout: 600, telemetry: false, drop
 """
 
 
+def litellm_settings(upstream_port: int) -> str:
+    """LiteLLM's configuration."""
+    return LITELLM_SETTINGS.format(port=upstream_port, key=KEY)
+
+
 def litellm(upstream_port: int, port: int, folder: Path) -> list[str]:
     """LiteLLM's proxy with a key and nothing that costs: no database, no callbacks, no log."""
     path = folder / "litellm.yaml"
-    path.write_text(LITELLM_SETTINGS.format(port=upstream_port, key=KEY), encoding="utf-8")
+    path.write_text(litellm_settings(upstream_port), encoding="utf-8")
     command = python_for("peer-litellm").parent / "litellm"
     return [str(command), "--config", str(path), "--host", "127.0.0.1", "--port", str(port),
             "--num_workers", "1", "--telemetry", "False"]  # fmt: skip

@@ -7,6 +7,8 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -331,3 +333,14 @@ async def test_an_answer_that_does_not_finish_is_ended_with_a_word(how: str) -> 
     assert b"server_stopping" in rest
     assert b"[DONE]" in rest
     assert backend.closed_count == 1
+
+
+def test_as_many_files_are_taken_as_this_user_may_have() -> None:
+    code = (
+        "import resource; from trueup.gateway.server import raise_file_limit\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))\n"
+        "raise_file_limit()\n"
+        "assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -22,7 +22,7 @@ from trueup.config.settings import DEFAULT_PORT, Settings
 from trueup.errors import AdaptError, TrueUpError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
-from trueup.gateway.server import Server, listen, url_of
+from trueup.gateway.server import Server, listen, raise_file_limit, url_of
 from trueup.gateway.serving import Serving
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         is_strict=server.is_strict,
     )
     access.check_host(server.host)
+    raise_file_limit()
     with contextlib.closing(listen(server.host, server.port)) as listener:
         return asyncio.run(_Serve(arguments, settings, access, listener).run())
 

@@ -65,8 +65,14 @@ class Outlet:
     async def write(self, out: bytes) -> None:
         """Send a piece; waits while the client does not read."""
         async with self._lock:
-            if not self._is_closed:
+            if self._is_closed:
+                return
+            if self._exchange.status is None:
                 await self._send(out, more=True)
+                return
+            self._writes_since = self._wrote_at = self._loop.time()
+            await self._exchange.write(out)
+            self._writes_since = None
 
     async def close(self, last: bytes) -> None:
         """Send the last piece and end the body; a client that does not read is not waited for."""

@@ -56,6 +56,7 @@ class StreamReading:
         self.is_cut = False
         self.fault: TrueUpError | None = None
         self.events = 0
+        self._may_be_complete = False
         self._delivery = delivery
         # Only our own workers tell of tokens; what others say under this name is theirs.
         self._is_ours = capabilities.continuation == "token_ids"
@@ -77,7 +78,7 @@ class StreamReading:
     @property
     def is_complete(self) -> bool:
         """Every choice has come to its end, whether its finish was written yet or not."""
-        return all(choice.is_ended for choice in self._choices)
+        return self._may_be_complete and all(choice.is_ended for choice in self._choices)
 
     def take(self, piece: bytes) -> bytes:
         """The client's bytes for what the backend sent: whole events, perhaps none."""
@@ -207,6 +208,7 @@ class StreamReading:
 
     def _mended(self, chunk: dict[str, Any], choices: list[Any], data: bytes | None) -> bytes:
         """Read every choice of a chunk; write what the client is to have of it."""
+        self._may_be_complete = True  # plain chunks end nothing
         delivery, head = self._delivery, self._delivery.head
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         usage = chunk.get("usage")

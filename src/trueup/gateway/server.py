@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Generator
@@ -49,6 +50,17 @@ def listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise _cannot_bind(error, host, port) from error
     return listener
+
+
+def raise_file_limit() -> None:
+    """Take as many file descriptors as this user may have: a stream holds two of them.
+
+    The usual soft limit of 1,024 is there for programs that use `select`.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def url_of(listener: socket.socket) -> str:
