@@ -51,12 +51,14 @@ async def run_chatchat(version: str, folder: Path, only: Sequence[str]) -> list[
     return list(_tables(version, chosen, seen))
 
 
-def configuration(chosen: Sequence[Asking], faulty: str, healthy: str) -> dict[str, Any]:
+def configuration(
+    chosen: Sequence[Asking], faulty: str, healthy: str, *, limits: Mapping[str, float] = LIMITS
+) -> dict[str, Any]:
     """The gateway's: each asking has backends of its own, so that none learns of another."""
-    limits = dict(LIMITS)
+    limits = dict(limits)
     backends: dict[str, Any] = {
         HEALTHY: {"url": healthy, "model": "test", "limits": limits},
-        EMBEDDING_MODEL: {"url": healthy, "model": "test", "kind": "embedding"},
+        EMBEDDING_MODEL: {"url": healthy, "model": "test", "kind": "embedding", "limits": limits},
     }
     roles = {}
     for each in chosen:
