@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import os
 import socket
@@ -208,9 +209,12 @@ async def test_a_host_without_an_address_is_told() -> None:
 async def test_tls_that_is_none_is_told() -> None:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        await reader.read()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
         writer.close()
+        left.set()
 
+    left = asyncio.Event()
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     backend = open_backend(BackendSettings(name="xin", url=f"https://127.0.0.1:{port}"))
@@ -218,6 +222,7 @@ async def test_tls_that_is_none_is_told() -> None:
         await read(backend)
     assert caught.value.code == "backend_unreachable"
     await backend.close()
+    await left.wait()
     server.close()
     await server.wait_closed()
 
@@ -392,11 +397,10 @@ async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
         await backend.look()  # now, and not on the connection that is looked at below
         assert await read(backend) == b"right"
         talks[0].say(answer(b"stale"))
-        assert backend._reusing is not None
-        connector: Any = backend._reusing.connector
-        (row,) = connector._conns.values()
+        assert backend._open_client is not None
+        kept = tuple(backend._open_client._idle)
         async with asyncio.timeout(30):
-            while not any(kept.should_close for kept, _ in row):  # noqa: ASYNC110  nobody tells
+            while all(each.is_usable for each in kept):  # noqa: ASYNC110  nobody tells
                 await asyncio.sleep(0)
         assert await read(backend) == b"right as well"
         assert far.asked[1].connection != far.asked[0].connection

@@ -5,7 +5,7 @@ Shapes only. Whatever the far end speaks, a backend yields OpenAI's wire as byte
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -14,6 +14,8 @@ from trueup.events import State
 
 EndOfAnswer = Literal["finish_reason", "done", "end"]
 Continuation = Literal["none", "token_ids", "continue_final_message", "prefix"]
+# Takes a piece of a body; False to be given no more.
+Take = Callable[[bytes], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +95,15 @@ class BackendRequest:
 class BackendResponse:
     """Status and lower-cased headers, and the body in pieces of any size.
 
-    Iterating `body` raises BackendError where the connection fails.
+    Iterating `body` raises BackendError where the connection fails. `pump`, where a backend has
+    it, hands the pieces to a callable as they come, without a task's turn for each, until that
+    returns False; it returns whether the body came to its end. `body` then goes on from there.
     """
 
     status: int
     headers: Mapping[str, str]
     body: AsyncIterator[bytes]
+    pump: Callable[[Take], Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,27 +7,21 @@ that is sent a second time here met a connection that had died while it was idle
 from __future__ import annotations
 
 import asyncio
-import io
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
-import aiohttp
-
-from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health
-from trueup.backends.http import (
-    FAILURES,
-    Address,
-    IdleConnectionDiedError,
-    fault_of,
-    open_session,
-)
+from trueup import __version__
+from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health, Take
+from trueup.backends.http import Address, fault_of
+from trueup.backends.http_answer import Answer
+from trueup.backends.http_client import Client, request_head
+from trueup.backends.http_fault import HttpFault
 from trueup.backends.look import listed, version
 from trueup.backends.presets import Preset
 from trueup.config.settings import BackendSettings
-from trueup.errors import BackendError
+from trueup.errors import BackendError, ConfigError
 from trueup.events import State
 
 # How long the word of a server on itself is believed, and how long it may take to give it.
@@ -35,8 +29,6 @@ LOOK_EVERY_SECONDS = 300.0
 LOOK_AGAIN_SECONDS = 5.0
 LOOK_SECONDS = 5.0
 MAX_LOOK_BYTES = 2**22
-# aiohttp warns of more than that in one piece; what it reads from it sends piece by piece.
-MAX_PLAIN_BYTES = 2**20
 UNAUTHORIZED = (401, 403)
 NOT_FOUND = 404
 SERVER_ERROR = 500
@@ -65,11 +57,11 @@ class OpenAICompatibleBackend:
         self._settings = settings
         self._preset = preset
         self._clock = clock
-        self._reusing: aiohttp.ClientSession | None = None
-        self._fresh: aiohttp.ClientSession | None = None
+        self._heads = _Heads(settings, self.address)
+        self._open_client: Client | None = None
         self._state: State = "starting"
         self._last_error: str | None = None
-        self._leases = 0
+        self.leases = 0
         self._looked_at: float | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -80,69 +72,51 @@ class OpenAICompatibleBackend:
     def check(self, path: str, shape: Mapping[str, Any]) -> None:
         """Nothing is known to be impossible before it was asked."""
 
-    @asynccontextmanager
-    async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
+    def open(self, request: BackendRequest) -> _Opened:
         """Ask; leaving closes the connection unless the body was read to its end."""
-        request.on_sent()
-        self._leases += 1
-        response = None
-        try:
-            response = await self._asked(request)
-            self._note(response.status)
-            yield BackendResponse(
-                status=response.status,
-                headers={name.lower(): value for name, value in response.headers.items()},
-                body=_Body(self, response),
-            )
-        finally:
-            self._leases -= 1
-            if response is not None:
-                response.close()
+        return _Opened(self, request)
 
-    async def _asked(self, request: BackendRequest) -> aiohttp.ClientResponse:
+    async def ask(self, request: BackendRequest) -> Answer:
+        """The head of an answer.
+
+        Raises:
+            BackendError: there is none.
+        """
+        body = request.body
+        wire = b"%bX-Request-Id: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+            self._heads.of("POST", request.path),
+            request.request_id.encode("latin-1"),
+            len(body),
+            body,
+        )
         try:
             try:
-                return await self._post(self._session(), request)
-            except IdleConnectionDiedError:
+                answer = await self._client().ask(wire)
+            except HttpFault as fault:
+                if not fault.is_stale:
+                    raise
                 # The server gave it up while we took it: most likely it has seen no request.
-                return await self._post(self._session(keeps_alive=False), request)
-        except FAILURES as error:
-            raise self.fault(error) from error
+                answer = await self._client().ask(wire, on_new=True)
+        except HttpFault as fault:
+            raise self.fault(fault) from fault
+        self._note(answer.status)
+        return answer
 
-    async def _post(
-        self, session: aiohttp.ClientSession, request: BackendRequest
-    ) -> aiohttp.ClientResponse:
-        body = request.body
-        return await session.post(
-            self.address.of(request.path),
-            data=body if len(body) <= MAX_PLAIN_BYTES else io.BytesIO(body),
-            headers={"X-Request-Id": request.request_id},
-            allow_redirects=False,
-        )
-
-    def _session(self, *, keeps_alive: bool = True) -> aiohttp.ClientSession:
-        session = self._reusing if keeps_alive else self._fresh
-        if session is None:
-            headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-            if self._settings.api_key is not None:
-                headers["Authorization"] = f"Bearer {self._settings.api_key.reveal()}"
-            session = open_session(
+    def _client(self) -> Client:
+        client = self._open_client
+        if client is None:
+            client = self._open_client = Client(
+                self.address.endpoint,
                 connect_seconds=self.capabilities.limits.connect_seconds,
-                headers=headers,
-                keeps_alive=keeps_alive,
             )
-            if keeps_alive:
-                self._reusing = session
-            else:
-                self._fresh = session
-        return session
+        return client
 
-    def fault(self, error: Exception, *, in_body: bool = False) -> BackendError:
+    def fault(self, fault: HttpFault, *, in_body: bool = False) -> BackendError:
         """A failure of the connection in our words; it is noted."""
-        fault = fault_of(self.name, self.address, error, in_body=in_body)
-        if not in_body:
-            self._state, self._last_error = "failed", fault.cause
-        return fault
+        error = fault_of(self.name, self.address, fault, in_body=in_body)
+        if not in_body and not fault.is_ours:
+            self._state, self._last_error = "failed", error.cause
+        return error
 
     def _note(self, status: int) -> None:
         """Keep what an answer's status says of the server."""
@@ -166,7 +140,7 @@ class OpenAICompatibleBackend:
             self._look()
         return Health(
             state=self._state,
-            leases=self._leases,
+            leases=self.leases,
             last_error=self._last_error if self._state == "failed" else None,
             version=self.version,
         )
@@ -184,10 +158,9 @@ class OpenAICompatibleBackend:
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.wait((self._looking,))
-        for session in (self._reusing, self._fresh):
-            if session is not None:
-                await session.close()
-        self._reusing = self._fresh = None
+        if self._open_client is not None:
+            await self._open_client.close()
+            self._open_client = None
 
     def _is_due(self, seconds: float) -> bool:
         if self._is_closed:
@@ -204,9 +177,10 @@ class OpenAICompatibleBackend:
 
     async def _learn(self) -> None:
         try:
-            status, body = await self._get(self.address.of("/v1/models"))
-        except FAILURES as error:
-            self.fault(error)
+            status, body = await self._get("/v1/models")
+        except (HttpFault, TimeoutError) as error:
+            silent = HttpFault(f"it was silent for {LOOK_SECONDS:g} s")
+            self.fault(error if isinstance(error, HttpFault) else silent)
             return
         if status == UNAVAILABLE:
             self._state = "starting"
@@ -225,43 +199,108 @@ class OpenAICompatibleBackend:
 
     async def _learn_version(self) -> None:
         try:
-            status, body = await self._get(self.address.below_root(self._preset.version_path))
-        except FAILURES:
+            status, body = await self._get(self._preset.version_path)
+        except (HttpFault, TimeoutError):
             return
         if status == 200:
             self.version = version(body, self._preset.version_key)
 
-    async def _get(self, url: Any) -> tuple[int, bytes]:
-        async with (
-            asyncio.timeout(LOOK_SECONDS),
-            self._session().get(url, allow_redirects=False) as response,
-        ):
-            body = await response.content.read(MAX_LOOK_BYTES)
-            while response.status == 200 and not response.content.at_eof():
-                if len(body) > MAX_LOOK_BYTES:
-                    break
-                body += await response.content.readany()
-            return response.status, body
+    async def _get(self, path: str) -> tuple[int, bytes]:
+        async with asyncio.timeout(LOOK_SECONDS):
+            answer = await self._client().ask(self._heads.of("GET", path) + b"\r\n")
+            try:
+                body = b""
+                async for piece in answer:
+                    body += piece
+                    if len(body) > MAX_LOOK_BYTES:
+                        break
+                return answer.status, body
+            finally:
+                answer.leave()
+
+
+class _Opened:
+    """A request under way; leaving it closes the connection unless the answer is whole.
+
+    No generator: entering and leaving one costs more than all that is done here.
+    """
+
+    def __init__(self, backend: OpenAICompatibleBackend, request: BackendRequest) -> None:
+        self._backend = backend
+        self._request = request
+        self._answer: Answer | None = None
+
+    async def __aenter__(self) -> BackendResponse:
+        self._request.on_sent()
+        self._backend.leases += 1
+        try:
+            answer = self._answer = await self._backend.ask(self._request)
+        except BaseException:
+            self._backend.leases -= 1
+            raise
+        body = _Body(self._backend, answer)
+        return BackendResponse(
+            status=answer.status, headers=answer.headers, body=body, pump=body.pump
+        )
+
+    async def __aexit__(self, *_: object) -> None:
+        self._backend.leases -= 1
+        if self._answer is not None:
+            self._answer.leave()
 
 
 class _Body:
-    """The body in the pieces that come, and the connection's failures as ours.
+    """The body in the pieces that come, and the connection's failures as ours."""
 
-    No generator: one that is left before its end costs a task to clean up.
-    """
-
-    def __init__(self, backend: OpenAICompatibleBackend, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, backend: OpenAICompatibleBackend, answer: Answer) -> None:
         self._backend = backend
-        self._read = response.content.readany
+        self._answer = answer
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
         try:
-            piece = await self._read()
-        except FAILURES as error:
-            raise self._backend.fault(error, in_body=True) from error
-        if not piece:
-            raise StopAsyncIteration
-        return piece
+            return await self._answer.__anext__()
+        except HttpFault as fault:
+            raise self._backend.fault(fault, in_body=True) from fault
+
+    async def pump(self, take: Take) -> bool:
+        try:
+            return await self._answer.pump(take)
+        except HttpFault as fault:
+            raise self._backend.fault(fault, in_body=True) from fault
+
+
+class _Heads:
+    """The heads of requests, as far as they are always the same; its repr shows no key."""
+
+    def __init__(self, settings: BackendSettings, address: Address) -> None:
+        """Raises: ConfigError for a key that cannot be sent."""
+        self._address = address
+        self._known: dict[str, bytes] = {}
+        self._headers = {
+            "User-Agent": f"trueup/{__version__}",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+        }
+        if settings.api_key is not None:
+            key = settings.api_key.reveal()
+            if not (key.isascii() and key.isprintable()):
+                raise ConfigError(
+                    f"the key of `{settings.name}` has a character that no header can carry",
+                    where=settings.place or None,
+                    hint="`api_key` is ASCII without line breaks",
+                )
+            self._headers["Authorization"] = f"Bearer {key}"
+
+    def of(self, method: str, path: str) -> bytes:
+        """The head of a request for a path of ours, or one below the server's root."""
+        head = self._known.get(path)
+        if head is None:
+            address = self._address
+            url = address.of(path) if path.startswith("/v1/") else address.below_root(path)
+            head = request_head(method, url.raw_path, address.host, self._headers)
+            self._known[path] = head
+        return head
