@@ -138,7 +138,7 @@ class Answering:
                 delivery=self.delivery,
                 asking=self._asking,
                 whole=self._whole,
-                write=self._write,
+                sink=self,
             ).run()
 
     async def _try(self, attempt: Try) -> Whole | None:
@@ -146,14 +146,14 @@ class Answering:
         mode = mode_of(attempt, self.asked)
         whole = None
         if mode == "stream":
-            whole = await self._asking(attempt, mode).stream(self.delivery, self._write)
+            whole = await self._asking(attempt, mode).stream(self.delivery, self)
             if whole is None:
                 return None
             whole = checked(whole, attempt.adapted)
         else:
             whole = await self._whole(attempt, mode)
         if self.asked.is_stream:
-            await self._write(self.delivery.rest(whole))
+            await self.write(self.delivery.rest(whole))
         return whole
 
     async def _whole(self, attempt: Try, mode: Mode) -> Whole:
@@ -202,9 +202,13 @@ class Answering:
             note_progress=self._note_progress,
         )
 
-    async def _write(self, out: bytes) -> None:
+    def write_now(self, out: bytes) -> bool:
+        """Send a piece of the stream where it need not wait; the first one goes the other way."""
+        return self.first_token_at is not None and self._outlet.write_now(out)
+
+    async def write(self, out: bytes) -> None:
+        """Send a piece of the stream; waits while the client does not read."""
         await self._outlet.write(out)
-        self._exchange.chunks = self.delivery.chunks
         if self.first_token_at is None:
             self.first_token_at = time.monotonic()
             emit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from trueup.backends.base import Backend, BackendRequest, BackendResponse
@@ -17,19 +17,14 @@ from trueup.gateway.deadline import Deadline
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.reading import StreamReading
 from trueup.gateway.refusal import ODD, refusal, unreadable
+from trueup.gateway.relay import Nowhere, Relay, Sink
 from trueup.gateway.whole import Whole, incomplete, read_whole
 
 # 2048 embeddings of 4096 dimensions, written out, are a little less.
 MAX_ANSWER_BYTES = 2**27
 MAX_ERROR_BYTES = 2**16
-# Between the finish chunk and `[DONE]` or a usage chunk.
-AFTER_FINISH_SECONDS = 5.0
-# Between `[DONE]` and the end of the body, which most servers send at once.
-AFTER_DONE_SECONDS = 0.02
 EVENT_STREAM = "text/event-stream"
 EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:", b"\xef\xbb\xbfdata:")
-
-Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,7 +45,7 @@ class Asking:
     after: str = ""
     note_progress: Callable[[], None] = lambda: None
 
-    async def stream(self, delivery: Delivery, write: Write) -> Whole | None:
+    async def stream(self, delivery: Delivery, sink: Sink) -> Whole | None:
         """Relay a stream into `delivery` and to the client.
 
         Returns the answer where the backend sent a whole one instead of a stream.
@@ -73,50 +68,20 @@ class Asking:
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
                 await _check_status(response)
-                body, is_stream = await _looked_at(response)
+                first_piece, is_stream = await _looked_at(response)
                 if is_stream:
-                    await self._relay(body, reading, delivery, write, deadline)
+                    await self._relay(reading, sink, deadline).run(first_piece, response)
                 else:
-                    whole = await self._read(response, body)
+                    whole = await self._read(response, first_piece)
         if deadline.has_passed and (out := reading.fail(self._silent(deadline))):
-            await write(out)
+            await sink.write(out)
         if reading.fault is not None:
             raise reading.fault
         return whole
 
-    async def _relay(
-        self,
-        body: AsyncIterator[bytes],
-        reading: StreamReading,
-        delivery: Delivery,
-        write: Write,
-        deadline: Deadline,
-    ) -> None:
+    def _relay(self, reading: StreamReading, sink: Sink, deadline: Deadline) -> Relay:
         patience = self.backend.capabilities.limits.between_tokens_seconds
-        seen = 0
-        try:
-            async for piece in body:
-                if reading.is_over:
-                    continue  # to the end of the body: the connection can be used again then
-                out = reading.take(piece)
-                if out:
-                    deadline.hold()
-                    await write(out)
-                    deadline.go_on(patience)
-                if reading.events != seen:
-                    seen = reading.events
-                    self.note_progress()
-                    deadline.extend(AFTER_FINISH_SECONDS if reading.is_complete else patience)
-                if reading.is_cut or reading.fault is not None:
-                    return
-                if reading.is_over:
-                    deadline.extend(AFTER_DONE_SECONDS)
-        except BackendError as error:
-            if out := reading.fail(error):
-                await write(out)
-            return
-        if out := reading.end():
-            await write(out)
+        return Relay(reading, sink, deadline, self.note_progress, patience)
 
     async def whole(self, *, first_seconds: float | None = None) -> Whole:
         """Ask for a whole answer; `first_seconds` is how long it may take to begin.
@@ -132,12 +97,12 @@ class Asking:
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
                 await _check_status(response)
-                body, is_stream = await _looked_at(response)
+                first, is_stream = await _looked_at(response)
                 deadline.extend(limits.between_tokens_seconds)
                 if is_stream:
-                    whole = await self._assembled(body, deadline)
+                    whole = await self._assembled(first, response, deadline)
                 else:
-                    whole = await self._read(response, body)
+                    whole = await self._read(response, first)
         if whole is None:
             raise self._silent(deadline)
         return whole
@@ -166,21 +131,23 @@ class Asking:
             TrueUpError: there is none.
         """
         scratch = Delivery(choices=self.choices, is_chat=self.is_chat)
-        whole = await self.stream(scratch, _nowhere)
+        whole = await self.stream(scratch, Nowhere())
         return whole or scratch.whole()
 
-    async def _assembled(self, body: AsyncIterator[bytes], deadline: Deadline) -> Whole:
+    async def _assembled(
+        self, first: bytes, response: BackendResponse, deadline: Deadline
+    ) -> Whole:
         scratch = Delivery(choices=self.choices, is_chat=self.is_chat)
         reading = StreamReading(
             scratch, self.backend.capabilities, stop=self.stop, is_lenient=self.is_lenient
         )
-        await self._relay(body, reading, scratch, _nowhere, deadline)
+        await self._relay(reading, Nowhere(), deadline).run(first, response)
         if reading.fault is not None:
             raise reading.fault
         return scratch.whole()
 
-    async def _read(self, response: BackendResponse, body: AsyncIterator[bytes]) -> Whole:
-        content = await read_all(body, MAX_ANSWER_BYTES)
+    async def _read(self, response: BackendResponse, first: bytes) -> Whole:
+        content = await read_all(response.body, MAX_ANSWER_BYTES, first=first)
         try:
             return read_whole(
                 content,
@@ -214,14 +181,14 @@ class Asking:
         )
 
 
-async def read_all(body: AsyncIterator[bytes], limit: int) -> bytes:
-    """The whole body.
+async def read_all(body: AsyncIterator[bytes], limit: int, *, first: bytes = b"") -> bytes:
+    """The whole body; `first` was read already.
 
     Raises:
         BackendError: it is longer than `limit` bytes, or breaks off.
     """
-    pieces = []
-    length = 0
+    pieces = [first]
+    length = len(first)
     async for piece in body:
         pieces.append(piece)
         length += len(piece)
@@ -238,8 +205,8 @@ async def _check_status(response: BackendResponse) -> None:
         raise refusal(response.status, response.headers, body)
 
 
-async def _looked_at(response: BackendResponse) -> tuple[AsyncIterator[bytes], bool]:
-    """The body again, and whether it is a stream: by its first bytes, whatever its type says."""
+async def _looked_at(response: BackendResponse) -> tuple[bytes, bool]:
+    """What came first, and whether it is a stream: by its bytes, whatever its type says."""
     first = b""
     async for piece in response.body:
         first += piece
@@ -248,33 +215,9 @@ async def _looked_at(response: BackendResponse) -> tuple[AsyncIterator[bytes], b
     start = first.lstrip()
     media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if start.startswith(EVENT_STARTS) or (media == EVENT_STREAM and not start.startswith(b"{")):
-        return _Chained(first, response.body), True
+        return first, True
     if not start:
         raise incomplete("answered with status 200 and an empty body")
     if not start.startswith(b"{"):
         raise incomplete(f"answered with status 200 and `{media or 'no content type'}`, no JSON")
-    return _Chained(first, response.body), False
-
-
-class _Chained:
-    """A piece that was taken already, then the rest.
-
-    No generator: one that is left before its end costs a task to clean up.
-    """
-
-    def __init__(self, first: bytes, rest: AsyncIterator[bytes]) -> None:
-        self._first: bytes | None = first
-        self._next = rest.__anext__
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        return await self._next()
-
-
-async def _nowhere(out: bytes) -> None:
-    """Nobody is told of the pieces of an answer that is wanted whole."""
+    return first, False

@@ -37,6 +37,15 @@ class Cycle(RequestResponseCycle):
         else:
             raise RuntimeError(f"`{message['type']}` is not what comes next in a response")
 
+    def write_now(self, body: bytes) -> bool:
+        """Send a piece of a chunked body; False where it has to wait, or something else is due."""
+        if self.flow.write_paused or self._head or not self.chunked_encoding or not body:
+            return False
+        if self.disconnected or self.response_complete:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        return True
+
     def _head_of(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
         # Of a status that has no words there is a line all the same.
         lines = [STATUS_LINE.get(status, b"HTTP/1.1 %d \r\n" % status)[:-2]]
@@ -78,6 +87,7 @@ class Cycle(RequestResponseCycle):
             self.transport.write(head + piece)
         if not more:
             self.response_complete = True
+            self.scope.pop("extensions", None)  # it refers to this cycle, and that to it
             self.message_event.set()
             if not self.keep_alive and not self.more_body:
                 self.transport.close()

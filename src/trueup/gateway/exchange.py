@@ -20,6 +20,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
+WriteNow = Callable[[bytes], bool]
+
+# The ASGI extension under which a server offers to write without waiting.
+WRITE_NOW = "trueup.write_now"
 
 MAX_BODY_BYTES = ServerSettings().max_body_bytes
 BODY_SECONDS = 60.0
@@ -63,6 +67,8 @@ class Exchange:
         self._max_body_bytes = max_body_bytes
         self.receive = receive
         self._send = send
+        # What our own HTTP protocol offers beside `send`; other servers do not.
+        self._write_now: WriteNow | None = scope.get("extensions", {}).get(WRITE_NOW)
         asked = self.header("x-request-id")
         is_sane = asked is not None and SANE_REQUEST_ID.fullmatch(asked) is not None
         self.request_id = asked if asked and is_sane else f"req-{secrets.token_hex(12)}"
@@ -172,6 +178,10 @@ class Exchange:
     async def write(self, body: bytes, *, more: bool = True) -> None:
         """Send a piece of the body; waits while the client does not read."""
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    def write_now(self, body: bytes) -> bool:
+        """Send a piece of the body without waiting; False where that is not possible now."""
+        return self._write_now is not None and self._write_now(body)
 
     async def answer(
         self,

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from trueup.errors import RequestError
 from trueup.gateway.cycle import Cycle
+from trueup.gateway.exchange import WRITE_NOW
 from trueup.protocol.errors import error_body
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ class Protocol(HttpToolsProtocol):
         _place(scope, self.url, method=self.parser.get_method(), version=version)
         before, cycle = self.cycle, self._cycle(version)
         self.cycle = cycle
+        cast("dict[str, Any]", scope)["extensions"] = {WRITE_NOW: cycle.write_now}
         if before is None or before.response_complete:
             self._start(cycle)
         else:

@@ -74,6 +74,13 @@ class Outlet:
             await self._exchange.write(out)
             self._writes_since = None
 
+    def write_now(self, out: bytes) -> bool:
+        """Send a piece without waiting; False where that is not possible now."""
+        if self._is_closed or self._lock.locked() or not self._exchange.write_now(out):
+            return False
+        self._wrote_at = self._loop.time()
+        return True
+
     async def close(self, last: bytes) -> None:
         """Send the last piece and end the body; a client that does not read is not waited for."""
         self.__exit__()

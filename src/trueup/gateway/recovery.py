@@ -19,6 +19,7 @@ from trueup.gateway.asking import Asking
 from trueup.gateway.chain import Chain, Try
 from trueup.gateway.continuation import continued_shape
 from trueup.gateway.delivery import Delivery
+from trueup.gateway.relay import Sink
 from trueup.gateway.restart import RESTARTED
 from trueup.gateway.retry import is_unhealthy
 from trueup.gateway.router import Served
@@ -33,7 +34,6 @@ MAX_CONTINUATIONS = 20
 How = Literal["token_ids", "prefix", "asked_again"]
 MakeAsking = Callable[[Try, Mode, Mapping[str, Any] | None], Asking]
 AskWhole = Callable[[Try, Mode], Awaitable[Whole]]
-Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Recovery:
     delivery: Delivery
     asking: MakeAsking
     whole: AskWhole
-    write: Write
+    sink: Sink
 
     async def run(self) -> None:
         """Bring the answer to its end.
@@ -82,7 +82,7 @@ class Recovery:
                 asking = self.asking(self._again(), "stream", shape)
                 if how == "prefix":
                     asking.after = "".join(delivery.choices[0].text)
-                await asking.stream(delivery, self.write)
+                await asking.stream(delivery, self.sink)
                 return True
             except TrueUpError as error:
                 if code_of(error) == RESTARTED:
@@ -114,7 +114,7 @@ class Recovery:
             if self.delivery.differs(whole):
                 continue
             self.chain.current = served
-            await self.write(self.delivery.rest(whole))
+            await self.sink.write(self.delivery.rest(whole))
             return True
         return False
 

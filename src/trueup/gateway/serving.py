@@ -120,6 +120,7 @@ def _tell_finished(exchange: Exchange, answering: Answering) -> None:
     usage: Mapping[str, Any] = (whole.usage if whole else delivery.usage) or {}
     reasons = [each.finish_reason for each in (whole or delivery).choices]
     first = answering.first_token_at
+    exchange.chunks = delivery.chunks
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
     emit(
         RequestFinished(
