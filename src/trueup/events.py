@@ -72,6 +72,15 @@ class RequestFinished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRefused(Event):
+    """A request was answered with an error before it went to a backend."""
+
+    request_id: str
+    status: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RetryStarted(Event):
     """A backend is asked again after `code`; nothing of its answer was sent to the client."""
 

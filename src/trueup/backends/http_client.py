@@ -7,7 +7,7 @@ import functools
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from trueup.backends.http_answer import Answer
 from trueup.backends.http_fault import HttpFault, connecting_fault
@@ -45,7 +45,9 @@ class Client:
         self._endpoint = endpoint
         self._connect_seconds = connect_seconds
         # A name may have an address of a kind that leads nowhere from here.
-        self._stagger_seconds = None if _is_literal(endpoint.host) else HAPPY_EYEBALLS_SECONDS
+        self._more: dict[str, Any] = (
+            {} if _is_literal(endpoint.host) else {"happy_eyeballs_delay": HAPPY_EYEBALLS_SECONDS}
+        )
         self._idle_seconds = idle_seconds
         self._open: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -95,7 +97,7 @@ class Client:
                         endpoint.host,
                         endpoint.port,
                         ssl=_trusted() if endpoint.is_tls else None,
-                        happy_eyeballs_delay=self._stagger_seconds,
+                        **self._more,
                     )
         except (OSError, ssl.SSLError) as error:
             raise connecting_fault(error) from error

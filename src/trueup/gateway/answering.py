@@ -1,15 +1,14 @@
 """One answer under way, from the first try to the last byte.
 
-Runs in the task of the request. A companion waits for the client to leave; leaving, a stalled
-client and a server that stops all end the answer at its next await.
+Runs in the task of the request. A client that leaves or stalls and a server that stops end the
+answer at its next await.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -108,7 +107,7 @@ class Answering:
     async def _ask(self) -> TrueUpError | None:
         """Ask until there is an answer; what went wrong where there is none."""
         try:
-            async with self.interruption, _companion(self._watch_client):
+            with self.interruption, self._exchange.watching(self._leave):
                 if self.asked.inputs:
                     self._embeddings = await self.chain.ask(self._served, self._embed)
                 elif self.asked.is_stream:
@@ -263,9 +262,7 @@ class Answering:
     def _note_progress(self) -> None:
         self._progress_at = time.monotonic()
 
-    async def _watch_client(self) -> None:
-        while (await self._exchange.receive())["type"] != "http.disconnect":
-            pass
+    def _leave(self) -> None:
         self.interruption.interrupt("client left")
 
 
@@ -280,12 +277,3 @@ async def _several(ask: Callable[[int], Awaitable[Whole]], count: int) -> Whole:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-
-
-@contextlib.asynccontextmanager
-async def _companion(watch: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(watch())
-    try:
-        yield
-    finally:
-        task.cancel()  # it only waits: it is over before anything else is asked of its exchange

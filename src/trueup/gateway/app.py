@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from trueup.config.settings import ServerSettings
 from trueup.errors import CapacityError
-from trueup.events import emit, subscribe
+from trueup.events import RequestRefused, emit, subscribe
 from trueup.gateway.access_log import AccessLog
 from trueup.gateway.auth import Access
 from trueup.gateway.errors import answer_error, log_bug, unknown_path, wrong_method
-from trueup.gateway.exchange import ClientGone, Exchange, Receive, RequestRefused, Scope, Send
+from trueup.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from trueup.gateway.routes import backends, metrics, models, openapi, status, streams
 from trueup.gateway.serving import Serving, answer
 

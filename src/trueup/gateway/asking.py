@@ -62,9 +62,9 @@ class Asking:
             after=self.after,
         )
         whole = None
-        async with self._deadline() as deadline:
+        with self._deadline() as deadline:
             first = limits.first_token_seconds
-            request = replace(self.request, on_sent=lambda: deadline.go_on(first))
+            request = self._when_sent(lambda: deadline.go_on(first))
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
                 await _check_status(response)
@@ -92,8 +92,8 @@ class Asking:
         whole = None
         limits = self.backend.capabilities.limits
         seconds = first_seconds or limits.total_seconds
-        async with self._deadline(seconds) as deadline:
-            request = replace(self.request, on_sent=lambda: deadline.go_on(seconds))
+        with self._deadline(seconds) as deadline:
+            request = self._when_sent(lambda: deadline.go_on(seconds))
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
                 await _check_status(response)
@@ -114,8 +114,8 @@ class Asking:
             TrueUpError: the backend refuses, breaks off or stays silent.
         """
         body = None
-        async with self._deadline() as deadline:
-            request = replace(self.request, on_sent=lambda: deadline.go_on(deadline.seconds))
+        with self._deadline() as deadline:
+            request = self._when_sent(lambda: deadline.go_on(deadline.seconds))
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
                 await _check_status(response)
@@ -165,6 +165,11 @@ class Asking:
         if self.backend.capabilities.queues:
             deadline.hold()  # until it has its turn: what passes until then is a queue or a load
         return deadline
+
+    def _when_sent(self, call: Callable[[], None]) -> BackendRequest:
+        """The request, told of where it may have to wait for its turn."""
+        is_told = self.backend.capabilities.queues
+        return replace(self.request, on_sent=call) if is_told else self.request
 
     def _silent(self, deadline: Deadline) -> BackendError:
         is_out = asyncio.get_running_loop().time() >= self.end_at

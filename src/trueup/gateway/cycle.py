@@ -6,7 +6,7 @@ client that speaks HTTP/1.0 gets no chunks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -21,6 +21,29 @@ class Cycle(RequestResponseCycle):
     """One request and its response; its methods are called by the task of the request."""
 
     _head = b""
+    _on_left: Callable[[], None] | None = None
+
+    def whole_body(self) -> bytes | None:
+        """The body, if all of it is there and none was read; else None."""
+        if self.more_body or self.disconnected or self.waiting_for_100_continue:
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.message_event.clear()
+        self.flow.resume_reading()
+        return body
+
+    def when_left(self, call: Callable[[], None] | None) -> None:
+        """Call this when the client leaves, at once where it has left; None to call nobody."""
+        self._on_left = call
+        if self.disconnected and call is not None:
+            call()
+
+    def leave(self) -> None:
+        """The client left, or what it sent cannot be read on."""
+        self.disconnected = True
+        self.message_event.set()
+        if self._on_left is not None:
+            self._on_left()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send a part of the response; waits while the client does not read."""

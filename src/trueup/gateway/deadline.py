@@ -6,18 +6,19 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
+from trueup.gateway.cancel_scope import CancelScope
 
-class Deadline:
-    """`async with` block that is cancelled when its time is over; `has_passed` tells.
+
+class Deadline(CancelScope):
+    """`with` block that is cut when its time is over; `has_passed` tells.
 
     Every progress sets it anew, which costs a number and no timer: the timer looks at the number
     when it fires. `end_at` (of the loop's clock) is never moved by progress.
     """
 
     def __init__(self, seconds: float, *, end_at: float | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        super().__init__()
         self._end_at = end_at
-        self._timeout = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
         self._is_held = False
         self.seconds = seconds
@@ -40,12 +41,12 @@ class Deadline:
         self._is_held = False
         self.extend(seconds)
 
-    async def __aenter__(self) -> Self:
-        await self._timeout.__aenter__()
+    def __enter__(self) -> Self:
+        super().__enter__()
         self._arm()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -53,12 +54,8 @@ class Deadline:
     ) -> bool:
         if self._timer is not None:
             self._timer.cancel()
-        try:
-            await self._timeout.__aexit__(kind, error, trace)
-        except TimeoutError:
-            self.has_passed = True
-            return True
-        return False
+        self.has_passed = super().__exit__(kind, error, trace)
+        return self.has_passed
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -73,4 +70,4 @@ class Deadline:
         if self._due_at > now and (self._end_at is None or self._end_at > now):
             self._arm()
         else:
-            self._timeout.reschedule(now)
+            self.cut()

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import re
-import secrets
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from typing import Any, Protocol
 
 import orjson
 
 from trueup.config.settings import DEFAULT_PROFILE, PROFILES, ClientProfile, ServerSettings
 from trueup.errors import RequestError
-from trueup.events import Event, Outcome, RequestFinished
+from trueup.events import Outcome, RequestFinished
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = Iterable[tuple[str, str]]
-WriteNow = Callable[[bytes], bool]
 
-# The ASGI extension under which a server offers to write without waiting.
-WRITE_NOW = "trueup.write_now"
+# The ASGI extension under which our own HTTP protocol offers a `Wire`.
+WIRE = "trueup.wire"
 
 MAX_BODY_BYTES = ServerSettings().max_body_bytes
 BODY_SECONDS = 60.0
+# They have to differ, not to be secret.
+_ids = random.Random()
 SANE_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestRefused(Event):
-    """A request was answered with an error before it went to a backend."""
+class Wire(Protocol):
+    """What can be done without a turn of the event loop; ASGI has no words for it."""
 
-    request_id: str
-    status: int
-    code: str
+    def whole_body(self) -> bytes | None:
+        """The body, if all of it is there and none was read; else None."""
+
+    def write_now(self, body: bytes) -> bool:
+        """Send a piece of a body under way; False where that has to wait."""
+
+    def when_left(self, call: Callable[[], None] | None) -> None:
+        """Call this when the client leaves, at once where it has left; None to call nobody."""
 
 
 class ClientGone(Exception):
@@ -67,11 +72,10 @@ class Exchange:
         self._max_body_bytes = max_body_bytes
         self.receive = receive
         self._send = send
-        # What our own HTTP protocol offers beside `send`; other servers do not.
-        self._write_now: WriteNow | None = scope.get("extensions", {}).get(WRITE_NOW)
+        self._wire: Wire | None = scope.get("extensions", {}).get(WIRE)
         asked = self.header("x-request-id")
         is_sane = asked is not None and SANE_REQUEST_ID.fullmatch(asked) is not None
-        self.request_id = asked if asked and is_sane else f"req-{secrets.token_hex(12)}"
+        self.request_id = asked if asked and is_sane else f"req-{_ids.getrandbits(96):024x}"
         self.status: int | None = None
         self.source = "trueup"
         self.profile: ClientProfile = PROFILES[DEFAULT_PROFILE]
@@ -137,6 +141,8 @@ class Exchange:
         stated = self.header("content-length") or ""
         if stated.isascii() and stated.isdigit() and int(stated) > self._max_body_bytes:
             raise self._too_long()
+        if self._wire is not None and (whole := self._wire.whole_body()) is not None:
+            return whole
         pieces: list[bytes] = []
         length = 0
         try:
@@ -166,6 +172,27 @@ class Exchange:
             hint="send less in one request",
         )
 
+    @contextlib.contextmanager
+    def watching(self, call: Callable[[], None]) -> Iterator[None]:
+        """Call `call` when the client leaves before the block is over; the body was read."""
+        if self._wire is not None:
+            self._wire.when_left(call)
+            try:
+                yield
+            finally:
+                self._wire.when_left(None)
+            return
+        task = asyncio.ensure_future(self._left(call))
+        try:
+            yield
+        finally:
+            task.cancel()  # it only waits: it is over before anything else is received
+
+    async def _left(self, call: Callable[[], None]) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        call()
+
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
         wire = [
@@ -181,7 +208,7 @@ class Exchange:
 
     def write_now(self, body: bytes) -> bool:
         """Send a piece of the body without waiting; False where that is not possible now."""
-        return self._write_now is not None and self._write_now(body)
+        return self._wire is not None and self._wire.write_now(body)
 
     async def answer(
         self,

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from trueup.errors import RequestError
 from trueup.gateway.cycle import Cycle
-from trueup.gateway.exchange import WRITE_NOW
+from trueup.gateway.exchange import WIRE
 from trueup.protocol.errors import error_body
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ FRAMING = (b"content-length", b"transfer-encoding")
 
 class Protocol(HttpToolsProtocol):
     """One connection; all its methods are called by the event loop or the parser."""
+
+    cycle: Cycle
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
@@ -64,8 +66,7 @@ class Protocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         for cycle in (self._running, *(each for each, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
-                cycle.disconnected = True
-                cycle.message_event.set()
+                cast("Cycle", cycle).leave()
         self.pipeline.clear()
         super().connection_lost(exc)
 
@@ -136,7 +137,7 @@ class Protocol(HttpToolsProtocol):
         _place(scope, self.url, method=self.parser.get_method(), version=version)
         before, cycle = self.cycle, self._cycle(version)
         self.cycle = cycle
-        cast("dict[str, Any]", scope)["extensions"] = {WRITE_NOW: cycle.write_now}
+        cast("dict[str, Any]", scope)["extensions"] = {WIRE: cycle}
         if before is None or before.response_complete:
             self._start(cycle)
         else:
@@ -273,8 +274,7 @@ class Protocol(HttpToolsProtocol):
         if cycle is not None and cycle.more_body:  # it is this body that cannot go on
             if cycle.response_started:
                 self._refusal = b""
-            cycle.disconnected = True
-            cycle.message_event.set()
+            cycle.leave()
         if not self._is_answering:
             self._say_refusal()
 

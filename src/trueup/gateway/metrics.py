@@ -26,10 +26,10 @@ from trueup.events import (
     ModelStateChanged,
     ParameterDropped,
     RequestFinished,
+    RequestRefused,
     RequestStarted,
     RetryStarted,
 )
-from trueup.gateway.exchange import RequestRefused
 from trueup.gateway.model_metrics import ENGINE, VLLM_LABELS, ModelMetrics, OfModels
 
 # Of words that others choose: codes of servers, parameters of clients.

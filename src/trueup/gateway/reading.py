@@ -199,6 +199,7 @@ class StreamReading:
         state.text.append(said)
         self._delivery.chunks += 1
         self.events += 1
+        self._may_be_complete = False  # this choice is open
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         if private is None:
             state.tokens += 1
@@ -208,7 +209,7 @@ class StreamReading:
 
     def _mended(self, chunk: dict[str, Any], choices: list[Any], data: bytes | None) -> bytes:
         """Read every choice of a chunk; write what the client is to have of it."""
-        self._may_be_complete = True  # plain chunks end nothing
+        self._may_be_complete = True
         delivery, head = self._delivery, self._delivery.head
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
         usage = chunk.get("usage")
