@@ -158,8 +158,10 @@ class Answering:
     async def _whole(self, attempt: Try, mode: Mode) -> Whole:
         """An answer that is not sent before it is whole and checked."""
         capabilities = attempt.backend.capabilities
-        # With another way to ask, silence is not waited for until the very end.
-        is_first = attempt.number == 1 and capabilities.streams and not capabilities.queues
+        # With another way to ask, silence is not waited for until the very end; but not where the
+        # answer that is thrown away was paid for.
+        has_other_way = capabilities.streams and capabilities.asks_again
+        is_first = attempt.number == 1 and has_other_way and not capabilities.queues
         patience = capabilities.limits.first_token_seconds if is_first else None
 
         def ask(number: int) -> Awaitable[Whole]:

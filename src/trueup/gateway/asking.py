@@ -72,7 +72,7 @@ class Asking:
                 if is_stream:
                     await self._relay(reading, sink, deadline).run(first_piece, response)
                 else:
-                    whole = await self._read(response, first_piece)
+                    whole = await self._read(response, first_piece, deadline)
         if deadline.has_passed and (out := reading.fail(self._silent(deadline))):
             await sink.write(out)
         if reading.fault is not None:
@@ -102,7 +102,7 @@ class Asking:
                 if is_stream:
                     whole = await self._assembled(first, response, deadline)
                 else:
-                    whole = await self._read(response, first)
+                    whole = await self._read(response, first, deadline)
         if whole is None:
             raise self._silent(deadline)
         return whole
@@ -119,7 +119,7 @@ class Asking:
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
                 await _check_status(response)
-                body = await read_all(response.body, MAX_ANSWER_BYTES)
+                body = await self._content(response, b"", deadline)
         if body is None:
             raise self._silent(deadline)
         return body
@@ -146,8 +146,8 @@ class Asking:
             raise reading.fault
         return scratch.whole()
 
-    async def _read(self, response: BackendResponse, first: bytes) -> Whole:
-        content = await read_all(response.body, MAX_ANSWER_BYTES, first=first)
+    async def _read(self, response: BackendResponse, first: bytes, deadline: Deadline) -> Whole:
+        content = await self._content(response, first, deadline)
         try:
             return read_whole(
                 content,
@@ -157,6 +157,17 @@ class Asking:
             )
         except ODD as error:
             raise unreadable(error) from error
+
+    async def _content(self, response: BackendResponse, first: bytes, deadline: Deadline) -> bytes:
+        """The whole body; every piece of it that is not blank is progress."""
+        patience = self.backend.capabilities.limits.between_tokens_seconds
+
+        def note(piece: bytes) -> None:
+            if not piece.isspace():
+                deadline.extend(patience)
+                self.note_progress()
+
+        return await read_all(response.body, MAX_ANSWER_BYTES, first=first, note=note)
 
     def _deadline(self, seconds: float | None = None) -> Deadline:
         limits = self.backend.capabilities.limits
@@ -186,8 +197,14 @@ class Asking:
         )
 
 
-async def read_all(body: AsyncIterator[bytes], limit: int, *, first: bytes = b"") -> bytes:
-    """The whole body; `first` was read already.
+async def read_all(
+    body: AsyncIterator[bytes],
+    limit: int,
+    *,
+    first: bytes = b"",
+    note: Callable[[bytes], None] = lambda piece: None,
+) -> bytes:
+    """The whole body; `first` was read already, `note` is called with every further piece.
 
     Raises:
         BackendError: it is longer than `limit` bytes, or breaks off.
@@ -195,6 +212,7 @@ async def read_all(body: AsyncIterator[bytes], limit: int, *, first: bytes = b""
     pieces = [first]
     length = len(first)
     async for piece in body:
+        note(piece)
         pieces.append(piece)
         length += len(piece)
         if length > limit:
@@ -214,10 +232,10 @@ async def _looked_at(response: BackendResponse) -> tuple[bytes, bool]:
     """What came first, and whether it is a stream: by its bytes, whatever its type says."""
     first = b""
     async for piece in response.body:
-        first += piece
-        if first.strip():
+        first = piece.lstrip()  # some keep a request alive with blanks
+        if first:
             break
-    start = first.lstrip()
+    start = first
     media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if start.startswith(EVENT_STARTS) or (media == EVENT_STREAM and not start.startswith(b"{")):
         return first, True

@@ -20,7 +20,7 @@ class Deadline(CancelScope):
         super().__init__()
         self._end_at = end_at
         self._timer: asyncio.TimerHandle | None = None
-        self._is_held = False
+        self._is_held = self._is_firm = False
         self.seconds = seconds
         self.has_passed = False
         self._due_at = self._loop.time() + seconds
@@ -32,14 +32,19 @@ class Deadline(CancelScope):
         if self._timer is not None and self._timer.when() > self._due_at:
             self._arm()
 
-    def hold(self) -> None:
-        """Let no time pass until the next `extend`: it is somebody else's turn."""
-        self._is_held = True
+    def hold(self, *, is_firm: bool = False) -> None:
+        """Let no time pass until `go_on`: it is somebody else's turn.
+
+        `is_firm`: nor is anything cut at `end_at`, for what must not be torn.
+        """
+        self._is_held, self._is_firm = True, is_firm
 
     def go_on(self, seconds: float) -> None:
-        """End a `hold`."""
-        self._is_held = False
+        """End a `hold`; an `end_at` that came meanwhile is now."""
+        was_firm, self._is_held, self._is_firm = self._is_firm, False, False
         self.extend(seconds)
+        if was_firm and self._task is not None:
+            self._arm()
 
     def __enter__(self) -> Self:
         super().__enter__()
@@ -65,6 +70,8 @@ class Deadline(CancelScope):
 
     def _look(self) -> None:
         now = self._loop.time()
+        if self._is_firm:
+            return  # `go_on` arms it again
         if self._is_held:
             self._due_at = now + self.seconds
         if self._due_at > now and (self._end_at is None or self._end_at > now):

@@ -71,8 +71,10 @@ class Outlet:
                 await self._send(out, more=True)
                 return
             self._writes_since = self._wrote_at = self._loop.time()
-            await self._exchange.write(out)
-            self._writes_since = None
+            try:
+                await self._exchange.write(out)
+            finally:
+                self._writes_since = None
 
     def write_now(self, out: bytes) -> bool:
         """Send a piece without waiting; False where that is not possible now."""
@@ -92,10 +94,12 @@ class Outlet:
     async def _send(self, out: bytes, *, more: bool) -> None:
         exchange = self._exchange
         self._writes_since = self._wrote_at = self._loop.time()
-        if exchange.status is None:
-            await exchange.start(200, (*STREAM_HEADERS, *self._headers()))
-        await exchange.write(out, more=more)
-        self._writes_since = None
+        try:
+            if exchange.status is None:
+                await exchange.start(200, (*STREAM_HEADERS, *self._headers()))
+            await exchange.write(out, more=more)
+        finally:
+            self._writes_since = None
 
     def _look(self) -> None:
         """Do what is due after a while: a heartbeat in silence, the end where nobody reads."""

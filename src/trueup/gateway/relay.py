@@ -100,11 +100,14 @@ class Relay:
         return not (self._unsent or self._is_left)
 
     async def _send_rest(self) -> None:
-        """Wait for the client: no time passes for the backend meanwhile."""
+        """Wait for the client: no time passes for the backend meanwhile.
+
+        What is written was counted as delivered: a write that is cut would leave a hole.
+        """
         if self._unsent:
             out, self._unsent = self._unsent, b""
             seconds = self._deadline.seconds
-            self._deadline.hold()
+            self._deadline.hold(is_firm=True)
             await self._sink.write(out)
             self._deadline.go_on(seconds)
 
