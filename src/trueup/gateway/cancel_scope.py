@@ -43,7 +43,11 @@ class CancelScope:
         # Not at once: who calls may be the block itself, which then ends without an await.
         self._loop.call_soon(self._cancel)
 
+    @property
+    def _may_cut(self) -> bool:
+        return True
+
     def _cancel(self) -> None:
-        if self._task is not None and not self._is_cut:
+        if self._may_cut and self._task is not None and not self._is_cut:
             self._is_cut = True
             self._task.cancel()

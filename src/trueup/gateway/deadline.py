@@ -40,10 +40,11 @@ class Deadline(CancelScope):
         self._is_held, self._is_firm = True, is_firm
 
     def go_on(self, seconds: float) -> None:
-        """End a `hold`; an `end_at` that came meanwhile is now."""
+        """End a `hold`; `has_passed` tells where `end_at` came meanwhile."""
         was_firm, self._is_held, self._is_firm = self._is_firm, False, False
         self.extend(seconds)
         if was_firm and self._task is not None:
+            self.has_passed |= self._end_at is not None and self._end_at <= self._loop.time()
             self._arm()
 
     def __enter__(self) -> Self:
@@ -59,8 +60,13 @@ class Deadline(CancelScope):
     ) -> bool:
         if self._timer is not None:
             self._timer.cancel()
-        self.has_passed = super().__exit__(kind, error, trace)
-        return self.has_passed
+        is_cut = super().__exit__(kind, error, trace)
+        self.has_passed |= is_cut
+        return is_cut
+
+    @property
+    def _may_cut(self) -> bool:
+        return not self._is_firm
 
     def _arm(self) -> None:
         if self._timer is not None:

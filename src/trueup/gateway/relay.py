@@ -70,13 +70,13 @@ class Relay:
             is_over = False
             while not is_over:
                 await self._send_rest()
-                if self._is_left:
+                if self._is_left or self._deadline.has_passed:
                     return
                 is_over = await pumped(response, self._take)
         except BackendError as error:
-            self._unsent += reading.fail(error)
+            self._hold(reading.fail(error))
         else:
-            self._unsent += reading.end()
+            self._hold(reading.end())
         await self._send_rest()
 
     def _take(self, piece: bytes) -> bool:
@@ -92,24 +92,25 @@ class Relay:
                 AFTER_FINISH_SECONDS if reading.is_complete else self._patience_seconds
             )
         if out and not self._write_now(out):
-            self._unsent = out
+            self._hold(out)
         if reading.is_cut or reading.fault is not None:
             self._is_left = True
         elif reading.is_over:
             self._deadline.extend(AFTER_DONE_SECONDS)
         return not (self._unsent or self._is_left)
 
-    async def _send_rest(self) -> None:
-        """Wait for the client: no time passes for the backend meanwhile.
+    def _hold(self, out: bytes) -> None:
+        """Keep what has to wait: it counts as delivered, so nothing may end before it is sent."""
+        self._unsent += out
+        if self._unsent:
+            self._deadline.hold(is_firm=True)
 
-        What is written was counted as delivered: a write that is cut would leave a hole.
-        """
+    async def _send_rest(self) -> None:
+        """Wait for the client: no time passes for the backend meanwhile."""
         if self._unsent:
             out, self._unsent = self._unsent, b""
-            seconds = self._deadline.seconds
-            self._deadline.hold(is_firm=True)
             await self._sink.write(out)
-            self._deadline.go_on(seconds)
+            self._deadline.go_on(self._deadline.seconds)
 
 
 async def pumped(response: BackendResponse, take: Take) -> bool:
