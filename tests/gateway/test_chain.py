@@ -15,7 +15,8 @@ from trueup.errors import AdaptError, BackendError, CapacityError, RequestError
 from trueup.events import BreakerChanged, Event, FallbackTaken, RequestFinished, RetryStarted
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
-from trueup.gateway.breaker import FAILURES_TO_OPEN, LET_THROUGH
+from trueup.gateway.breaker import FAILURES_TO_OPEN, LET_THROUGH, Breakers
+from trueup.gateway.learning import MAX_LESSONS
 from trueup.gateway.retry import RetryBudget, RetryPolicy, is_unhealthy
 from trueup.gateway.router import Served, ServedRole
 from trueup.gateway.serving import Serving
@@ -90,7 +91,9 @@ async def test_what_does_not_pass_is_not_asked_again_but_elsewhere(
 ) -> None:
     backend, second = foreign(failing(status)), foreign(GOOD_WHOLE, name="second")
     alone = await ask(gateway(backend))
-    assert (alone.status, backend.open_count) == (status, 1)
+    # A key that a backend refuses is not the client's.
+    told_status = 502 if status in (401, 403) else status
+    assert (alone.status, backend.open_count) == (told_status, 1)
     client = await ask(gateway(backend, second))
     assert (client.status, client.text, backend.open_count) == (200, "right", 2)
     assert client.headers["x-trueup-backend"] == "second"
@@ -251,7 +254,10 @@ def test_retries_are_a_share_of_the_requests_and_a_few_more() -> None:
         (CapacityError("x", status=429), False),
         (CapacityError("x", status=503), True),
         (BackendError("x", retryable=True, code="backend_silent", status=504), True),
-        (BackendError("x", retryable=True, code="tool_call_malformed", status=502), True),
+        (BackendError("x", retryable=True, code="stream_malformed", status=502), True),
+        (BackendError("x", retryable=True, code="tool_call_malformed", status=502), False),
+        (BackendError("x", retryable=True, code="answer_rejected", status=502), False),
+        (BackendError("x", retryable=True, code="choices_missing", status=502), False),
         (AdaptError("x"), False),
     ],
 )
@@ -261,9 +267,11 @@ def test_what_speaks_against_a_backend(error: Exception, expected: bool) -> None
 
 def test_pauses_grow_and_end() -> None:
     policy = RetryPolicy(first_pause_seconds=1, longest_pause_seconds=4)
-    pauses = [policy.pause_seconds(REFUSED, tries, 1.0) for tries in range(1, 6)]
+    broken = BackendError("x", retryable=True)
+    pauses = [policy.pause_seconds(broken, tries, 1.0) for tries in range(1, 6)]
     assert pauses == [1, 2, 4, 4, 4]
-    assert policy.pause_seconds(REFUSED, 1, 0.0) == 0.5
+    assert policy.pause_seconds(broken, 1, 0.0) == 0.5
+    assert policy.pause_seconds(REFUSED, 5, 1.0) == policy.restart_pause_seconds
     assert policy.pause_seconds(CapacityError("x", retry_after_seconds=7), 1, 0.0) == 7
 
 
@@ -273,3 +281,152 @@ async def test_the_clients_patience_ends_the_tries() -> None:
     policy = RetryPolicy(first_pause_seconds=3600, longest_pause_seconds=3600)
     client = await ask(gateway(backend, policy=policy))
     assert (client.status, backend.open_count) == (500, 1)
+
+
+async def test_a_server_that_was_well_is_waited_for_while_it_restarts() -> None:
+    policy = RetryPolicy(first_pause_seconds=0, restart_seconds=3600)
+    backend = foreign(GOOD_WHOLE, *[Turn([REFUSED])] * 9, GOOD_WHOLE)
+    app = gateway(backend, policy=policy)
+    assert (await ask(app)).text == "right"
+    client = await ask(app)
+    assert (client.text, client.headers["x-trueup-tries"]) == ("right", "10")
+
+
+async def test_a_server_that_never_answered_is_not_waited_for() -> None:
+    policy = RetryPolicy(first_pause_seconds=0, restart_seconds=3600)
+    backend = foreign(Turn([REFUSED]))
+    client = await ask(gateway(backend, policy=policy))
+    assert (client.status, backend.open_count) == (502, policy.max_tries)
+
+
+async def test_who_restarts_is_not_waited_for_where_there_is_another() -> None:
+    policy = RetryPolicy(first_pause_seconds=0, restart_seconds=3600)
+    backend, second = foreign(GOOD_WHOLE, Turn([REFUSED])), foreign(GOOD_WHOLE, name="second")
+    app = gateway(backend, second, policy=policy)
+    await ask(app)
+    client = await ask(app)
+    assert (client.text, client.headers["x-trueup-backend"]) == ("right", "second")
+    assert backend.open_count == 1 + policy.max_tries
+
+
+async def test_a_silent_server_whose_answers_are_paid_for_is_not_asked_twice() -> None:
+    silent = BackendError("x", retryable=True, code="backend_silent", status=504)
+    backend = foreign(Turn([silent]), asks_again=False)
+    client = await ask(gateway(backend))
+    assert (client.status, backend.open_count) == (504, 1)
+
+
+async def test_a_request_that_cannot_be_meant_is_asked_of_nobody(told: list[Event]) -> None:
+    first, second = foreign(GOOD_WHOLE), foreign(GOOD_WHOLE, name="second")
+    client = await ask(gateway(first, second), temperature=9)
+    assert (client.status, first.open_count, second.open_count) == (400, 0, 0)
+    assert "x-trueup-backend" not in client.headers
+    assert not [e for e in told if isinstance(e, FallbackTaken)]
+    (finished,) = [e for e in told if isinstance(e, RequestFinished)]
+    assert (finished.backend, finished.tries) == (None, 0)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_the_error_that_a_client_can_mend_is_told_whoever_said_it(is_first: bool) -> None:
+    picky, down = foreign(failing(400), name="picky"), foreign(Turn([REFUSED]), name="down")
+    client = await ask(gateway(*((picky, down) if is_first else (down, picky))))
+    assert (client.status, client.json["error"]["source"]) == (400, "picky")
+    assert client.headers["x-trueup-backend"] == "picky"
+
+
+async def test_a_backend_that_is_down_costs_a_wrong_request_one_try(told: list[Event]) -> None:
+    picky, down = foreign(failing(400), name="picky"), foreign(Turn([REFUSED]), name="down")
+    app = gateway(picky, down)
+    for _ in range(FAILURES_TO_OPEN):
+        await ask(app)
+    before = down.open_count
+    assert (await ask(app)).status == 400
+    assert down.open_count == before + 1
+
+
+async def test_a_probe_is_one_of_a_request_that_is_asked(told: list[Event]) -> None:
+    now = [0.0]
+    flaky = foreign(failing(500), name="flaky")
+    good = foreign(GOOD_WHOLE, name="good")
+    app = gateway(good, flaky)
+    app.serving.breakers = Breakers(lambda: now[0])
+    breaker = app.serving.breakers.of("flaky")
+    for _ in range(FAILURES_TO_OPEN):
+        await ask(app, model="flaky")
+    now[0] += 3600
+    for _ in range(3):
+        assert (await ask(app)).headers["x-trueup-backend"] == "good"
+    assert breaker.state == "open", "nobody probed it"
+
+
+async def test_a_request_that_a_backend_finds_wrong_shows_that_it_is_well() -> None:
+    app = gateway(foreign(failing(500), failing(500), failing(500), failing(400), failing(500)))
+    assert [(await ask(app)).status for _ in range(2)] == [500, 400]
+    assert app.serving.breakers.of("far").failures == 0
+
+
+async def test_a_key_that_a_backend_refuses_is_not_the_clients() -> None:
+    client = await ask(gateway(foreign(failing(401))))
+    error = client.json["error"]
+    assert (client.status, error["code"]) == (502, "backend_unauthorized")
+    assert "`far` refuses the key" in error["message"]
+    assert "backends.far" in error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("turn", "words"),
+    [
+        (failing(500), "`far` says: no"),
+        (Turn([], 302, {"location": "/login"}), "`far` answered with status 302 and sends to `/lo"),
+        (Turn([b"[]"], headers=JSON), "`far` answered with status 200"),
+    ],
+)
+async def test_what_a_backend_does_is_told_with_its_name(turn: Turn, words: str) -> None:
+    error = (await ask(gateway(foreign(turn)))).json["error"]
+    assert error["message"].startswith(words)
+    assert (error["where"], error["hint"]) == ("far", "trueup backends check far")
+
+
+async def test_a_limit_that_shrinks_with_every_try_is_not_followed_for_ever() -> None:
+    class Shrinking(FakeBackend):
+        def __init__(self) -> None:
+            super().__init__(name="far", is_foreign=True, capabilities=Capabilities())
+
+        @property
+        def turns(self) -> Any:
+            told = f"max_tokens must be at most {999 - self.open_count}"
+            return [Turn([orjson.dumps({"error": {"message": told}})], 400, JSON)]
+
+        @turns.setter
+        def turns(self, turns: Any) -> None:
+            pass
+
+    backend = Shrinking()
+    client = FakeClient(
+        body={**BODY, "max_tokens": 2000},
+        headers={**JSON, "x-trueup-profile": "langchain-chatchat"},
+    )
+    await gateway(backend)(client.scope, client.receive, client.send)
+    assert 2 <= backend.open_count <= MAX_LESSONS + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "is_kept"),
+    [
+        ("Streaming is not supported", True),
+        ("streaming is not supported for this model", True),
+        ("Streaming is not supported when top_k is set", False),
+        ("stream is not supported together with logprobs", False),
+        ("streaming with n > 1 is not supported", False),
+        ("top_p: streaming is unsupported here", False),
+    ],
+)
+async def test_who_does_not_stream_in_some_company_is_not_taken_for_who_never_does(
+    words: str, is_kept: bool
+) -> None:
+    refusal = Turn([orjson.dumps({"error": {"message": words}})], 400, JSON)
+    backend = foreign(refusal, GOOD_WHOLE, name=words)  # what is learned is kept by name
+    app = gateway(backend)
+    client = await ask(app, stream=True, top_p=0.5)
+    assert (client.text, client.events[-1]) == ("right", b"[DONE]")
+    assert ("stream" in app.serving.lessons.of(backend)) is is_kept

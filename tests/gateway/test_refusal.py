@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trueup.errors import CapacityError, TrueUpError
+from trueup.errors import BackendError, CapacityError, TrueUpError
 from trueup.gateway.refusal import (
     MAX_MESSAGE_CHARACTERS,
     MAX_RETRY_AFTER_SECONDS,
@@ -108,3 +108,10 @@ def test_no_error_is_too_odd(status: int, body: bytes, header: str) -> None:
     assert isinstance(error, TrueUpError)
     assert error.cause
     assert orjson.dumps(error_body(error))
+
+
+def test_an_answer_that_a_trueup_behind_this_one_rejected_is_not_asked_for_again() -> None:
+    body = b'{"error": {"message": "the answer is not JSON", "code": "answer_rejected"}}'
+    error = refusal(502, {}, body)
+    assert isinstance(error, BackendError)
+    assert not error.retryable

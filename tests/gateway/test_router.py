@@ -57,6 +57,21 @@ async def test_a_role_returns_to_its_first_model_when_that_is_well_again() -> No
     assert (await router.chain("talk"))[0].id == "a"
 
 
+async def test_the_row_of_a_role_names_who_would_be_asked_first_now() -> None:
+    first, second = model("a"), model("b")
+    serving = Serving()
+    serving.router.open(first, second, roles=[role(first, second)])
+    serving.router._names["gpt"] = ServedAlias(id="gpt", target=role(first, second))
+    breaker = serving.breakers.of("a")
+    while breaker.state == "closed":
+        breaker.failed()
+    client = FakeClient(method="GET", path="/v1/models")
+    await Gateway(serving, Access(()))(client.scope, client.receive, client.send)
+    rows = {row["id"]: row["trueup"] for row in client.json["data"]}
+    assert rows["talk"]["role"]["answers"] == "b"
+    assert (rows["talk"]["state"], rows["gpt"]["state"]) == ("ready", "ready")
+
+
 async def test_an_alias_is_answered_as_its_target_is() -> None:
     first, second = model("a", "failed"), model("b")
     talk = role(first, second)

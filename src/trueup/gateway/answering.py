@@ -16,7 +16,7 @@ from trueup.errors import TrueUpError
 from trueup.events import FirstTokenSent, emit
 from trueup.gateway.asked import Asked
 from trueup.gateway.asking import Asking
-from trueup.gateway.chain import Chain, Try
+from trueup.gateway.chain import Chain
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.errors import log_bug
 from trueup.gateway.exchange import Exchange
@@ -27,6 +27,7 @@ from trueup.gateway.recovery import Recovery
 from trueup.gateway.response import check_embeddings
 from trueup.gateway.router import Served
 from trueup.gateway.sending import Mode, checked, mode_of, request_of
+from trueup.gateway.tries import Try
 from trueup.gateway.whole import Whole, joined
 from trueup.protocol.errors import code_of
 

@@ -27,30 +27,32 @@ TURN_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Breaker:
-    """One backend's: `failures` in a row opened it, one success closes it."""
+    """One backend's: `failures` in a row opened it, one success closes it.
+
+    `has_answered`: it was well once, so what fails now may be a restart.
+    """
 
     backend: str
     clock: Callable[[], float] = time.monotonic
     state: State = "closed"
     failures: int = 0
+    has_answered: bool = False
     open_seconds: float = FIRST_OPEN_SECONDS
     probe_at: float = 0.0
     budget: RetryBudget = field(default_factory=RetryBudget)
     few: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LET_THROUGH))
 
+    @property
     def admits(self) -> bool:
-        """Whether a request that could go elsewhere goes here.
+        """Whether a request that could go elsewhere may go here."""
+        return self.state == "closed" or self.clock() >= self.probe_at
 
-        An open breaker admits one when its time is over: the probe that decides (half-open).
-        """
-        if self.state == "closed":
-            return True
-        if self.clock() < self.probe_at:
-            return False
-        # Nobody else until the probe has told, or was lost.
-        self.probe_at = self.clock() + self.open_seconds
-        self._change("half-open")
-        return True
+    def begin(self) -> None:
+        """A request goes here: after an open breaker's time it is the probe that decides."""
+        if self.state != "closed" and self.admits:
+            # Nobody else until the probe has told, or was lost.
+            self.probe_at = self.clock() + self.open_seconds
+            self._change("half-open")
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -69,8 +71,9 @@ class Breaker:
                 self.few.release()
 
     def succeeded(self) -> None:
-        """It answered."""
+        """It answered, be it that a request is wrong."""
         self.failures = 0
+        self.has_answered = True
         if self.state != "closed":
             self.open_seconds = FIRST_OPEN_SECONDS
             self._change("closed")
@@ -104,6 +107,10 @@ class Breakers:
         if breaker is None:
             breaker = self._breakers[backend] = Breaker(backend, self._clock)
         return breaker
+
+    def admits(self, backend: str) -> bool:
+        """Whether a request that could go elsewhere may go to a backend."""
+        return self.of(backend).admits
 
     def state(self, backend: str) -> State:
         """How a backend's breaker is now."""

@@ -1,4 +1,4 @@
-"""One request along a chain of backends: tries here, then elsewhere; what was learned meanwhile.
+"""One request along a chain of backends: one after another, until one has answered.
 
 Knows nothing of streams: what a try is, its caller says. Stops as soon as something of an answer
 was delivered: from then on only a continuation is allowed.
@@ -6,57 +6,24 @@ was delivered: from then on only a continuation is allowed.
 
 from __future__ import annotations
 
-import asyncio
-import random
-import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from trueup.backends.base import Backend
 from trueup.config.settings import ClientProfile
-from trueup.errors import RequestError, TrueUpError
+from trueup.errors import TrueUpError
 from trueup.events import FallbackTaken, ParameterDropped, RetryStarted, emit
 from trueup.gateway.asked import Asked
 from trueup.gateway.breaker import Breakers
 from trueup.gateway.lessons import Lessons
-from trueup.gateway.parameters import Adapted, adapt
-from trueup.gateway.retry import RetryPolicy, is_unhealthy
+from trueup.gateway.retry import RetryPolicy
 from trueup.gateway.router import Served
-from trueup.gateway.teaching import lesson_of, value_limit
+from trueup.gateway.tries import Failure, Tries, Try
 from trueup.protocol.errors import code_of
 
 Result = TypeVar("Result")
-
-# What servers say that answer whole, always or with tools.
-NO_STREAMS = re.compile(
-    r"\bstream(ing)?\b(?!_options)[^.]*\b(not|un)\W?\s?(supported|implemented|allowed)", re.I
-)
-
-# A server that rejects one parameter after another is believed this often.
-MAX_LESSONS = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Try:
-    """What a try is to do: ask `served` with the adapted request; its number at this backend.
-
-    `end_at` is when this backend's time is over; `before` is the error of the try before it.
-    `unsupported` are parameters that the backend is known not to take.
-    """
-
-    served: Served
-    adapted: Adapted
-    number: int
-    end_at: float
-    before: TrueUpError | None = None
-    unsupported: frozenset[str] = frozenset()
-
-    @property
-    def backend(self) -> Backend:
-        """Who is asked."""
-        return self.served.backend
 
 
 @dataclass(slots=True, kw_only=True)
@@ -89,164 +56,78 @@ class Chain:
         """Try one after another until one has answered.
 
         Raises:
-            TrueUpError: what the first one said where nobody answered, or what broke an answer
-                that had begun.
+            TrueUpError: what the client can mend, or else what the first one said, where nobody
+                answered; or what broke an answer that had begun.
         """
-        errors: list[tuple[Served, TrueUpError]] = []
-        blamed: list[str | None] = []
+        failures: list[Failure] = []
         order = self._in_order(served)
         for position, each in enumerate(order):
-            if errors:
-                self._tell_fallback(errors[-1], each)
-            is_last = position == len(order) - 1
+            tries = self.tries
             try:
-                return await self._here(each, attempt, is_last=is_last)
+                return await self._here(
+                    each,
+                    attempt,
+                    is_alone=len(order) == 1,
+                    is_last=position == len(order) - 1,
+                    before=failures[-1] if failures else None,
+                )
             except TrueUpError as error:
                 if self.is_begun():
                     raise
-                errors.append((each, error))
-                blamed.append(self.blamed)
-        self.blamed = blamed[0]
-        self.current, first = errors[0]
-        raise first
+                failures.append(Failure(each, error, was_asked=self.tries > tries))
+                if failures[-1].is_everywhere:
+                    break
+        told = min(failures, key=lambda each: (not each.is_at_fault, served.index(each.served)))
+        self.current = told.served if told.was_asked else None
+        self.blamed = told.served.backend.name if told.was_asked else None
+        raise told.error
 
     def _in_order(self, served: Sequence[Served]) -> list[Served]:
         """Those whose breaker lets them first; nobody is left out."""
         if len(served) == 1:
             return list(served)
-        admitted = [each for each in served if self.breakers.of(each.backend.name).admits()]
+        admitted = [each for each in served if self.breakers.of(each.backend.name).admits]
         return [*admitted, *(each for each in served if each not in admitted)]
 
     async def _here(
-        self, served: Served, attempt: Callable[[Try], Awaitable[Result]], *, is_last: bool
+        self,
+        served: Served,
+        attempt: Callable[[Try], Awaitable[Result]],
+        *,
+        is_alone: bool,
+        is_last: bool,
+        before: Failure | None,
     ) -> Result:
         breaker = self.breakers.of(served.backend.name)
         breaker.budget.note_request()
+        tries = Tries(self, served, breaker, is_last=is_last, before=before)
         if breaker.state == "closed":
-            return await self._tries(served, attempt, is_last=is_last)
+            return await tries.run(attempt)
+        # Who fails anyway is not waited for where somebody else was asked or will be.
+        tries.is_single = not (is_alone or breaker.admits)
+        breaker.begin()
         async with breaker.turn():
-            return await self._tries(served, attempt, is_last=is_last)
+            return await tries.run(attempt)
 
-    async def _tries(
-        self, served: Served, attempt: Callable[[Try], Awaitable[Result]], *, is_last: bool
-    ) -> Result:
-        backend, clock = served.backend, asyncio.get_running_loop().time
-        breaker = self.breakers.of(backend.name)
-        began, number, before = clock(), 0, None
-        end_at = began + backend.capabilities.limits.total_seconds
-        shape, learned = self.asked.shape, set[str]()
-        while True:
-            adapted = self._adapt(served, shape, learned)
-            number += 1
-            self.tries += 1
-            self.last = Try(
-                served=served,
-                adapted=adapted,
-                number=number,
-                end_at=end_at,
-                before=before,
-                unsupported=self._unsupported(backend, learned),
-            )
-            self.blamed = backend.name
-            try:
-                result = await attempt(self.last)
-            except TrueUpError as error:
-                if is_unhealthy(error):
-                    breaker.failed()
-                if self.is_begun():
-                    raise
-                if better := self._mended(error, shape, learned, served):
-                    shape, number = better, number - 1
-                    continue
-                seconds, capabilities = clock() - began, backend.capabilities
-                where = self.policy.where_next(
-                    error, tries=number, seconds=seconds, capabilities=capabilities, is_last=is_last
-                )
-                pause = self.policy.pause_seconds(error, number, random.random())
-                if where == "elsewhere" or clock() + pause >= end_at or self._is_over(pause):
-                    raise
-                if not breaker.budget.take():
-                    raise
-                self._tell_retry(backend, error)
-                before = error
-                await asyncio.sleep(pause)
-            else:
-                breaker.succeeded()
-                for parameter in learned:
-                    # Who does not stream with tools may stream without.
-                    if parameter != "stream" or not shape.get("tools"):
-                        self.lessons.learn(backend, parameter)
-                return result
-
-    def _is_over(self, pause_seconds: float) -> bool:
+    def is_over(self, pause_seconds: float) -> bool:
         """Whether the client's patience ends before the next try would begin."""
         spent = time.monotonic() - self.began_at + pause_seconds
         return spent > self.profile.patience_seconds
 
-    def _adapt(self, served: Served, shape: Mapping[str, Any], learned: set[str]) -> Adapted:
-        backend = served.backend
-        self.current, self.blamed = served, None
-        adapted = adapt(
-            self.asked.path,
-            shape,
-            backend,
-            # How an answer is asked for is not the parameters' affair.
-            lessons=self._lessons(backend, learned) - {"stream"},
-            profile=self.profile,
-            is_strict=self.is_strict,
-        )
-        if shape is not self.asked.shape and adapted.shape is None:
-            adapted = replace(adapted, shape=dict(shape))
-        backend.check(self.asked.path, shape if adapted.shape is None else adapted.shape)
-        self.dropped = adapted.dropped
-        for parameter in adapted.dropped:
-            self._tell_dropped(backend, parameter)
-        return adapted
-
-    def _lessons(self, backend: Backend, learned: set[str]) -> frozenset[str]:
-        known = self.lessons.of(backend)
-        return known | learned if learned else known
-
-    def _unsupported(self, backend: Backend, learned: set[str]) -> frozenset[str]:
-        return backend.capabilities.accepts.unsupported | self._lessons(backend, learned)
-
-    def _mended(
-        self, error: TrueUpError, shape: Mapping[str, Any], learned: set[str], served: Served
-    ) -> Mapping[str, Any] | None:
-        """The request to ask again with, where the error says what was wrong with it."""
-        if self.is_strict or len(learned) >= MAX_LESSONS:
-            return None
-        sent = self.last.adapted.shape if self.last and self.last.adapted.shape else shape
-        # A stream may have been asked for its usage by us.
-        sent = {"stream_options": None, **sent}
-        if code_of(error) == "choices_missing":
-            lesson: str | None = "n"
-        elif isinstance(error, RequestError) and NO_STREAMS.search(error.cause):
-            lesson = "stream"
-        else:
-            lesson = lesson_of(error, sent)
-        if lesson is not None and lesson not in learned:
-            learned.add(lesson)
-            return shape
-        limit = value_limit(error) if self.profile.clamps_max_tokens else None
-        name = "max_completion_tokens" if "max_completion_tokens" in shape else "max_tokens"
-        if limit is None or shape.get(name) == limit or not isinstance(error, RequestError):
-            return None
-        return {**shape, name: limit}
-
-    def _tell_fallback(self, failed: tuple[Served, TrueUpError], after: Served) -> None:
-        before, error = failed
+    def tell_fallback(self, before: Failure, after: Served) -> None:
+        """Tell that the next one is asked."""
         emit(
             FallbackTaken(
                 at_seconds=time.monotonic(),
                 request_id=self.request_id,
-                before=before.backend.name,
+                before=before.served.backend.name,
                 after=after.backend.name,
-                code=code_of(error),
+                code=code_of(before.error),
             )
         )
 
-    def _tell_retry(self, backend: Backend, error: TrueUpError) -> None:
+    def tell_retry(self, backend: Backend, error: TrueUpError) -> None:
+        """Tell that the same one is asked again."""
         emit(
             RetryStarted(
                 at_seconds=time.monotonic(),
@@ -256,7 +137,8 @@ class Chain:
             )
         )
 
-    def _tell_dropped(self, backend: Backend, parameter: str) -> None:
+    def tell_dropped(self, backend: Backend, parameter: str) -> None:
+        """Tell, once, what was left out."""
         if (backend.name, parameter) in self._told:
             return
         self._told.add((backend.name, parameter))

@@ -192,5 +192,6 @@ def _rejected(how: str) -> BackendError:
         f"the answer {how}",
         retryable=True,
         code="answer_rejected",
-        hint="this backend does not enforce it; the answer was checked and not passed on",
+        hint="the model was asked in words alone: say in the prompt what the answer looks like, "
+        "raise `max_tokens`, or ask a backend that enforces it",
     )

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from trueup.errors import BackendError, CapacityError, TrueUpError
 from trueup.events import ContinuationStarted, emit
 from trueup.gateway.asking import Asking
-from trueup.gateway.chain import Chain, Try
+from trueup.gateway.chain import Chain
 from trueup.gateway.continuation import continued_shape
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.relay import Sink
@@ -24,6 +24,7 @@ from trueup.gateway.restart import RESTARTED
 from trueup.gateway.retry import is_unhealthy
 from trueup.gateway.router import Served
 from trueup.gateway.sending import STREAM_TRIES, Mode
+from trueup.gateway.tries import Try
 from trueup.gateway.whole import Whole
 from trueup.protocol.errors import code_of
 

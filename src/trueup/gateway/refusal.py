@@ -32,6 +32,8 @@ PAGE = re.compile(r"<(?:!doctype\s+html|html|head|body)\b.*", re.I | re.S)
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # It becomes a label of metrics.
 CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# What a TrueUp behind this one has tried often enough.
+FINAL_CODES = frozenset({"answer_rejected"})
 # Servers that meet a wrong request with a 500 (Xinference 4.1, for one) say so in these words.
 VALIDATION = re.compile(r"\bvalidation errors? for\b|\bvalidation errors?\b.*\bfor\b", re.I | re.S)
 
@@ -51,7 +53,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> TrueUpError
     if isinstance(shape, dict):
         stated = shape.get("error") or shape
     else:
-        stated = shape or f"the backend answered with status {status}"
+        stated = shape or f"the backend answered with status {status}{_away(headers)}"
     if told == 500 and VALIDATION.search(_message(stated)):
         told = 400
     return stated_error(stated, status=told, retry_after_seconds=wait)
@@ -85,7 +87,7 @@ def stated_error(
     if status < 500:
         param = param if isinstance(param, str) else None
         return RequestError(cause, status=status, param=param, **words)
-    return BackendError(cause, retryable=True, status=status, **words)
+    return BackendError(cause, retryable=code not in FINAL_CODES, status=status, **words)
 
 
 def unreadable(error: Exception) -> BackendError:
@@ -94,6 +96,12 @@ def unreadable(error: Exception) -> BackendError:
     return BackendError(
         f"the backend's answer cannot be read: {error}", retryable=True, code="stream_malformed"
     )
+
+
+def _away(headers: Mapping[str, str]) -> str:
+    """Where a redirect leads, which is not followed."""
+    location = _bounded(headers.get("location", ""))
+    return f" and sends to `{location[:MAX_TITLE_CHARACTERS]}`" if location else ""
 
 
 def retry_after_seconds(header: str) -> float | None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from trueup.backends.base import Capabilities
 from trueup.errors import BackendError, CapacityError, RequestError, TrueUpError
+from trueup.protocol.errors import code_of
 
 Where = Literal["here", "elsewhere"]
 
@@ -23,6 +24,10 @@ UNHEALTHY_CODES = frozenset(
     {"backend_unreachable", "backend_closed", "backend_broke_off", "backend_silent",
      "worker_failed", "stream_incomplete"}
 )  # fmt: skip
+# What is wrong with an answer of a model, and not with who serves it.
+HEALTHY_CODES = frozenset({"answer_rejected", "tool_call_malformed", "choices_missing"})
+# What a server that is being restarted looks like.
+RESTARTING_CODES = frozenset({"backend_unreachable", "backend_closed"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,8 @@ class RetryPolicy:
 
     `longest_retry_after_seconds`: a server that wants longer is not waited for;
     `prompt_seconds`: nor is a busy one for longer than this where there is somebody else to ask.
+    `restart_seconds`: a server that was well and cannot be reached is waited for so long where
+    there is nobody else, asked every `restart_pause_seconds` at the least.
     """
 
     max_tries: int = 3
@@ -38,6 +45,8 @@ class RetryPolicy:
     longest_pause_seconds: float = 4.0
     longest_retry_after_seconds: float = 15.0
     prompt_seconds: float = 0.5
+    restart_seconds: float = 10.0
+    restart_pause_seconds: float = 1.0
 
     def where_next(
         self,
@@ -47,18 +56,24 @@ class RetryPolicy:
         seconds: float,
         capabilities: Capabilities,
         is_last: bool,
+        was_well: bool = False,
     ) -> Where:
         """Where to ask after an error; `tries` and `seconds` were spent at this backend.
+
+        `was_well`: the backend has answered before.
 
         1. The request is at fault (4xx), the key (401) or the name (404): another try here says
            the same; somebody else may take it.
         2. It queues by itself and has no room: it has waited already.
         3. It asks for patience (429, 503): here, where that is short or nobody else is there.
-        4. It stays silent and there is somebody else: not twice.
+        4. It stays silent, and there is somebody else or its answers are paid for: not twice.
         5. Connection faults, 5xx, broken answers: here again, `max_tries` in all, or for as long
            as it is known to take until it is back.
         """
-        has_tries = tries < self.max_tries or seconds < capabilities.recovery_seconds
+        recovery = capabilities.recovery_seconds
+        if was_well and is_last and code_of(error) in RESTARTING_CODES:
+            recovery = max(recovery, self.restart_seconds)
+        has_tries = tries < self.max_tries or seconds < recovery
         if isinstance(error, CapacityError):  # 2, 3
             longest = self.longest_retry_after_seconds if is_last else self.prompt_seconds
             is_short = not capabilities.queues and error.retry_after_seconds <= longest
@@ -67,7 +82,7 @@ class RetryPolicy:
             return "here" if has_tries else "elsewhere"
         if not isinstance(error, BackendError) or not error.retryable:  # 1
             return "elsewhere"
-        if error.code == "backend_silent" and not is_last:  # 4
+        if error.code == "backend_silent" and not (is_last and capabilities.asks_again):  # 4
             return "elsewhere"
         return "here" if has_tries else "elsewhere"  # 5
 
@@ -76,7 +91,9 @@ class RetryPolicy:
         if isinstance(error, CapacityError):
             return error.retry_after_seconds
         pause = self.first_pause_seconds * 2.0 ** min(tries - 1, 16)
-        pause = min(self.longest_pause_seconds, pause) * (0.5 + jitter / 2)
+        is_restart = error is not None and code_of(error) in RESTARTING_CODES
+        longest = self.restart_pause_seconds if is_restart else self.longest_pause_seconds
+        pause = min(longest, pause) * (0.5 + jitter / 2)
         if isinstance(error, BackendError) and error.retry_after_seconds is not None:
             # Before then the same would be said again.
             return max(pause, min(error.retry_after_seconds, self.longest_retry_after_seconds))
@@ -85,6 +102,8 @@ class RetryPolicy:
 
 def is_unhealthy(error: TrueUpError) -> bool:
     """Whether an error speaks against the backend, and not against the request."""
+    if code_of(error) in HEALTHY_CODES:
+        return False
     if isinstance(error, CapacityError):
         return error.status == 503
     return isinstance(error, BackendError) and (

@@ -12,6 +12,8 @@ from trueup.errors import TrueUpError
 from trueup.gateway.errors import unknown_model
 from trueup.protocol.model import ModelRow
 
+Admits = Callable[[str], bool]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
@@ -30,7 +32,7 @@ class Served:
         """Itself alone."""
         return (self,)
 
-    async def row(self) -> ModelRow:
+    async def row(self, admits: Admits = lambda name: True) -> ModelRow:
         """The row of /v1/models."""
         health = await self.backend.health()
         plan = self.current_plan() if self.current_plan else self.plan
@@ -58,9 +60,10 @@ class ServedRole:
         ]
         return (*(each for each in self.chain if each not in failed), *failed)
 
-    async def row(self) -> ModelRow:
-        """The row of /v1/models."""
-        answering = (await self.in_turn())[0]
+    async def row(self, admits: Admits = lambda name: True) -> ModelRow:
+        """The row of /v1/models; `admits` is the breakers' word on a backend's name."""
+        order = await self.in_turn()
+        answering = next((each for each in order if admits(each.backend.name)), order[0])
         role = {
             "chain": [each.id for each in self.chain],
             "answers": answering.id,
@@ -81,9 +84,9 @@ class ServedAlias:
         """What answers for its target."""
         return await self.target.in_turn()
 
-    async def row(self) -> ModelRow:
+    async def row(self, admits: Admits = lambda name: True) -> ModelRow:
         """The row of /v1/models."""
-        row = await self.target.row()
+        row = await self.target.row(admits)
         return ModelRow(id=self.id, kind=row.kind, state=row.state, alias_of=self.target.id)
 
 

@@ -10,9 +10,9 @@ import orjson
 
 from trueup.backends.base import BackendRequest
 from trueup.gateway.asked import Asked, with_seed
-from trueup.gateway.chain import Try
 from trueup.gateway.parameters import Adapted
 from trueup.gateway.stop import StopCut
+from trueup.gateway.tries import Try
 from trueup.gateway.whole import Whole, WholeChoice
 from trueup.protocol.errors import code_of
 

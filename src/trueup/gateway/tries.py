@@ -1,0 +1,183 @@
+"""The tries of one request at one backend: what is asked, again, and with what left out."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from trueup.backends.base import Backend
+from trueup.errors import RequestError, TrueUpError
+from trueup.gateway.blame import blamed_on
+from trueup.gateway.breaker import Breaker
+from trueup.gateway.learning import Learning
+from trueup.gateway.parameters import Adapted, adapt
+from trueup.gateway.retry import RESTARTING_CODES, is_unhealthy
+from trueup.gateway.router import Served
+from trueup.protocol.errors import code_of
+
+if TYPE_CHECKING:
+    from trueup.gateway.chain import Chain
+
+Result = TypeVar("Result")
+
+# What a client can mend of its request, rather than who serves it.
+AT_FAULT = frozenset({400, 413, 422})
+# Refusals that are one backend's: another one may take the request as it is.
+OF_ONE_BACKEND = frozenset({"unsupported_parameter", "context_length_exceeded",
+                            "unsupported_content"})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Try:
+    """What a try is to do: ask `served` with the adapted request; its number at this backend.
+
+    `end_at` is when this backend's time is over; `before` is the error of the try before it.
+    `unsupported` are parameters that the backend is known not to take.
+    """
+
+    served: Served
+    adapted: Adapted
+    number: int
+    end_at: float
+    before: TrueUpError | None = None
+    unsupported: frozenset[str] = frozenset()
+
+    @property
+    def backend(self) -> Backend:
+        """Who is asked."""
+        return self.served.backend
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A backend that did not answer; `was_asked` is false where it was not worth asking."""
+
+    served: Served
+    error: TrueUpError
+    was_asked: bool
+
+    @property
+    def is_at_fault(self) -> bool:
+        """Whether the error says what the client is to change."""
+        return isinstance(self.error, RequestError) and self.error.status in AT_FAULT
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether nobody had to be asked to see that the request cannot be meant."""
+        is_general = self.is_at_fault and code_of(self.error) not in OF_ONE_BACKEND
+        # Our own workers read more strictly than the rest of the world.
+        return is_general and not self.was_asked and not self.served.backend.capabilities.queues
+
+
+@dataclass(slots=True)
+class Tries:
+    """The tries of one request at one backend; `is_single` allows no second one."""
+
+    chain: Chain
+    served: Served
+    breaker: Breaker
+    _: KW_ONLY
+    is_last: bool
+    before: Failure | None
+    is_single: bool = False
+
+    async def run(self, attempt: Callable[[Try], Awaitable[Result]]) -> Result:
+        """Try until there is an answer, or nothing to be gained by another try."""
+        chain, backend, clock = self.chain, self.served.backend, asyncio.get_running_loop().time
+        began, number, before = clock(), 0, None
+        end_at = began + backend.capabilities.limits.total_seconds
+        learning = Learning(
+            chain.asked.shape,
+            backend,
+            chain.lessons,
+            profile=chain.profile,
+            is_strict=chain.is_strict,
+        )
+        while True:
+            adapted = self._adapt(learning)
+            number += 1
+            attempted = Try(
+                served=self.served,
+                adapted=adapted,
+                number=number,
+                end_at=end_at,
+                before=before,
+                unsupported=backend.capabilities.accepts.unsupported | learning.known,
+            )
+            self._note_asked(attempted)
+            try:
+                result = await attempt(attempted)
+            except TrueUpError as raised:
+                error = blamed_on(raised, backend)
+                self._note_health(error)
+                if chain.is_begun():
+                    raise error from raised
+                if learning.mend(error, adapted.shape):
+                    number -= 1
+                    continue
+                seconds = clock() - began
+                pause = self._pause_seconds(error, number, seconds)
+                if pause is None or clock() + pause >= end_at:
+                    raise error from raised
+                chain.tell_retry(backend, error)
+                before = error
+                await asyncio.sleep(pause)
+            else:
+                self.breaker.succeeded()
+                learning.keep()
+                return result
+
+    def _adapt(self, learning: Learning) -> Adapted:
+        chain, backend, shape = self.chain, self.served.backend, learning.shape
+        adapted = adapt(
+            chain.asked.path,
+            shape,
+            backend,
+            # How an answer is asked for is not the parameters' affair.
+            lessons=learning.known - {"stream"},
+            profile=chain.profile,
+            is_strict=chain.is_strict,
+        )
+        if shape is not chain.asked.shape and adapted.shape is None:
+            adapted = replace(adapted, shape=dict(shape))
+        backend.check(chain.asked.path, shape if adapted.shape is None else adapted.shape)
+        chain.dropped = adapted.dropped
+        for parameter in adapted.dropped:
+            chain.tell_dropped(backend, parameter)
+        return adapted
+
+    def _note_asked(self, attempted: Try) -> None:
+        chain = self.chain
+        if self.before is not None:
+            chain.tell_fallback(self.before, self.served)
+            self.before = None
+        chain.tries += 1
+        chain.current, chain.last = self.served, attempted
+        chain.blamed = self.served.backend.name
+
+    def _note_health(self, error: TrueUpError) -> None:
+        if is_unhealthy(error):
+            if code_of(error) not in RESTARTING_CODES or self.chain.is_begun():
+                self.breaker.has_answered = True
+            self.breaker.failed()
+        elif isinstance(error, RequestError):
+            self.breaker.succeeded()
+
+    def _pause_seconds(self, error: TrueUpError, number: int, seconds: float) -> float | None:
+        """How long to wait before the next try here; None where there is none."""
+        policy = self.chain.policy
+        where = policy.where_next(
+            error,
+            tries=number,
+            seconds=seconds,
+            capabilities=self.served.backend.capabilities,
+            is_last=self.is_last,
+            was_well=self.breaker.has_answered,
+        )
+        pause = policy.pause_seconds(error, number, random.random())
+        if self.is_single or where == "elsewhere" or self.chain.is_over(pause):
+            return None
+        return pause if self.breaker.budget.take() else None
