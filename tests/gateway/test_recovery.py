@@ -13,7 +13,7 @@ from trueup import events
 from trueup.backends.base import Capabilities
 from trueup.errors import BackendError
 from trueup.events import ContinuationStarted, Event
-from trueup.gateway.recovery import MAX_BARREN, MAX_CONTINUATIONS
+from trueup.gateway.recovery import MAX_BARREN, MAX_CONTINUATIONS, Recovery
 
 CUT = BackendError("the worker broke off", retryable=True, code="worker_failed")
 TEXT = "one two three"
@@ -168,6 +168,33 @@ async def test_an_answer_that_begins_again_is_not_joined_to_what_was_delivered(
     client = await ask(gateway(backend), stream=True)
     assert client.text == "one two three"
     assert backend.open_count == (3 if is_repeated else 2)
+
+
+@pytest.mark.parametrize("again", ["one two three", "other", None])
+async def test_a_continuation_that_comes_whole_is_not_taken_for_the_end(again: str | None) -> None:
+    backend = foreign(
+        Turn([delta({"content": "one "})]),
+        Turn([whole_answer("two three")], headers=JSON),
+        Turn([whole_answer(again)], headers=JSON) if again else Turn(status=500),
+        continuation="continue_final_message",
+    )
+    client = await ask(gateway(backend), stream=True)
+    if again == "one two three":
+        assert (client.text, client.events[-1]) == (again, b"[DONE]")
+        assert finish_chunk(client)["choices"][0]["finish_reason"] == "stop"
+    else:
+        assert (client.text, error_code(client)) == ("one ", "stream_incomplete")
+
+
+async def test_no_stream_ends_without_evidence_that_it_is_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def give_up(recovery: Recovery) -> None:
+        """As if it had brought the answer to its end."""
+
+    monkeypatch.setattr(Recovery, "run", give_up)
+    client = await ask(gateway(foreign(Turn([delta({"content": "one "})]))), stream=True)
+    assert error_code(client) == "stream_incomplete"
 
 
 HIDDEN: dict[str, list[bytes]] = {

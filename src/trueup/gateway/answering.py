@@ -20,7 +20,7 @@ from trueup.gateway.chain import Chain
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.errors import log_bug
 from trueup.gateway.exchange import Exchange
-from trueup.gateway.farewell import bug, headers_of, last_bytes, noted_whole, stopped
+from trueup.gateway.farewell import bug, headers_of, last_bytes, noted_whole, stopped, unended
 from trueup.gateway.interruption import Interruptible
 from trueup.gateway.outlet import ClientLimits, Outlet
 from trueup.gateway.recovery import Recovery
@@ -95,8 +95,8 @@ class Answering:
             return
         if self.interruption.reason == "server stops":
             error = stopped()
-        if error is not None and self.asked.is_stream and self.delivery.is_complete:
-            error = None  # it was complete when it broke
+        if self.asked.is_stream:  # it was complete when it broke; without an end it is cut
+            error = None if self.delivery.is_complete else error or unended()
         if error is not None:
             exchange.outcome, exchange.error_code = "failed", code_of(error)
             exchange.source = self.chain.blamed or exchange.source

@@ -88,6 +88,15 @@ def stopped() -> BackendError:
     )
 
 
+def unended() -> BackendError:
+    """The error of a stream that nobody brought to its end, though nothing failed."""
+    return BackendError(
+        "the answer came to no end that says that it is complete",
+        retryable=True,
+        code="stream_incomplete",
+    )
+
+
 def bug() -> BackendError:
     """The error of an answer that a mistake of ours ended."""
     return BackendError(

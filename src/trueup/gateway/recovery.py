@@ -83,8 +83,8 @@ class Recovery:
                 asking = self.asking(self._again(), "stream", shape)
                 if how == "prefix":
                     asking.after = "".join(delivery.choices[0].text)
-                await asking.stream(delivery, self.sink)
-                return True
+                # Of a whole answer nobody knows whether it is the rest or all of it: step 2 asks.
+                return await asking.stream(delivery, self.sink) is None
             except TrueUpError as error:
                 if code_of(error) == RESTARTED:
                     return False  # it cannot
