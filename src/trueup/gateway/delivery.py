@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from trueup.gateway.whole import Whole, WholeChoice
+from trueup.gateway.whole import Whole, WholeChoice, count_of, is_counted, usage_of
 from trueup.protocol.answer import chat_id, completion_id
 
 # Of a text whose tokens nobody counted: what tokenizers of the field come to, roughly.
@@ -188,15 +188,14 @@ class Delivery:
 
     def counted(self) -> dict[str, Any]:
         """The token counts of the whole answer."""
-        if self.usage is None:
+        if self.usage is None or not is_counted(self.usage):
             self.is_usage_estimated = True
-            prompt, answer = self._prompt_bytes // BYTES_PER_TOKEN, self.tokens
-            return {"prompt_tokens": prompt, "completion_tokens": answer,
-                    "total_tokens": prompt + answer}  # fmt: skip
+            stated = count_of(self.usage, "prompt_tokens")
+            return usage_of(stated or self._prompt_bytes // BYTES_PER_TOKEN, self.tokens)
         usage = dict(self.usage)
         if extra := self._uncounted_tokens:
             for name in ("completion_tokens", "total_tokens"):
-                usage[name] = usage.get(name, 0) + extra
+                usage[name] = count_of(usage, name) + extra
         return usage
 
     def resume(self, *, is_exact: bool) -> None:

@@ -153,16 +153,35 @@ def with_text(whole: Whole, texts: Sequence[tuple[str, str]]) -> Whole:
 
 
 def joined(wholes: Sequence[Whole]) -> Whole:
-    """One answer out of several: the choices of all, the counts added."""
-    usage: dict[str, Any] = {}
-    for whole in wholes:
-        for name in ("completion_tokens", "prompt_tokens"):
-            counted = (whole.usage or {}).get(name, 0)
-            # The prompt is the same in each.
-            usage[name] = counted if name == "prompt_tokens" else usage.get(name, 0) + counted
-    usage["total_tokens"] = sum(usage.values())
+    """One answer out of several: the choices of all, the counts added where all were counted."""
+    usages = [whole.usage for whole in wholes if is_counted(whole.usage)]
+    usage = None
+    if len(usages) == len(wholes):
+        prompt = max(count_of(each, "prompt_tokens") for each in usages)  # the same in each
+        answer = sum(count_of(each, "completion_tokens") for each in usages)
+        usage = usage_of(prompt, answer)
     choices = [choice for whole in wholes for choice in whole.choices]
     return Whole(head=wholes[0].head, choices=choices, usage=usage)
+
+
+def is_counted(usage: Mapping[str, Any] | None) -> bool:
+    """Whether a usage says how long the answer is: some servers send one of nulls."""
+    return usage is not None and usage.get("completion_tokens").__class__ is int
+
+
+def count_of(usage: Mapping[str, Any] | None, name: str) -> int:
+    """A count of a usage; 0 for what is none."""
+    value = usage.get(name) if usage else None
+    return value if value.__class__ is int else 0  # type: ignore[return-value]
+
+
+def usage_of(prompt: int, answer: int) -> dict[str, Any]:
+    """A usage with these counts."""
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
+    }
 
 
 def _parsed(body: bytes, is_lenient: bool) -> tuple[Any, bool]:
