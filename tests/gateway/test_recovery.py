@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tests.fakes import LOCAL, SSE, FakeBackend, FakeClient, Step, Turn, answer, chunk, whole_answer
-from tests.gateway.test_chain import JSON, ask, foreign, gateway
+from tests.gateway.test_chain import BODY, JSON, ask, foreign, gateway
 from trueup import events
 from trueup.backends.base import Capabilities
 from trueup.errors import BackendError
@@ -294,8 +294,67 @@ async def test_a_role_alone_is_no_answer_and_the_next_try_may_say_anything() -> 
     assert client.text == "right"
     assert client.body.count(b'"role"') == 1
     ids = {orjson.loads(each)["id"] for each in client.events[:-1]}
-    assert ids == {"far-1"}
+    assert ids == {"chatcmpl-1"}, "of the first try nothing was sent"
     assert b"continuations" not in client.body
+
+
+async def test_the_headers_tell_who_answered_and_not_who_only_gave_a_role() -> None:
+    begun = Turn([delta({"role": "assistant", "content": ""})])
+    broken, second = foreign(begun, begun, Turn(status=500)), foreign(Turn(answer("right")))
+    second.name = "second"
+    client = await ask(gateway(broken, second), stream=True)
+    assert (client.text, client.headers["x-trueup-backend"]) == ("right", "second")
+    assert client.headers["x-trueup-tries"] == str(broken.open_count + 1)
+
+
+async def test_an_error_after_a_role_still_has_a_status_of_its_own() -> None:
+    begun = Turn([delta({"role": "assistant", "content": ""})])
+    client = await ask(gateway(foreign(begun, begun, Turn(status=500))), stream=True)
+    assert client.status == 500
+
+
+async def test_a_role_is_sent_as_it_came_and_no_earlier_than_the_answer() -> None:
+    async def nothing_yet() -> None:
+        assert client.status is None
+
+    role, text = delta({"role": "assistant", "content": ""}), delta({"content": "a"})
+    steps: list[Step] = [role, nothing_yet, text, delta({}, "stop"), b"data: [DONE]\n\n"]
+    client = FakeClient(body={**BODY, "stream": True}, headers=JSON)
+    await gateway(foreign(Turn(steps)))(client.scope, client.receive, client.send)
+    assert client.body == b"".join(each for each in steps if isinstance(each, bytes))
+
+
+@pytest.mark.parametrize("said", [{"role": "assistant"}, {"role": "assistant", "content": None}])
+async def test_an_answer_without_a_word_has_a_role_and_an_end(said: dict[str, Any]) -> None:
+    backend = foreign(Turn([delta(said), delta({}, "stop")]))
+    client = await ask(gateway(backend), stream=True)
+    roles = [e for e in client.events if b'"role"' in e]
+    assert roles == client.events[:1]
+    assert finish_chunk(client)["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_roles_of_several_choices_are_each_sent_once() -> None:
+    def both(said: dict[str, Any]) -> bytes:
+        rows = [{"index": i, "delta": said, "finish_reason": None} for i in (0, 1)]
+        return sse({"id": "far-1", "object": "x", "created": 1, "model": "m", "choices": rows})
+
+    ends = [delta({}, "stop"), delta({}, "stop").replace(b'"index":0', b'"index":1')]
+    backend = foreign(Turn([both({"role": "assistant"}), both({"content": "a"}), *ends]))
+    client = await ask(gateway(backend), stream=True, n=2)
+    shapes = [orjson.loads(each) for each in client.events[:-1]]
+    rows = [row for each in shapes for row in each["choices"]]
+    for index in (0, 1):
+        deltas = [row["delta"] for row in rows if row["index"] == index]
+        assert [("role" in each) for each in deltas] == [True, *[False] * (len(deltas) - 1)]
+        assert "".join(each.get("content") or "" for each in deltas) == "a"
+
+
+async def test_a_role_is_no_token() -> None:
+    begun = [delta({"role": "assistant", "content": ""}), delta({"content": "one "})]
+    backend = foreign(Turn(begun), Turn(status=500))
+    client = await ask(gateway(backend), stream=True)
+    error = orjson.loads(client.events[-2])["error"]
+    assert "after 1 tokens" in error["message"]
 
 
 def call(arguments: Any, finish: str | None = None, name: str | None = "f") -> bytes:

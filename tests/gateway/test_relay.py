@@ -114,3 +114,24 @@ async def test_a_body_that_breaks_off_is_a_fault_after_what_came() -> None:
     assert reading.fault is not None
     assert reading.fault.cause == "gone"
     assert text_of(sink.pieces) == "0 "
+
+
+async def test_a_role_shortens_no_wait_for_the_first_token() -> None:
+    def said(delta: dict[str, str]) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": None}
+        return b"data: " + orjson.dumps({"id": "x", "choices": [choice]}) + b"\n\n"
+
+    seconds = []
+
+    async def pump(take: Take) -> bool:
+        for each in (said({"content": "a"}), said({"content": "b"})):
+            seconds.append(deadline.seconds)
+            take(each)
+        return True
+
+    reading = StreamReading(Delivery(choices=1, is_chat=True), Capabilities())
+    response = BackendResponse(status=200, headers={}, body=body(), pump=pump)
+    first = said({"role": "assistant", "content": ""})
+    with Deadline(3600) as deadline:
+        await Relay(reading, Slow(), deadline, lambda: None, 60).run(first, response)
+    assert seconds == [3600, 60]

@@ -75,9 +75,10 @@ class ChoiceReading:
         self._reason = self._event = None
         if event is None or self._calls or self._delivery.continuations:
             return self._finished(reason)
+        role = self._delivery.role(self._index)
         self._state.finish_reason = reason
         self._delivery.chunks += 1
-        return event
+        return role + event
 
     def read(self, choice: Mapping[str, Any], event: bytes | None) -> tuple[bytes, bool]:
         """Its chunks for what a chunk says, and whether the chunk can go as it came.
@@ -113,7 +114,8 @@ class ChoiceReading:
         if (logprobs := choice.get("logprobs")) is not None:
             keep_logprobs(state, logprobs)
         if delivery.is_chat:
-            is_same = is_same and ("role" in delta) != state.has_role
+            has_role = state.has_role or bool(state.role_event)
+            is_same = is_same and ("role" in delta) != has_role
             is_same = is_same and delta.get("role", "assistant") == "assistant"
         out: list[bytes] = []
         for key in REASONING_KEYS:
@@ -132,8 +134,10 @@ class ChoiceReading:
         extra = {k: v for k, v in delta.items() if k not in READ_KEYS and v not in (None, [])}
         state.extra.update(extra)
         self.has_moved = bool(content or calls or extra or out or reason)
-        if content or extra or ("role" in delta and not state.has_role):
+        if content or extra:
             out.append(delivery.piece(index, {"content": content or "", **extra}, logprobs))
+        elif "role" in delta and not (out or calls or reason):
+            delivery.hold_role(index, event if is_same else None)
         is_same = is_same and not calls and self._cut is None
         if reason is not None:
             is_same = is_same and not self._calls

@@ -25,7 +25,10 @@ CARRIERS = frozenset({"refusal", "audio", "function_call"})
 
 @dataclass(slots=True)
 class Choice:
-    """What the client has of one choice; `tokens` counts what made it, as far as is known."""
+    """What the client has of one choice; `tokens` counts what made it, as far as is known.
+
+    `role_event` is a chunk with nothing but the role, held until something of the answer comes.
+    """
 
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
@@ -35,6 +38,7 @@ class Choice:
     token_ids: list[int] = field(default_factory=list)
     tokens: int = 0
     has_role: bool = False
+    role_event: bytes = b""
     finish_reason: str | None = None
 
     @property
@@ -70,6 +74,12 @@ class Delivery:
         self._prompt_bytes = prompt_bytes
         # Tokens of choices that were complete before the backend that counts came in.
         self._uncounted_tokens = 0
+
+    def begin(self) -> None:
+        """Another try is to write: of one that wrote nothing nothing is left."""
+        if not self.chunks:
+            self.choices = [Choice() for _ in self.choices]
+            self.head, self.usage = {}, None
 
     @property
     def is_complete(self) -> bool:
@@ -113,9 +123,11 @@ class Delivery:
         """A chunk that adds `delta` to a choice; its role goes before the first one."""
         state = self.choices[index]
         content = delta.get("content")
+        before = b""
         if self.is_chat:
             if not state.has_role:
-                delta = {"role": "assistant", **delta}
+                before = self.role(index)
+                delta = delta if before else {"role": "assistant", **delta}
                 state.has_role = True
             shape = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": None}
         else:
@@ -123,7 +135,27 @@ class Delivery:
                      "finish_reason": None}  # fmt: skip
         if content:
             state.text.append(content)
-        return self.event(shape)
+        return before + self.event(shape)
+
+    def hold_role(self, index: int, event: bytes | None) -> None:
+        """Keep a choice's role chunk, as it came where it may go so, until the answer begins."""
+        state = self.choices[index]
+        if state.role_event or state.has_role:
+            return
+        if event is None:
+            delta = {"role": "assistant", "content": ""}
+            choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
+            event = b"data: %b\n\n" % orjson.dumps({**self.head, "choices": [choice]})
+        state.role_event = event
+
+    def role(self, index: int) -> bytes:
+        """The role chunk that was held, b"" where there is none."""
+        state = self.choices[index]
+        if not state.role_event:
+            return b""
+        event, state.role_event, state.has_role = state.role_event, b"", True
+        self.chunks += 1
+        return event
 
     def calls(self, index: int, calls: Sequence[Mapping[str, Any]]) -> bytes:
         """The chunks of complete tool calls."""
@@ -137,7 +169,9 @@ class Delivery:
     def finish(self, index: int, reason: str, *, logprobs: Any = None) -> bytes:
         """The finish chunk of a choice; tells of repairs where there were any."""
         state = self.choices[index]
-        out = b"" if state.has_role or not self.is_chat else self.piece(index, {"content": ""})
+        out = self.role(index)
+        if self.is_chat and not state.has_role:
+            out = self.piece(index, {"content": ""})
         state.finish_reason = reason
         ending: dict[str, Any] = {"delta": {}} if self.is_chat else {"text": ""}
         choice = {"index": index, **ending, "logprobs": logprobs, "finish_reason": reason}
@@ -151,6 +185,7 @@ class Delivery:
 
     def rest(self, whole: Whole) -> bytes:
         """The chunks of what the client does not have yet of a whole answer (see `differs`)."""
+        self.begin()
         self.take_head(whole.head)
         out = []
         for index, (state, choice) in enumerate(zip(self.choices, whole.choices, strict=True)):

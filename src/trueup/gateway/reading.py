@@ -58,6 +58,7 @@ class StreamReading:
         self.events = 0
         self._may_be_complete = False
         self._delivery = delivery
+        delivery.begin()
         # Only our own workers tell of tokens; what others say under this name is theirs.
         self._is_ours = capabilities.continuation == "token_ids"
         self._end_of_answer = capabilities.end_of_answer
@@ -215,7 +216,7 @@ class StreamReading:
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             delivery.usage = usage
-        before = delivery.chunks
+        before, roles = delivery.chunks, []
         out = []
         is_same = (
             private is None
@@ -245,8 +246,10 @@ class StreamReading:
             if private is not None:
                 count_tokens(state, private)
             event = b"data: %b\n\n" % data if is_same and len(choices) == 1 and data else None
-            reading = self._choices[index]
+            reading, role = self._choices[index], state.role_event
             written, same = reading.read(choice, event)
+            if role and state.has_role:  # it was held until now
+                roles.append(role)
             if private is None and written:
                 state.tokens += 1
             self.events += reading.has_moved
@@ -255,8 +258,8 @@ class StreamReading:
         if self._is_cut_here and delivery.is_complete:
             self.is_over = self.is_cut = True  # the backend would go on
         if is_same and data is not None:
-            delivery.chunks = before + 1
-            return b"data: %b\n\n" % data
+            delivery.chunks = before + 1 + len(roles)
+            return b"%bdata: %b\n\n" % (b"".join(roles), data)
         return b"".join(out)
 
     def _without_choices(self, chunk: Mapping[str, Any]) -> bytes:

@@ -172,7 +172,7 @@ def is_counted(usage: Mapping[str, Any] | None) -> bool:
 def count_of(usage: Mapping[str, Any] | None, name: str) -> int:
     """A count of a usage; 0 for what is none."""
     value = usage.get(name) if usage else None
-    return value if value.__class__ is int else 0  # type: ignore[return-value]
+    return value if value.__class__ is int else 0
 
 
 def usage_of(prompt: int, answer: int) -> dict[str, Any]:
