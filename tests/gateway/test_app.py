@@ -271,6 +271,37 @@ def test_seeds_differ() -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "fields", "param"),
+    [
+        ("/v1/completions", {"prompt": ["a"] * 2049}, "prompt"),
+        ("/v1/completions", {"prompt": [[1]] * 2049}, "prompt"),
+        ("/v1/completions", {"prompt": ["a"] * 257, "n": 8}, "n"),
+        ("/v1/embeddings", {"input": ["a"] * 2049}, "input"),
+    ],
+)
+async def test_a_request_for_very_many_answers_is_refused(
+    path: str, fields: dict[str, Any], param: str
+) -> None:
+    backend = FakeBackend([whole_answer()], headers=JSON, is_foreign=True)
+    body = orjson.dumps({"model": "demo", **fields})
+    client = await ask(app(backend), "POST", path, body=body, headers=JSON)
+    assert (client.status, client.json["error"]["param"]) == (400, param)
+    assert client.json["error"]["hint"]
+    assert backend.open_count == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "n", "choices"),
+    [(["a"] * 2048, 1, 2048), (["a"] * 256, 8, 2048), ([1] * 5000, 1, 1), ("a", 2, 2)],
+)
+def test_as_many_answers_as_a_request_may_have_are_counted(
+    prompt: Any, n: int, choices: int
+) -> None:
+    shape = {"model": "m", "prompt": prompt, "n": n}
+    assert asked_of("/v1/completions", b"", shape).choices == choices
+
+
+@pytest.mark.parametrize(
     ("sent", "is_kept"), [("my-id.1", True), ("a" * 129, False), ("a b", False), ("é", False)]
 )
 async def test_a_sane_request_id_is_kept(sent: str, is_kept: bool) -> None:

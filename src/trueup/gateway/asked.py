@@ -17,6 +17,8 @@ EMBEDDINGS = "/v1/embeddings"
 CHAT = "/v1/chat/completions"
 PRIVATE_KEY = "trueup"
 READERS = (("model", text), ("stream", boolean), ("n", integer(1, MAX_CHOICES)))
+# Of one request, OpenAI's own limit: each of them is an answer with an account of its own.
+MAX_TEXTS = 2048
 # Whole in a JavaScript number as well.
 SEED_BITS = 53
 
@@ -67,6 +69,13 @@ def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
     if path == EMBEDDINGS:
         return Asked(path=path, body=body, shape=shape, model=model, inputs=_count(shape, "input"))
     prompts = 1 if path == CHAT else _count(shape, "prompt")
+    choices = values.get("n", 1) * prompts
+    if choices > MAX_TEXTS:
+        raise RequestError(
+            f"`n` asks for {choices} answers in all, expected at most {MAX_TEXTS}",
+            param="n",
+            hint=f"send the {prompts} prompts in several requests",
+        )
     options = shape.get("stream_options")
     has_seed = isinstance(shape.get("seed"), int)
     return Asked(
@@ -74,7 +83,7 @@ def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
         body=body,
         shape=shape,
         model=model,
-        choices=values.get("n", 1) * prompts,
+        choices=choices,
         is_stream=values.get("stream", False),
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
         has_seed=has_seed,
@@ -90,8 +99,18 @@ def with_seed(body: bytes, shape: Mapping[str, Any], seed: int) -> bytes:
 
 
 def _count(shape: Mapping[str, Any], name: str) -> int:
-    """How many texts a field has: one text or one list of token ids, or a list of either."""
+    """How many texts a field has: one text or one list of token ids, or a list of either.
+
+    Raises:
+        RequestError: they are more than one request may have.
+    """
     value = shape.get(name)
-    if isinstance(value, list) and value and not isinstance(value[0], int):
-        return len(value)
-    return 1
+    if not isinstance(value, list) or not value or isinstance(value[0], int):
+        return 1
+    if len(value) > MAX_TEXTS:
+        raise RequestError(
+            f"`{name}` has {len(value)} texts, expected at most {MAX_TEXTS}",
+            param=name,
+            hint=f"send them in several requests of up to {MAX_TEXTS} texts",
+        )
+    return len(value)
