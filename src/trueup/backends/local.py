@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
-
-import aiohttp
+from typing import Any, Self
 
 from trueup import __version__
 from trueup.backends.base import (
@@ -19,7 +17,11 @@ from trueup.backends.base import (
     Capabilities,
     Health,
     Limits,
+    Take,
 )
+from trueup.backends.http_answer import Answer
+from trueup.backends.http_client import Client, Endpoint, request_head
+from trueup.backends.http_fault import HttpFault
 from trueup.errors import BackendError
 from trueup.pool.pool import Pool, Worker
 from trueup.protocol.chat import parse_chat_request
@@ -46,7 +48,7 @@ UNSUPPORTED = frozenset(
     {"tools", "tool_choice", "functions", "function_call", "response_format", "logit_bias",
      "logprobs", "top_logprobs", "parallel_tool_calls"}
 )  # fmt: skip
-READ_BUFFER_BYTES = 2**18
+HEADERS = {"Content-Type": "application/json", "Connection": "close"}
 
 
 class LocalBackend:
@@ -78,34 +80,36 @@ class LocalBackend:
         A worker that ended before it said anything, while idle for one, is replaced.
         """
         async with AsyncExitStack() as stack:
-            response, worker = await self._asked(request, stack)
+            answer, worker = await self._asked(request, stack)
+            body = _Body(self, answer, worker)
             try:
                 yield BackendResponse(
-                    status=response.status,
-                    headers={name.lower(): value for name, value in response.headers.items()},
-                    body=self._pieces(response, worker),
+                    status=answer.status, headers=answer.headers, body=body, pump=body.pump
                 )
             finally:
-                response.close()
+                answer.leave()
 
-    async def _asked(
-        self, request: BackendRequest, stack: AsyncExitStack
-    ) -> tuple[aiohttp.ClientResponse, Worker]:
+    async def _asked(self, request: BackendRequest, stack: AsyncExitStack) -> tuple[Answer, Worker]:
         for left in reversed(range(MAX_WORKERS)):
             async with AsyncExitStack() as attempt:
                 worker = await attempt.enter_async_context(
                     self._pool.lease(self.name, client=request.client)
                 )
-                session = await attempt.enter_async_context(_session(worker))
                 request.on_sent()
+                client = Client(
+                    Endpoint(socket_path=str(worker.socket_path)),
+                    connect_seconds=CONNECT_SECONDS,
+                    idle_seconds=0,
+                )
+                attempt.push_async_callback(client.close)
                 try:
-                    response = await _post(session, request)
-                except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                    answer = await client.ask(_wire(request))
+                except HttpFault as fault:
                     if not await self._pool.has_ended(worker) or not left:
-                        raise self._fault("did not answer", error) from error
+                        raise self._fault("did not answer", fault) from fault
                     continue
                 stack.push_async_callback(attempt.pop_all().aclose)
-                return response, worker
+                return answer, worker
         raise AssertionError("the last attempt returns or raises")
 
     async def health(self) -> Health:
@@ -127,24 +131,17 @@ class LocalBackend:
     async def close(self) -> None:
         """Nothing is held between requests; the pool is closed by its owner."""
 
-    async def _pieces(
-        self, response: aiohttp.ClientResponse, worker: Worker
-    ) -> AsyncIterator[bytes]:
-        read = response.content.readany
-        try:
-            while piece := await read():
-                yield piece
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            # The lease is held until the pool knows: whoever is next gets another worker.
-            await self._pool.has_ended(worker)
-            raise self._fault("broke off its answer", error) from error
+    async def broken(self, worker: Worker, fault: HttpFault) -> BackendError:
+        """The error of an answer that broke off.
 
-    def _fault(self, what: str, error: Exception) -> BackendError:
-        # aiohttp's words for a connection that is gone are about its parser.
-        is_closed = isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError)
-        how = "its connection closed" if is_closed else str(error) or type(error).__name__
+        The lease is held until the pool knows: whoever is next gets another worker.
+        """
+        await self._pool.has_ended(worker)
+        return self._fault("broke off its answer", fault)
+
+    def _fault(self, what: str, fault: HttpFault) -> BackendError:
         return BackendError(
-            f"the worker of `{self.name}` {what}: {how}",
+            f"the worker of `{self.name}` {what}: {fault}",
             retryable=True,
             code="worker_failed",
             where=self.name,
@@ -152,20 +149,31 @@ class LocalBackend:
         )
 
 
-def _session(worker: Worker) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.UnixConnector(str(worker.socket_path), force_close=True),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-        auto_decompress=False,
-        read_bufsize=READ_BUFFER_BYTES,
-    )
+class _Body:
+    """The body in the pieces that come, and the connection's failures as ours."""
+
+    def __init__(self, backend: LocalBackend, answer: Answer, worker: Worker) -> None:
+        self._backend = backend
+        self._answer = answer
+        self._worker = worker
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._answer.__anext__()
+        except HttpFault as fault:
+            raise await self._backend.broken(self._worker, fault) from fault
+
+    async def pump(self, take: Take) -> bool:
+        try:
+            return await self._answer.pump(take)
+        except HttpFault as fault:
+            raise await self._backend.broken(self._worker, fault) from fault
 
 
-async def _post(session: aiohttp.ClientSession, request: BackendRequest) -> aiohttp.ClientResponse:
-    return await session.post(
-        f"http://worker{request.path}",
-        data=request.body,
-        headers={"Content-Type": "application/json", "X-Request-Id": request.request_id},
-        allow_redirects=False,
-    )
+def _wire(request: BackendRequest) -> bytes:
+    head = request_head("POST", request.path, "worker", HEADERS)
+    more = f"X-Request-Id: {request.request_id}\r\nContent-Length: {len(request.body)}\r\n\r\n"
+    return head + more.encode("latin-1") + request.body

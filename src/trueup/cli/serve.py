@@ -22,7 +22,7 @@ from trueup.config.settings import DEFAULT_PORT, Settings
 from trueup.errors import AdaptError, TrueUpError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
-from trueup.gateway.server import Server, listen, raise_file_limit, url_of
+from trueup.gateway.server import Server, collecting_rarely, listen, raise_file_limit, url_of
 from trueup.gateway.serving import Serving
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ class _Serve:
             stack.enter_context(registered(found))
             await self._greet(known, refused, backends)
             preload = asyncio.create_task(self._get_ready(pool, able))
-            await asyncio.wait((ended,))
+            with collecting_rarely():
+                await asyncio.wait((ended,))
             preload.cancel()
             await asyncio.wait((preload,))
         return self._status()
@@ -164,7 +165,7 @@ class _Serve:
             await each.close()
 
     def _open(self) -> tuple[Pool, list[OpenAICompatibleBackend]]:
-        # aiohttp takes a quarter of a second to import: after /health can answer.
+        # Imported now: /health answers already.
         from trueup.cli.serve_backends import open_backends
         from trueup.pool.pool import Pool
 

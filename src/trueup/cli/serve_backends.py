@@ -1,6 +1,6 @@
 """What `trueup serve` serves: models of its own, and servers that others run, as served names.
 
-Imported after the server listens: aiohttp takes a quarter of a second.
+Imported after the server listens, so that that is soon.
 """
 
 from __future__ import annotations

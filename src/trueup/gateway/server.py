@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import gc
 import resource
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
 import uvicorn
 
@@ -23,6 +24,8 @@ from trueup.gateway.http import IDLE_SECONDS, Protocol
 BACKLOG = 1024
 # After the answers were told to end: enough for their last event, not for a reader that hangs.
 FAREWELL_SECONDS = 2.0
+# New objects until the collector looks at them.
+YOUNG_OBJECTS = 20_000
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -61,6 +64,24 @@ def raise_file_limit() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextlib.contextmanager
+def collecting_rarely() -> Iterator[None]:
+    """Have the garbage collector pass over what was built until here, and look less often.
+
+    Requests leave few cycles behind; looking for them through all modules is a tenth of the CPU
+    time of a small request.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
 
 
 def url_of(listener: socket.socket) -> str:
