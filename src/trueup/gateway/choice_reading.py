@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trueup.gateway.chunk import delta_of, keep_logprobs, malformed
+from trueup.gateway.choice import has_logprobs, joined_logprobs, keep_logprobs
+from trueup.gateway.chunk import delta_of, malformed
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.finish import finish_reason
 from trueup.gateway.refusal import stated_error
@@ -44,6 +45,7 @@ class ChoiceReading:
         self._reason: str | None = None
         self._event: bytes | None = None
         self._late: list[Mapping[str, Any]] = []
+        self._logprobs: Any = None  # of what is held back
         self._guard = RestartGuard(after) if after else None
 
     @property
@@ -76,6 +78,8 @@ class ChoiceReading:
         if event is None or self._calls or self._delivery.continuations:
             return self._finished(reason)
         role = self._delivery.role(self._index)
+        keep_logprobs(self._state, self._logprobs)
+        self._logprobs = None
         self._state.finish_reason = reason
         self._delivery.chunks += 1
         return role + event
@@ -111,8 +115,8 @@ class ChoiceReading:
         is_same = is_same and reason == choice.get("finish_reason")
         if content is not None and not isinstance(content, str):
             raise malformed("a content that is no text")
-        if (logprobs := choice.get("logprobs")) is not None:
-            keep_logprobs(state, logprobs)
+        logprobs = choice.get("logprobs")
+        has_scores = logprobs is not None and has_logprobs(logprobs)
         if delivery.is_chat:
             has_role = state.has_role or bool(state.role_event)
             is_same = is_same and ("role" in delta) != has_role
@@ -133,9 +137,15 @@ class ChoiceReading:
             reason = "stop" if self._cut.is_stopped else reason
         extra = {k: v for k, v in delta.items() if k not in READ_KEYS and v not in (None, [])}
         state.extra.update(extra)
-        self.has_moved = bool(content or calls or extra or out or reason)
-        if content or extra:
+        self.has_moved = bool(content or calls or extra or out or reason or has_scores)
+        if self._logprobs is not None:
+            logprobs, self._logprobs = joined_logprobs(self._logprobs, logprobs), None
+            has_scores = True
+        # A token may have no text: the half of a character, or one that no text shows.
+        if content or extra or (has_scores and not reason and not self._is_held_back):
             out.append(delivery.piece(index, {"content": content or "", **extra}, logprobs))
+        elif has_scores:
+            self._logprobs = logprobs
         elif "role" in delta and not (out or calls or reason):
             delivery.hold_role(index, event if is_same else None)
         is_same = is_same and not calls and self._cut is None
@@ -148,16 +158,25 @@ class ChoiceReading:
             out.append(self._finished(reason))
         return b"".join(out), is_same and bool(out)
 
+    @property
+    def _is_held_back(self) -> bool:
+        """Whether something of it waits to be whole or certain."""
+        is_guarded = self._guard is not None and not self._guard.is_done
+        return bool(self._calls) or self._cut is not None or is_guarded
+
     def _finished(self, reason: str) -> bytes:
         """What was held back, and its finish."""
         delivery, index, out = self._delivery, self._index, b""
+        logprobs, self._logprobs = self._logprobs, None
+        if self._cut is not None and self._cut.is_stopped:
+            logprobs = None  # of what is not told
         if self._cut is not None and (held := self._cut.finish()):
-            out = delivery.piece(index, {"content": held})
+            out, logprobs = delivery.piece(index, {"content": held}, logprobs), None
         if self._calls:
             calls = finished_calls(self._calls.shapes(), is_cut=reason == "length")
             out += delivery.calls(index, calls)
             reason = finish_reason_of(reason, calls)
-        return out + delivery.finish(index, reason)
+        return out + delivery.finish(index, reason, logprobs=logprobs)
 
 
 def _brings(choice: Mapping[str, Any], *, is_chat: bool) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from trueup.errors import BackendError
-from trueup.gateway.delivery import Choice
+from trueup.gateway.choice import Choice
 from trueup.gateway.odd_json import odd_json
 
 
@@ -37,12 +37,6 @@ def count_tokens(choice: Choice, private: Mapping[str, Any]) -> None:
     token_ids = private["token_ids"]
     choice.token_ids += token_ids
     choice.tokens = max(choice.tokens, private["position"] + len(token_ids))
-
-
-def keep_logprobs(choice: Choice, logprobs: Any) -> None:
-    """Keep log probabilities for an answer that is put together from chunks."""
-    if isinstance(logprobs, dict) and isinstance(given := logprobs.get("content"), list):
-        choice.logprobs += given
 
 
 def malformed(what: str) -> BackendError:

@@ -8,48 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from trueup.gateway.choice import Choice, has_logprobs, keep_logprobs, logprobs_after
 from trueup.gateway.whole import Whole, WholeChoice, count_of, is_counted, usage_of
 from trueup.protocol.answer import chat_id, completion_id
 
 # Of a text whose tokens nobody counted: what tokenizers of the field come to, roughly.
 BYTES_PER_TOKEN = 4
 PRIVATE_KEY = "trueup"
-# Keys of a delta that carry the answer and are passed on unread; others go beside it.
-CARRIERS = frozenset({"refusal", "audio", "function_call"})
-
-
-@dataclass(slots=True)
-class Choice:
-    """What the client has of one choice; `tokens` counts what made it, as far as is known.
-
-    `role_event` is a chunk with nothing but the role, held until something of the answer comes.
-    """
-
-    text: list[str] = field(default_factory=list)
-    reasoning: list[str] = field(default_factory=list)
-    calls: list[Mapping[str, Any]] = field(default_factory=list)
-    logprobs: list[Any] = field(default_factory=list)
-    extra: dict[str, Any] = field(default_factory=dict)
-    token_ids: list[int] = field(default_factory=list)
-    tokens: int = 0
-    has_role: bool = False
-    role_event: bytes = b""
-    finish_reason: str | None = None
-
-    @property
-    def has_content(self) -> bool:
-        """Whether it has anything that another answer would have to repeat."""
-        return bool(self.text or self.reasoning or self.calls or self.is_hidden)
-
-    @property
-    def is_hidden(self) -> bool:
-        """Whether a part of the answer itself is in what is not read here."""
-        return not CARRIERS.isdisjoint(self.extra)
 
 
 class Delivery:
@@ -135,6 +104,8 @@ class Delivery:
                      "finish_reason": None}  # fmt: skip
         if content:
             state.text.append(content)
+        if logprobs is not None:
+            keep_logprobs(state, logprobs)
         return before + self.event(shape)
 
     def hold_role(self, index: int, event: bytes | None) -> None:
@@ -173,6 +144,7 @@ class Delivery:
         if self.is_chat and not state.has_role:
             out = self.piece(index, {"content": ""})
         state.finish_reason = reason
+        keep_logprobs(state, logprobs)
         ending: dict[str, Any] = {"delta": {}} if self.is_chat else {"text": ""}
         choice = {"index": index, **ending, "logprobs": logprobs, "finish_reason": reason}
         return out + self.event(choice, self.repairs())
@@ -196,8 +168,9 @@ class Delivery:
                 state.reasoning.append(reasoning)
                 out.append(self.piece(index, {choice.reasoning_key: reasoning}))
             text = choice.text[len("".join(state.text)) :]
-            if text or not state.has_role:
-                out.append(self.piece(index, {"content": text}, choice.logprobs))
+            logprobs = logprobs_after(choice.logprobs, state.logprobs)
+            if text or has_logprobs(logprobs) or not state.has_role:
+                out.append(self.piece(index, {"content": text}, logprobs))
             if choice.extra:
                 out.append(self.piece(index, choice.extra))
             if calls := choice.calls[len(state.calls) :]:
@@ -249,7 +222,7 @@ class Delivery:
                     finish_reason=state.finish_reason or "stop",
                     reasoning="".join(state.reasoning),
                     calls=list(state.calls),
-                    logprobs={"content": state.logprobs} if state.logprobs else None,
+                    logprobs=state.logprobs or None,
                     extra=state.extra,
                 )
                 for state in self.choices

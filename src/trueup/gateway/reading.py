@@ -15,12 +15,12 @@ import orjson
 
 from trueup.backends.base import Capabilities
 from trueup.errors import TrueUpError
+from trueup.gateway.choice import keep_logprobs
 from trueup.gateway.choice_reading import ChoiceReading
 from trueup.gateway.chunk import (
     contents_of,
     count_tokens,
     event_of,
-    keep_logprobs,
     malformed,
     repaired_events,
 )

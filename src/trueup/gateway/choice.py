@@ -1,0 +1,84 @@
+"""What a client has of one choice of its answer, its log probabilities among it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# Keys of a delta that carry the answer and are passed on unread; others go beside it.
+CARRIERS = frozenset({"refusal", "audio", "function_call"})
+# Lists of log probabilities whose entries are tokens, or tell of one: of chats, of completions.
+TOKEN_LISTS = ("content", "refusal", "tokens")
+
+
+@dataclass(slots=True)
+class Choice:
+    """What the client has of one choice; `tokens` counts what made it, as far as is known.
+
+    `role_event` is a chunk with nothing but the role, held until something of the answer comes.
+    `logprobs` has the lists of all chunks, by name.
+    """
+
+    text: list[str] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
+    calls: list[Mapping[str, Any]] = field(default_factory=list)
+    logprobs: dict[str, list[Any]] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+    token_ids: list[int] = field(default_factory=list)
+    tokens: int = 0
+    has_role: bool = False
+    role_event: bytes = b""
+    finish_reason: str | None = None
+
+    @property
+    def has_content(self) -> bool:
+        """Whether it has anything that another answer would have to repeat."""
+        return bool(self.text or self.reasoning or self.calls or self.logprobs or self.is_hidden)
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether a part of the answer itself is in what is not read here."""
+        return not CARRIERS.isdisjoint(self.extra)
+
+
+def keep_logprobs(choice: Choice, logprobs: Any) -> None:
+    """Keep log probabilities that the client has."""
+    if isinstance(logprobs, dict):
+        for name, entries in logprobs.items():
+            if isinstance(entries, list) and entries:
+                choice.logprobs.setdefault(name, []).extend(entries)
+
+
+def has_logprobs(logprobs: Any) -> bool:
+    """Whether they tell of any token."""
+    return isinstance(logprobs, dict) and any(
+        isinstance(each, list) and each for each in logprobs.values()
+    )
+
+
+def joined_logprobs(first: Any, second: Any) -> Any:
+    """The log probabilities of two chunks as one's."""
+    if not has_logprobs(first) or not has_logprobs(second):
+        return first if has_logprobs(first) else second
+    joined = {**first, **second}
+    for name, entries in second.items():
+        if isinstance(entries, list) and isinstance(first.get(name), list):
+            joined[name] = first[name] + entries
+    return joined
+
+
+def logprobs_after(given: Any, had: Mapping[str, list[Any]]) -> Any:
+    """The rest of an answer's log probabilities; None where they do not begin as those had."""
+    if not had or not isinstance(given, dict):
+        return given
+    lists = {name: each for name, each in given.items() if isinstance(each, list)}
+    for name in TOKEN_LISTS:
+        entries = had.get(name, [])
+        if _tokens(lists.get(name, [])[: len(entries)]) != _tokens(entries):
+            return None
+    return {**given, **{name: each[len(had.get(name, [])) :] for name, each in lists.items()}}
+
+
+def _tokens(entries: list[Any]) -> list[Any]:
+    return [each.get("token") if isinstance(each, dict) else each for each in entries]
