@@ -173,5 +173,7 @@ def emit(event: Event) -> None:
     An exception in one of them is its own affair: emitting never fails.
     """
     for subscriber in tuple(_subscribers):
-        with contextlib.suppress(Exception):
+        try:  # noqa: SIM105  `suppress` costs more than all that is done here
             subscriber(event)
+        except Exception:
+            pass

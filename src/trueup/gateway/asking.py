@@ -98,8 +98,8 @@ class Asking:
                 deadline.go_on(deadline.seconds)
                 await _check_status(response)
                 first, is_stream = await _looked_at(response)
-                deadline.extend(limits.between_tokens_seconds)
                 if is_stream:
+                    deadline.extend(limits.between_tokens_seconds)
                     whole = await self._assembled(first, response, deadline)
                 else:
                     whole = await self._read(response, first, deadline)
