@@ -10,7 +10,7 @@ import pytest
 from tests.fakes import LOCAL, SSE, FakeBackend, FakeClient, Step, Turn, answer, chunk, whole_answer
 from tests.gateway.test_chain import BODY, JSON, ask, foreign, gateway
 from trueup import events
-from trueup.backends.base import Capabilities
+from trueup.backends.base import Accepts, Capabilities
 from trueup.errors import BackendError
 from trueup.events import ContinuationStarted, Event
 from trueup.gateway.recovery import MAX_BARREN, MAX_CONTINUATIONS, Recovery
@@ -195,6 +195,61 @@ async def test_no_stream_ends_without_evidence_that_it_is_complete(
     monkeypatch.setattr(Recovery, "run", give_up)
     client = await ask(gateway(foreign(Turn([delta({"content": "one "})]))), stream=True)
     assert error_code(client) == "stream_incomplete"
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-trueup-profile": "langchain-chatchat"}])
+async def test_only_what_went_on_is_told_as_a_continuation(headers: dict[str, str]) -> None:
+    begun = Turn([delta({"content": "one "})])
+    failed = [Turn(status=500)] * MAX_BARREN
+    asked = {**BODY, "stream": True}
+    for ending, told in ((whole_answer(TEXT), (1, True)), (whole_answer("other"), None)):
+        backend = foreign(
+            begun,
+            *failed,
+            Turn([ending], headers=JSON),
+            continuation="continue_final_message",
+            is_exact=False,
+        )
+        client = FakeClient(body=asked, headers={**JSON, **headers})
+        await gateway(backend)(client.scope, client.receive, client.send)
+        assert backend.open_count > 1 + MAX_BARREN
+        if told:
+            note = finish_chunk(client)["trueup"]
+            assert (note["continuations"], note["exact"]) == told
+        else:
+            assert b"continuations" not in client.body
+
+
+async def test_tokens_before_a_continuation_are_answer_and_not_prompt() -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 6, "total_tokens": 13}
+    more = [*(delta({"content": "more "}) for _ in range(6)), delta({}, "stop")]
+    backend = foreign(
+        Turn([delta({"role": "assistant"}), *(delta({"content": w}) for w in "abcd")]),
+        Turn([*more, sse({"id": "x", "choices": [], "usage": usage})]),
+        continuation="continue_final_message",
+    )
+    client = await ask(gateway(backend), stream=True, stream_options={"include_usage": True})
+    last = orjson.loads(client.events[-2])
+    assert last["usage"] == {"prompt_tokens": 3, "completion_tokens": 10, "total_tokens": 13}
+    assert last["trueup"] == {"usage": "estimated"}
+
+
+async def test_counts_of_an_answer_that_was_asked_again_are_taken_as_they_are() -> None:
+    end = delta({"content": "b"}, "stop").replace(b'"index":0', b'"index":1')
+    partial = {"completion_tokens": 2, "prompt_tokens": 3, "total_tokens": 5}
+    begun = [delta({"content": "one "}), end, sse({"id": "x", "choices": [], "usage": partial})]
+    shape = orjson.loads(whole_answer(TEXT))
+    shape["choices"] += [{**shape["choices"][0], "index": 1}]
+    shape["choices"][1] = {**shape["choices"][1], "message": {"role": "assistant", "content": "b"}}
+    shape["usage"] = {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}
+    backend = foreign(
+        Turn([*begun, CUT]),
+        Turn([orjson.dumps(shape)], headers=JSON),
+        accepts=Accepts(unsupported=frozenset({"stop"})),  # finish chunks are not held then
+    )
+    options = {"include_usage": True}
+    client = await ask(gateway(backend), stream=True, n=2, stop="zzz", stream_options=options)
+    assert orjson.loads(client.events[-2])["usage"] == shape["usage"]
 
 
 HIDDEN: dict[str, list[bytes]] = {

@@ -45,7 +45,7 @@ def test_odd_counts_of_a_stream_are_borne(odd: Any) -> None:
     delivery.take_head({})
     delivery.choices[0].tokens = 4
     delivery.finish(0, "stop")
-    delivery.resume(is_exact=True)
+    delivery.resume("token_ids", is_exact=True)
     delivery.usage = usage(odd, odd)
     assert delivery.counted()["completion_tokens"] == 4
 

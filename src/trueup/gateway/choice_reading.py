@@ -75,7 +75,7 @@ class ChoiceReading:
         if reason == "tool_calls" and not self._calls and not self._state.calls:
             raise malformed("an end with tool calls, and no tool call")
         self._reason = self._event = None
-        if event is None or self._calls or self._delivery.continuations:
+        if event is None or self._calls or self._delivery.is_mended:
             return self._finished(reason)
         role = self._delivery.role(self._index)
         keep_logprobs(self._state, self._logprobs)
@@ -154,7 +154,7 @@ class ChoiceReading:
             if self._holds:
                 self._reason, self._event = reason, event if is_same and not out else None
                 return b"".join(out), False
-            is_same = is_same and not delivery.continuations
+            is_same = is_same and not delivery.is_mended
             out.append(self._finished(reason))
         return b"".join(out), is_same and bool(out)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
@@ -19,6 +19,9 @@ from trueup.protocol.answer import chat_id, completion_id
 # Of a text whose tokens nobody counted: what tokenizers of the field come to, roughly.
 BYTES_PER_TOKEN = 4
 PRIVATE_KEY = "trueup"
+
+# How an answer goes on that broke off.
+How = Literal["token_ids", "prefix", "asked_again"]
 
 
 class Delivery:
@@ -41,8 +44,12 @@ class Delivery:
         self.continuations = 0
         self.is_exact = True
         self._prompt_bytes = prompt_bytes
-        # Tokens of choices that were complete before the backend that counts came in.
-        self._uncounted_tokens = 0
+        # A continuation that brought nothing yet.
+        self._resuming: How | None = None
+        self._is_resuming_exact = True
+        # Tokens from before the backend that counts came in, and those of them that it counts
+        # as its prompt.
+        self._uncounted_tokens = self._prompted_tokens = 0
 
     def begin(self) -> None:
         """Another try is to write: of one that wrote nothing nothing is left."""
@@ -82,6 +89,7 @@ class Delivery:
 
     def event(self, choice: Mapping[str, Any], private: Mapping[str, Any] | None = None) -> bytes:
         """A chunk with one choice."""
+        self._resumed()
         shape: dict[str, Any] = {**self.head, "choices": [choice]}
         if private:
             shape[PRIVATE_KEY] = private
@@ -139,6 +147,7 @@ class Delivery:
 
     def finish(self, index: int, reason: str, *, logprobs: Any = None) -> bytes:
         """The finish chunk of a choice; tells of repairs where there were any."""
+        self._resumed()
         state = self.choices[index]
         out = self.role(index)
         if self.is_chat and not state.has_role:
@@ -148,6 +157,11 @@ class Delivery:
         ending: dict[str, Any] = {"delta": {}} if self.is_chat else {"text": ""}
         choice = {"index": index, **ending, "logprobs": logprobs, "finish_reason": reason}
         return out + self.event(choice, self.repairs())
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether its last chunk has something to tell."""
+        return self.is_resuming or self.continuations > 0
 
     def repairs(self) -> dict[str, Any] | None:
         """What the client is told of continuations, None where there were none."""
@@ -177,7 +191,7 @@ class Delivery:
                 out.append(self.calls(index, calls))
             state.tokens = max(state.tokens, _token_estimate(choice.text))
             out.append(self.finish(index, choice.finish_reason))
-        self.usage = whole.usage or self.usage
+        self.usage = whole.usage
         return b"".join(out)
 
     def differs(self, whole: Whole) -> bool:
@@ -204,13 +218,37 @@ class Delivery:
         if extra := self._uncounted_tokens:
             for name in ("completion_tokens", "total_tokens"):
                 usage[name] = count_of(usage, name) + extra
+            if prompted := min(self._prompted_tokens, count_of(usage, "prompt_tokens")):
+                usage["prompt_tokens"] -= prompted
+                usage["total_tokens"] -= prompted
+            self.is_usage_estimated |= self._prompted_tokens > 0
         return usage
 
-    def resume(self, *, is_exact: bool) -> None:
-        """Note that another answer goes on from here."""
+    def resume(self, how: How, *, is_exact: bool) -> None:
+        """Another answer is to go on from here; that counts once something of it is written."""
+        self._resuming, self._is_resuming_exact = how, is_exact
+        self.usage = None
+
+    def give_up(self) -> None:
+        """Nothing more of an answer comes."""
+        self._resuming = None
+
+    @property
+    def is_resuming(self) -> bool:
+        """Whether nothing was written yet of an answer that is to go on."""
+        return self._resuming is not None
+
+    def _resumed(self) -> None:
+        how, self._resuming = self._resuming, None
+        if how is None:
+            return
         self.continuations += 1
-        self.is_exact &= is_exact
-        self._uncounted_tokens = sum(c.tokens for c in self.choices if c.finish_reason)
+        self.is_exact &= self._is_resuming_exact
+        self._uncounted_tokens = self._prompted_tokens = 0
+        if how == "prefix":
+            self._uncounted_tokens = self._prompted_tokens = self.tokens
+        elif how == "token_ids":
+            self._uncounted_tokens = sum(c.tokens for c in self.choices if c.finish_reason)
 
     def whole(self) -> Whole:
         """All that was delivered, as a whole answer."""

@@ -41,6 +41,7 @@ def error_event(error: TrueUpError, source: str) -> bytes:
 
 def noted_end(delivery: Delivery, error: TrueUpError, profile: ClientProfile) -> bytes:
     """The chunks that end every open choice with a note of what happened."""
+    delivery.give_up()
     delivery.take_head({})
     out = []
     for index, choice in enumerate(delivery.choices):

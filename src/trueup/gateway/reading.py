@@ -171,7 +171,8 @@ class StreamReading:
                 return written
         delivery.take_head(chunk)
         if self._id is None and chunk.get("id") == delivery.head["id"]:
-            self._id = chunk["id"]
+            # The first chunk of a continuation is told of: it does not go the short way.
+            self._id = None if delivery.is_resuming else chunk["id"]
         return self._mended(chunk, choices, data)
 
     def _plain(self, chunk: dict[str, Any], choice: Any, data: bytes) -> bytes | None:

@@ -11,14 +11,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from trueup.errors import BackendError, CapacityError, TrueUpError
 from trueup.events import ContinuationStarted, emit
 from trueup.gateway.asking import Asking
 from trueup.gateway.chain import Chain
 from trueup.gateway.continuation import continued_shape
-from trueup.gateway.delivery import Delivery
+from trueup.gateway.delivery import Delivery, How
 from trueup.gateway.relay import Sink
 from trueup.gateway.restart import RESTARTED
 from trueup.gateway.retry import is_unhealthy
@@ -32,7 +32,6 @@ from trueup.protocol.errors import code_of
 MAX_BARREN = 3
 MAX_CONTINUATIONS = 20
 
-How = Literal["token_ids", "prefix", "asked_again"]
 MakeAsking = Callable[[Try, Mode, Mapping[str, Any] | None], Asking]
 AskWhole = Callable[[Try, Mode], Awaitable[Whole]]
 
@@ -135,7 +134,7 @@ class Recovery:
         return replace(self.broken, end_at=end_at)
 
     def _tell(self, backend: str, how: How, *, is_exact: bool) -> None:
-        self.delivery.resume(is_exact=is_exact)
+        self.delivery.resume(how, is_exact=is_exact)
         emit(
             ContinuationStarted(
                 at_seconds=time.monotonic(),
