@@ -252,6 +252,17 @@ async def test_counts_of_an_answer_that_was_asked_again_are_taken_as_they_are() 
     assert orjson.loads(client.events[-2])["usage"] == shape["usage"]
 
 
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+async def test_an_answer_that_has_all_its_tokens_is_ended_and_not_continued(limit: str) -> None:
+    begun = [delta({"role": "assistant"}), *(delta({"content": word}) for word in "abcd")]
+    backend = foreign(Turn(begun), continuation="continue_final_message")
+    client = await ask(gateway(backend), stream=True, **{limit: 4})
+    assert (client.text, client.events[-1]) == ("abcd", b"[DONE]")
+    assert finish_chunk(client)["choices"][0]["finish_reason"] == "length"
+    assert b"continuations" not in client.body
+    assert backend.open_count == 1
+
+
 HIDDEN: dict[str, list[bytes]] = {
     "reasoning": [delta({"reasoning_content": "hm"}), delta({"content": "one "})],
     "several choices": [delta({"content": "one "})],

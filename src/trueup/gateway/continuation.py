@@ -42,6 +42,11 @@ def continued_shape(
     return {**shape, "messages": messages, **more, **_limit(shape, choice.tokens)}
 
 
+def is_at_limit(shape: Mapping[str, Any], delivery: Delivery) -> bool:
+    """Whether all the tokens that the request allows are there: nothing is left to be asked for."""
+    return any(left <= 0 for left in _left(shape, delivery.choices[0].tokens).values())
+
+
 def _after_tokens(shape: Mapping[str, Any], delivery: Delivery) -> dict[str, Any]:
     given = {
         str(index): choice.token_ids
@@ -52,9 +57,13 @@ def _after_tokens(shape: Mapping[str, Any], delivery: Delivery) -> dict[str, Any
 
 
 def _limit(shape: Mapping[str, Any], tokens: int) -> dict[str, int]:
-    """What is left of the limit on tokens; theirs were counted by chunks."""
+    return {name: max(1, left) for name, left in _left(shape, tokens).items()}
+
+
+def _left(shape: Mapping[str, Any], tokens: int) -> dict[str, int]:
+    """What is left of the limits on tokens; theirs were counted by chunks."""
     return {
-        name: max(1, limit - tokens)
+        name: limit - tokens
         for name in ("max_tokens", "max_completion_tokens")
         if isinstance(limit := shape.get(name), int)
     }

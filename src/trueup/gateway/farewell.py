@@ -11,13 +11,11 @@ from trueup.config.settings import ClientProfile
 from trueup.errors import BackendError, TrueUpError
 from trueup.gateway.asked import Asked
 from trueup.gateway.delivery import Delivery
+from trueup.gateway.finish import CUT
 from trueup.gateway.sse import DONE
 from trueup.gateway.whole import Whole, WholeChoice
 from trueup.protocol.answer import chat_id, completion_id
 from trueup.protocol.errors import error_body
-
-# The one reason of OpenAI's that says of an answer that it is not all of it.
-CUT = "length"
 
 
 def last_bytes(

@@ -7,6 +7,8 @@ from typing import Any
 
 from trueup.errors import BackendError
 
+# The one reason of OpenAI's that says of an answer that it is not all of it.
+CUT = "length"
 # What servers write where they mean null.
 NOTHING = frozenset({"", "null", "none"})
 FAILED = re.compile(

@@ -17,8 +17,9 @@ from trueup.errors import BackendError, CapacityError, TrueUpError
 from trueup.events import ContinuationStarted, emit
 from trueup.gateway.asking import Asking
 from trueup.gateway.chain import Chain
-from trueup.gateway.continuation import continued_shape
+from trueup.gateway.continuation import continued_shape, is_at_limit
 from trueup.gateway.delivery import Delivery, How
+from trueup.gateway.finish import CUT
 from trueup.gateway.relay import Sink
 from trueup.gateway.restart import RESTARTED
 from trueup.gateway.retry import is_unhealthy
@@ -76,6 +77,9 @@ class Recovery:
             shape = continued_shape(self.chain.asked.path, sent, delivery, capabilities)
             if shape is None:
                 return False
+            if how == "prefix" and is_at_limit(sent, delivery):
+                await self.sink.write(delivery.finish(0, CUT))
+                return True
             tokens = delivery.tokens
             self._tell(backend.name, how, is_exact=capabilities.is_exact)
             try:
