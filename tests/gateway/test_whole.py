@@ -9,7 +9,10 @@ import pytest
 
 from tests.fakes import Turn, whole_answer
 from tests.gateway.test_chain import JSON, ask, foreign, gateway
+from tests.gateway.test_recovery import delta, sse
+from trueup import events
 from trueup.backends.base import Accepts
+from trueup.events import Event, RequestFinished
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.whole import Whole, WholeChoice, joined
 
@@ -58,3 +61,42 @@ async def test_several_answers_without_counts_are_one_answer_without() -> None:
     client = await ask(gateway(backend), n=2)
     assert (client.status, len(client.json["choices"])) == (200, 2)
     assert "usage" not in client.json
+
+
+@pytest.mark.parametrize("is_counted", [True, False])
+async def test_counts_that_nobody_made_are_marked_in_whole_answers_too(is_counted: bool) -> None:
+    far = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    last = sse({"id": "x", "choices": [], "usage": far if is_counted else None})
+    steps = [delta({"content": "a"}), delta({"content": "b"}), delta({}, "stop"), last]
+    backend = foreign(Turn(steps), whole_by_stream=True)
+    finished: list[Event] = []
+    stop = events.subscribe(finished.append)
+    client = await ask(gateway(backend))
+    stop()
+    (told,) = [each for each in finished if isinstance(each, RequestFinished)]
+    if is_counted:
+        assert client.json["usage"] == far
+        assert "trueup" not in client.json
+        assert (told.prompt_tokens, told.completion_tokens) == (3, 2)
+    else:
+        assert client.json["trueup"] == {"usage": "estimated"}
+        assert client.json["usage"]["prompt_tokens"] > 0
+        assert client.json["usage"]["completion_tokens"] == 2
+        assert (told.prompt_tokens, told.completion_tokens) == (None, 2)
+
+
+async def test_estimated_counts_of_a_whole_answer_are_marked_in_a_stream_too() -> None:
+    steps = [delta({"content": "{}"}), delta({}, "stop")]
+    backend = foreign(
+        Turn(status=500),
+        Turn(status=500),
+        Turn(steps),
+        accepts=Accepts(unsupported=frozenset({"response_format"})),
+    )
+    client = await ask(
+        gateway(backend),
+        stream=True,
+        response_format={"type": "json_object"},
+        stream_options={"include_usage": True},
+    )
+    assert orjson.loads(client.events[-2])["trueup"] == {"usage": "estimated"}

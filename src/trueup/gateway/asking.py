@@ -130,14 +130,14 @@ class Asking:
         Raises:
             TrueUpError: there is none.
         """
-        scratch = Delivery(choices=self.choices, is_chat=self.is_chat)
+        scratch = self._scratch()
         whole = await self.stream(scratch, Nowhere())
         return whole or scratch.whole()
 
     async def _assembled(
         self, first: bytes, response: BackendResponse, deadline: Deadline
     ) -> Whole:
-        scratch = Delivery(choices=self.choices, is_chat=self.is_chat)
+        scratch = self._scratch()
         reading = StreamReading(
             scratch, self.backend.capabilities, stop=self.stop, is_lenient=self.is_lenient
         )
@@ -145,6 +145,11 @@ class Asking:
         if reading.fault is not None:
             raise reading.fault
         return scratch.whole()
+
+    def _scratch(self) -> Delivery:
+        """Where a stream is put together."""
+        prompt_bytes = len(self.request.body)
+        return Delivery(choices=self.choices, is_chat=self.is_chat, prompt_bytes=prompt_bytes)
 
     async def _read(self, response: BackendResponse, first: bytes, deadline: Deadline) -> Whole:
         content = await self._content(response, first, deadline)

@@ -191,7 +191,7 @@ class Delivery:
                 out.append(self.calls(index, calls))
             state.tokens = max(state.tokens, _token_estimate(choice.text))
             out.append(self.finish(index, choice.finish_reason))
-        self.usage = whole.usage
+        self.usage, self.is_usage_estimated = whole.usage, whole.is_estimated
         return b"".join(out)
 
     def differs(self, whole: Whole) -> bool:
@@ -224,6 +224,10 @@ class Delivery:
             self.is_usage_estimated |= self._prompted_tokens > 0
         return usage
 
+    def stated(self) -> dict[str, Any]:
+        """The same where a backend counted; nothing where none did."""
+        return self.counted() if is_counted(self.usage) else {}
+
     def resume(self, how: How, *, is_exact: bool) -> None:
         """Another answer is to go on from here; that counts once something of it is written."""
         self._resuming, self._is_resuming_exact = how, is_exact
@@ -252,6 +256,7 @@ class Delivery:
 
     def whole(self) -> Whole:
         """All that was delivered, as a whole answer."""
+        usage = self.counted()
         return Whole(
             head=self.head,
             choices=[
@@ -265,7 +270,8 @@ class Delivery:
                 )
                 for state in self.choices
             ],
-            usage=self.counted(),
+            usage=usage,
+            is_estimated=self.is_usage_estimated,
         )
 
 

@@ -60,7 +60,7 @@ def noted_whole(asked: Asked, error: TrueUpError, profile: ClientProfile) -> byt
         "model": asked.model,
     }
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-    whole = Whole(head=head, choices=[choice] * asked.choices, usage=usage)
+    whole = Whole(head=head, choices=[choice] * asked.choices, usage=usage, is_estimated=True)
     return whole.as_body(is_chat=asked.is_chat)
 
 

@@ -117,11 +117,13 @@ async def _check_kind(served: Served, asked: Asked, router: Router) -> None:
 def _tell_finished(exchange: Exchange, answering: Answering) -> None:
     now, delivery, chain = time.monotonic(), answering.delivery, answering.chain
     whole = answering.whole
-    usage: Mapping[str, Any] = (whole.usage if whole else delivery.usage) or {}
+    usage: Mapping[str, Any] = (whole.usage if whole else delivery.stated()) or {}
     reasons = [each.finish_reason for each in (whole or delivery).choices]
     first = answering.first_token_at
     exchange.chunks = delivery.chunks
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if whole is not None and whole.is_estimated:
+        prompt = None  # nobody counted it
     emit(
         RequestFinished(
             at_seconds=now,

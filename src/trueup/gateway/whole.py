@@ -49,16 +49,20 @@ class WholeChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
-    """A complete answer; `body` is what the backend sent where nothing of it needs mending."""
+    """A complete answer; `body` is what the backend sent where nothing of it needs mending.
+
+    `is_estimated`: nobody counted its tokens, its usage is ours.
+    """
 
     head: Mapping[str, Any]
     choices: Sequence[WholeChoice]
     usage: Mapping[str, Any] | None = None
     body: bytes | None = None
+    is_estimated: bool = False
 
-    def as_body(self, *, is_chat: bool, private: Mapping[str, Any] | None = None) -> bytes:
+    def as_body(self, *, is_chat: bool) -> bytes:
         """The body for a client that wants it whole."""
-        if self.body is not None and not private:
+        if self.body is not None:
             return self.body
         rows: list[dict[str, Any]] = []
         for index, choice in enumerate(self.choices):
@@ -78,8 +82,8 @@ class Whole:
         }
         if self.usage is not None:
             shape["usage"] = self.usage
-        if private:
-            shape["trueup"] = private
+        if self.is_estimated:
+            shape["trueup"] = {"usage": "estimated"}
         return orjson.dumps(shape)
 
 
@@ -161,7 +165,12 @@ def joined(wholes: Sequence[Whole]) -> Whole:
         answer = sum(count_of(each, "completion_tokens") for each in usages)
         usage = usage_of(prompt, answer)
     choices = [choice for whole in wholes for choice in whole.choices]
-    return Whole(head=wholes[0].head, choices=choices, usage=usage)
+    return Whole(
+        head=wholes[0].head,
+        choices=choices,
+        usage=usage,
+        is_estimated=any(whole.is_estimated for whole in wholes),
+    )
 
 
 def is_counted(usage: Mapping[str, Any] | None) -> bool:
