@@ -111,3 +111,31 @@ def test_without_a_server_there_is_nothing_to_list_or_clear(
     assert main(["backends", "clear"]) == 2
     assert main(["backends", "--url", "http://127.0.0.1:1"]) == 1
     assert "no server" in capsys.readouterr().err
+
+
+def test_among_several_servers_the_one_that_has_the_backend_is_meant(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    having = {"http://a": ["xin", "both"], "http://b": ["both"]}
+    cleared: list[str] = []
+
+    def ask(url: str, path: str, *, wants: str, method: str = "GET") -> dict[str, Any]:
+        if method == "DELETE":
+            cleared.append(url)
+            return {"cleared": 1}
+        return {"backends": [{"name": name} for name in having[url]]}
+
+    monkeypatch.setattr("trueup.cli.backends.server_urls", lambda url: tuple(having))
+    monkeypatch.setattr("trueup.cli.backends.ask_server", ask)
+    assert main(["backends", "clear", "xin"]) == 0
+    assert cleared == ["http://a"]
+    capsys.readouterr()
+    for name, told in (
+        ("both", "2 servers with a backend `both` run here (http://a, http://b)"),
+        ("nosuch", "2 servers run here (http://a, http://b)"),
+    ):
+        assert main(["backends", "clear", name]) == 2
+        err = capsys.readouterr().err
+        assert told in err
+        assert "name it: --url http://a" in err
+    assert cleared == ["http://a"]

@@ -86,7 +86,12 @@ ERRORS: dict[str, tuple[str, str, str, str | None]] = {
         "`groq` is no preset",
         "any other server is `openai-compatible`",
     ),
-    "a key that is no text": ("{url: 'http://h', api_key: 1234}", ".api_key", "the value", None),
+    "a key that is no text": (
+        "{url: 'http://h', api_key: 1234}",
+        ".api_key",
+        "a value that is not shown",
+        None,
+    ),
     "a key with letters": ("{url: 'http://h', api_key: hüsh}", ".api_key", "printable ASCII", None),
     "what is shown": ("{url: 'http://h', api_key: '***'}", ".api_key", "trueup config show", None),
     "a kind": ("{url: 'http://h', kind: auto}", ".kind", "expected `chat`, `completion` or", None),

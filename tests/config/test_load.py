@@ -83,9 +83,9 @@ ERRORS: dict[str, tuple[str | bytes, str, str, str | None]] = {
     "an unknown section": (V + "x: 1", "`x` is not", "yaml:2: x", "known here: `config_version`"),
     "a wrong type": (
         V + "server: {port: '80'}",
-        "`port` is `80`, expected a whole number",
+        '`port` is `"80"`, expected a whole number',
         ":2:",
-        None,
+        "write it without quotes",
     ),
     "a number for a switch": (
         V + "models: {a: {source: b, pin: 1}}",
@@ -136,7 +136,12 @@ ERRORS: dict[str, tuple[str | bytes, str, str, str | None]] = {
         None,
     ),
     "an empty key": (V + "server: {api_keys: ['']}", "not empty", "api_keys[0]", None),
-    "an empty key's name": (V + "server: {api_keys: ['']}", "`api_keys[0]` is the value", "", None),
+    "an empty key's name": (
+        V + "server: {api_keys: ['']}",
+        "`api_keys[0]` has a value that is not shown here",
+        "",
+        None,
+    ),
     "a text as port": (V + "server: {port: x}", "a whole number from 0 to 65535", "port", None),
     "a list as section": (V + "server: [1]", "expected a mapping", "yaml:2: server", None),
     "infinite": (V + "server: {drain_seconds: .inf}", "finite", "drain_seconds", None),

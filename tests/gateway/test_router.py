@@ -97,7 +97,10 @@ async def test_an_unknown_name_is_told_with_the_nearest_of_all_kinds() -> None:
     with pytest.raises(RequestError) as caught:
         await router.chain("user_comunication")
     assert caught.value.status == 404
-    assert "`user_communication`" in str(caught.value.hint)
+    assert caught.value.hint == "did you mean `user_communication`"
+    with pytest.raises(RequestError) as caught:
+        await router.chain("zzz")
+    assert caught.value.hint == "served here: `a`, `user_communication`"
 
 
 async def test_who_asks_before_the_names_are_known_waits_for_them_or_their_error() -> None:

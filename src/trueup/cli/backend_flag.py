@@ -36,7 +36,11 @@ def backends_of(texts: Sequence[str], environ: Mapping[str, str]) -> tuple[Backe
     for text in texts:
         backend = _backend_of(text, environ)
         if backend.name in found:
-            raise UsageError(f"two servers are called `{backend.name}`", where=FLAG)
+            raise UsageError(
+                f"two servers are called `{backend.name}`",
+                where=FLAG,
+                hint=f"give one of them another name: --backend {backend.name}-2=URL",
+            )
         found[backend.name] = backend
     return tuple(found.values())
 

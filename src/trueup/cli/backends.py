@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -41,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
 
     listed = action("list", "what a running server can ask, and what it learned", "")
-    clear = action("clear", "have a running server forget what it learned", "xin")
+    clear = action(
+        "clear", "have a running server forget what it learned", "xin --url http://127.0.0.1:8484"
+    )
     clear.add_argument(
         "name", nargs="?", metavar="NAME", help="of this backend alone (default: of all)"
     )
@@ -152,20 +156,43 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _clear(arguments: argparse.Namespace) -> int:
-    urls = server_urls(arguments.url)
-    if len(urls) != 1:
-        raise UsageError(
-            f"{len(urls)} servers run here, expected 1" if urls else "no server runs here",
-            hint="name it: --url http://127.0.0.1:8484",
-        )
     name = arguments.name
+    url = _server_with(name, server_urls(arguments.url))
     path = "/api/backends/lessons"
     if name is not None:
         path = f"/api/backends/{quote(name, safe='')}/lessons"
-    shape = ask_server(urls[0], path, method="DELETE", wants="cleared")
+    shape = ask_server(url, path, method="DELETE", wants="cleared")
     if arguments.format == "json":
-        print(json.dumps({"schema_version": 1, "url": urls[0], "cleared": shape["cleared"]}))
+        print(json.dumps({"schema_version": 1, "url": url, "cleared": shape["cleared"]}))
     else:
         count = shape["cleared"]
         print(f"{count} lesson{'' if count == 1 else 's'} forgotten{f' of {name}' if name else ''}")
     return 0
+
+
+def _server_with(name: str | None, urls: Sequence[str]) -> str:
+    """The one server that is meant: the only one, or the only one with a backend of that name.
+
+    Raises:
+        UsageError: none runs here, or several may be meant.
+    """
+    if not urls:
+        raise UsageError("no server of this user runs here", hint="start one: trueup serve")
+    if len(urls) == 1:
+        return urls[0]
+    having = [url for url in urls if name is not None and name in _backend_names(url)]
+    if len(having) == 1:
+        return having[0]
+    found = having or urls
+    whose = f" with a backend `{name}`" if having else ""
+    raise UsageError(
+        f"{len(found)} servers{whose} run here ({', '.join(found)}), expected 1",
+        hint=f"name it: --url {found[0]}",
+    )
+
+
+def _backend_names(url: str) -> set[str]:
+    with contextlib.suppress(BackendError):
+        rows = ask_server(url, "/api/backends", wants="backends")["backends"]
+        return {str(row.get("name")) for row in rows}
+    return set()

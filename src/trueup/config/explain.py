@@ -33,6 +33,9 @@ PATTERNS = {
     ORIGIN_PATTERN: "an origin, such as `https://board.example`, or `*`",
     DIGEST_PATTERN: "64 hexadecimal digits, as `trueup config key` prints them",
 }
+# Where YAML's quotes make a text of what was meant as something else.
+UNQUOTED = frozenset({"int_type", "float_type", "bool_type"})
+UNQUOTED_TEXT = re.compile(r"[-+]?[\d.]{1,40}|true|false")
 SHOWN_CHARACTERS = 80
 
 
@@ -54,11 +57,17 @@ def explained(detail: ErrorDetails, document: Document) -> Mistake:
     context = detail.get("ctx", {})
     if kind == STATED:
         return document.mistake(key, context["cause"], context["hint"])
-    is_secret = _is_secret(key)
-    shown = "the value" if is_secret else _shown(found)
     expected = _expected(kind, context, detail["msg"]) + _range(key, kind)
+    is_secret = _is_secret(key)
+    if is_secret:  # nothing of it is shown
+        cause = f"`{name}` has a value that is not shown here, expected {expected}"
+        return document.mistake(key, cause)
+    if kind in UNQUOTED and isinstance(found, str) and UNQUOTED_TEXT.fullmatch(found.strip()):
+        cause = f"`{name}` is `{json.dumps(found)}`, expected {expected}"
+        return document.mistake(key, cause, "write it without quotes")
+    shown = _shown(found)
     hint = None
-    if isinstance(found, str) and (choices := context.get("expected")) and not is_secret:
+    if isinstance(found, str) and (choices := context.get("expected")):
         near = get_close_matches(found, re.findall(r"'([^']+)'", str(choices)), n=1)
         hint = f"did you mean `{near[0]}`" if near else None
     return document.mistake(key, f"`{name}` is {shown}, expected {expected}", hint)

@@ -42,8 +42,9 @@ def load_config(path: Path, environ: Mapping[str, str] | None = None) -> Setting
     checked = check_config(path, environ)
     if checked.settings is None:
         first, *more = checked.errors
-        if more and first.hint is None:
-            hint = f"trueup config validate {path}   (shows {len(more)} more)"
+        if more:
+            all_of_them = f"trueup config validate {path}   (shows {len(more)} more)"
+            hint = f"{first.hint}; {all_of_them}" if first.hint else all_of_them
             first = replace(first, hint=hint)
         raise first.as_error()
     return checked.settings

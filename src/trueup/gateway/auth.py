@@ -105,7 +105,8 @@ class Access:
                 code="invalid_api_key",
                 status=401,
                 where="Authorization",
-                hint="send `Authorization: Bearer KEY` with the server's TRUEUP_API_KEY",
+                hint="send `Authorization: Bearer KEY`; its operator has set KEY as TRUEUP_API_KEY "
+                "or in `server.api_keys`",
             )
         return found[0]
 

@@ -50,10 +50,12 @@ def log_bug(exchange: Exchange, error: Exception) -> None:
 def unknown_model(name: str, served: Iterable[str]) -> RequestError:
     """The error for a model that is not served, with the names that are."""
     names = sorted(served)
-    near = get_close_matches(name, names, n=3, cutoff=0.4) or (
-        names if len(names) <= MAX_LISTED else []
-    )
-    hint = f"served here: {', '.join(f'`{each}`' for each in near)}" if near else None
+    hint = None
+    if near := get_close_matches(name, names, n=3, cutoff=0.6):
+        hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}"
+    elif names:
+        more = ", …" if len(names) > MAX_LISTED else ""
+        hint = f"served here: {', '.join(f'`{each}`' for each in names[:MAX_LISTED])}{more}"
     return RequestError(
         f"the model `{name}` is not served",
         param="model",
@@ -78,7 +80,7 @@ def unknown_path(path: str, known: Iterable[str]) -> RequestError:
         f"there is no `{path}`",
         code="not_found",
         status=404,
-        hint=f"the nearest path is `{near[0]}`" if near else None,
+        hint=f"the nearest path is `{near[0]}`" if near else "see `/v1/models` and `/openapi.json`",
     )
 
 

@@ -47,7 +47,7 @@ async def forget(exchange: Exchange, serving: Serving) -> None:
             code="backend_not_found",
             status=404,
             where=PATH,
-            hint=f"`GET {PATH}` lists them",
+            hint=f"`trueup backends` or `GET {PATH}` lists them",
         )
     await exchange.answer_json({"cleared": serving.lessons.clear(name)})
 
