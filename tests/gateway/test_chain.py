@@ -17,6 +17,7 @@ from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.breaker import FAILURES_TO_OPEN, LET_THROUGH, Breakers
 from trueup.gateway.learning import MAX_LESSONS
+from trueup.gateway.outlet import ClientLimits
 from trueup.gateway.retry import RetryBudget, RetryPolicy, is_unhealthy
 from trueup.gateway.router import Served, ServedRole
 from trueup.gateway.serving import Serving
@@ -24,6 +25,7 @@ from trueup.gateway.serving import Serving
 BODY = {"model": "talk", "messages": [{"role": "user", "content": "hi"}]}
 JSON = {"content-type": "application/json"}
 AT_ONCE = RetryPolicy(first_pause_seconds=0)
+PATIENT = ClientLimits()
 GOOD = Turn(answer("right"))
 GOOD_WHOLE = Turn([whole_answer("right")], headers=JSON)
 REFUSED = BackendError("nobody listens", retryable=True, code="backend_unreachable")
@@ -38,8 +40,12 @@ def foreign(*turns: Turn, name: str = "far", **more: Any) -> FakeBackend:
     return FakeBackend(turns=turns, name=name, capabilities=capabilities, is_foreign=True)
 
 
-def gateway(*backends: FakeBackend, policy: RetryPolicy = AT_ONCE) -> Gateway:
-    serving = Serving(policy=policy)
+def gateway(
+    *backends: FakeBackend,
+    policy: RetryPolicy = AT_ONCE,
+    limits: ClientLimits = PATIENT,
+) -> Gateway:
+    serving = Serving(policy=policy, limits=limits)
     chain = tuple(Served(id=each.name, kind="chat", backend=each) for each in backends)
     serving.router.open(*chain, roles=[ServedRole(id="talk", chain=chain)])
     return Gateway(serving, Access(()))

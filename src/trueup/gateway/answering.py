@@ -10,17 +10,17 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from trueup.errors import TrueUpError
 from trueup.events import FirstTokenSent, emit
+from trueup.gateway.account import Account
 from trueup.gateway.asked import Asked
 from trueup.gateway.asking import Asking
 from trueup.gateway.chain import Chain
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.errors import log_bug
 from trueup.gateway.exchange import Exchange
-from trueup.gateway.farewell import bug, headers_of, last_bytes, noted_whole, stopped, unended
+from trueup.gateway.farewell import bug, last_bytes, noted_whole, stopped, unended
 from trueup.gateway.interruption import Interruptible
 from trueup.gateway.outlet import ClientLimits, Outlet
 from trueup.gateway.recovery import Recovery
@@ -58,11 +58,13 @@ class Answering:
             prompt_bytes=len(asked.body),
         )
         self.whole: Whole | None = None
+        self._account = Account(chain, self.delivery)
+        self.delivery.changes = self._account.changes
         self._embeddings = b""
         self._exchange = exchange
         self._served = served
         self._progress_at = self.began_at
-        self._outlet = Outlet(exchange, self.interruption, limits, self._headers)
+        self._outlet = Outlet(exchange, self.interruption, limits, self._account.headers)
         chain.is_begun = lambda: self.delivery.has_content
 
     def snapshot(self) -> dict[str, Any]:
@@ -241,26 +243,11 @@ class Answering:
             body = self.whole.as_body(is_chat=self.asked.is_chat)
         else:
             body = self._embeddings
-        await self._exchange.answer(200, body, self._headers())
+        await self._exchange.answer(200, body, self._account.headers())
 
     def _add_headers(self) -> None:
-        for name, value in self._headers():
+        for name, value in self._account.headers():
             self._exchange.add_header(name, value)
-
-    def _headers(self) -> list[tuple[str, str]]:
-        if self._backend is None:
-            return []
-        return headers_of(
-            backend=quote(self._backend, safe="/:@+,;=-_.~ "),
-            tries=self.chain.tries,
-            dropped=self.chain.dropped,
-            continuations=self.delivery.continuations,
-        )
-
-    @property
-    def _backend(self) -> str | None:
-        current = self.chain.current
-        return current.backend.name if current else None
 
     def _note_progress(self) -> None:
         self._progress_at = time.monotonic()

@@ -7,7 +7,7 @@ stays. It builds bytes and keeps account; it moves nothing and decides nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import orjson
@@ -28,7 +28,8 @@ class Delivery:
     """One answer of `choices` choices on its way to the client.
 
     `wants_usage`: the client asked for a usage chunk. `chunks` counts events that were written.
-    `usage` is what the backend counted. `continuations` and `is_exact` tell of repairs.
+    `usage` is what the backend counted. `continuations` and `is_exact` tell of repairs,
+    `changes` of what is otherwise than the response's headers said.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Delivery:
         self.is_usage_estimated = False
         self.continuations = 0
         self.is_exact = True
+        self.changes: Callable[[], Mapping[str, Any]] = dict
         self._prompt_bytes = prompt_bytes
         # A continuation that brought nothing yet.
         self._resuming: How | None = None
@@ -161,13 +163,14 @@ class Delivery:
     @property
     def is_mended(self) -> bool:
         """Whether its last chunk has something to tell."""
-        return self.is_resuming or self.continuations > 0
+        return self.is_resuming or bool(self.repairs())
 
-    def repairs(self) -> dict[str, Any] | None:
-        """What the client is told of continuations, None where there were none."""
-        if not self.continuations:
-            return None
-        return {"continuations": self.continuations, "exact": self.is_exact}
+    def repairs(self) -> dict[str, Any]:
+        """What the client is told in a finish chunk of how its answer came about."""
+        told = dict(self.changes())
+        if self.continuations:
+            told |= {"continuations": self.continuations, "exact": self.is_exact}
+        return told
 
     def rest(self, whole: Whole) -> bytes:
         """The chunks of what the client does not have yet of a whole answer (see `differs`)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
 import orjson
 
@@ -62,18 +61,6 @@ def noted_whole(asked: Asked, error: TrueUpError, profile: ClientProfile) -> byt
     usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
     whole = Whole(head=head, choices=[choice] * asked.choices, usage=usage, is_estimated=True)
     return whole.as_body(is_chat=asked.is_chat)
-
-
-def headers_of(
-    *, backend: str, tries: int, dropped: Sequence[str], continuations: int
-) -> list[tuple[str, str]]:
-    """Who answered, after how many tries, what was left out, how often it was continued."""
-    headers = [("x-trueup-backend", backend), ("x-trueup-tries", str(tries))]
-    if dropped:
-        headers.append(("x-trueup-dropped", ", ".join(dropped)))
-    if continuations:
-        headers.append(("x-trueup-continuations", str(continuations)))
-    return headers
 
 
 def stopped() -> BackendError:
