@@ -100,3 +100,21 @@ async def test_estimated_counts_of_a_whole_answer_are_marked_in_a_stream_too() -
         stream_options={"include_usage": True},
     )
     assert orjson.loads(client.events[-2])["trueup"] == {"usage": "estimated"}
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+@pytest.mark.parametrize("finish", ["length", "stop"])
+async def test_a_checked_answer_that_its_token_limit_cut_is_told_as_cut(
+    finish: str, is_stream: bool
+) -> None:
+    backend = foreign(
+        Turn([whole_answer('{"a": ', finish=finish)], headers=JSON),
+        accepts=Accepts(unsupported=frozenset({"response_format"})),
+    )
+    format_ = {"type": "json_object"}
+    client = await ask(gateway(backend), stream=is_stream, response_format=format_)
+    if finish == "stop":
+        assert (client.status, client.json["error"]["code"]) == (502, "answer_rejected")
+    else:
+        assert (client.text, backend.open_count) == ('{"a": ', 1)
+        assert b'"finish_reason":"length"' in client.body

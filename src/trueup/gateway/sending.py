@@ -9,7 +9,10 @@ from typing import Any, Literal
 import orjson
 
 from trueup.backends.base import BackendRequest
+from trueup.errors import BackendError
 from trueup.gateway.asked import Asked, with_seed
+from trueup.gateway.emulation import Verify
+from trueup.gateway.finish import CUT
 from trueup.gateway.parameters import Adapted
 from trueup.gateway.stop import StopCut
 from trueup.gateway.tries import Try
@@ -104,7 +107,7 @@ def checked(whole: Whole, adapted: Adapted) -> Whole:
         if choices != list(whole.choices):
             whole = replace(whole, choices=choices, body=None)
     if adapted.verify is not None:
-        contents = [adapted.verify(choice.message()) for choice in whole.choices]
+        contents = [_verified(choice, adapted.verify) for choice in whole.choices]
         if any(content is not None for content in contents):
             choices = [
                 choice if content is None else replace(choice, text=content, logprobs=None)
@@ -112,6 +115,15 @@ def checked(whole: Whole, adapted: Adapted) -> Whole:
             ]
             whole = replace(whole, choices=choices, body=None)
     return whole
+
+
+def _verified(choice: WholeChoice, verify: Verify) -> str | None:
+    try:
+        return verify(choice.message())
+    except BackendError:
+        if choice.finish_reason == CUT:  # at its token limit: it says so, and would be cut again
+            return None
+        raise
 
 
 def _cut(choice: WholeChoice, stop: tuple[str, ...]) -> WholeChoice:
