@@ -320,7 +320,7 @@ def test_the_first_of_several_mistakes_says_how_to_see_the_others(tmp_path: Path
     with pytest.raises(ConfigError) as caught:
         load_config(path, {})
     assert caught.value.hint == f"trueup config validate {path}   (shows 1 more)"
-    path = write(tmp_path, "config_version: 1\nserver: {prot: 1, port: x}\n")
+    path = write(tmp_path, "config_version: 1\nserver:\n  prot: 1\n  port: x\n")
     with pytest.raises(ConfigError) as caught:
         load_config(path, {})
     hint = f"did you mean `port`; trueup config validate {path}   (shows 1 more)"
