@@ -109,8 +109,8 @@ def _count(shape: Mapping[str, Any], name: str) -> int:
         return 1
     if len(value) > MAX_TEXTS:
         raise RequestError(
-            f"`{name}` has {len(value)} texts, expected at most {MAX_TEXTS}",
+            f"`{name}` has {len(value)} {name}s, expected at most {MAX_TEXTS}",
             param=name,
-            hint=f"send them in several requests of up to {MAX_TEXTS} texts",
+            hint=f"send them in several requests of up to {MAX_TEXTS} {name}s",
         )
     return len(value)
