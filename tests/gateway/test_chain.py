@@ -264,6 +264,7 @@ def test_retries_are_a_share_of_the_requests_and_a_few_more() -> None:
         (BackendError("x", retryable=True, code="tool_call_malformed", status=502), False),
         (BackendError("x", retryable=True, code="answer_rejected", status=502), False),
         (BackendError("x", retryable=True, code="choices_missing", status=502), False),
+        (BackendError("x", retryable=True, code="too_many_files", status=502), False),
         (AdaptError("x"), False),
     ],
 )

@@ -215,6 +215,17 @@ ROWS = (
         ),
     ),
     Preset(
+        name="trueup",
+        title="TrueUp",
+        url="http://127.0.0.1:8484/v1",
+        capabilities=Capabilities(
+            takes_seed=True,
+            # The first request loads the model.
+            limits=Limits(first_token_seconds=300.0),
+        ),
+        quirks=("it tries again, falls back and emulates by itself",),
+    ),
+    Preset(
         name="litellm",
         title="LiteLLM proxy",
         url="http://127.0.0.1:4000/v1",

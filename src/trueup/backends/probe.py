@@ -105,6 +105,11 @@ def judged(question: Question, replies: Sequence[Reply], known: Known) -> Seen:
     return question.read(replies, known)
 
 
+def _code(reply: Reply) -> object:
+    stated = reply.shape.get("error") if isinstance(reply.shape, dict) else None
+    return stated.get("code") if isinstance(stated, dict) else None
+
+
 def trouble_of(reply: Reply) -> Seen | None:
     """Why a reply is no answer; None where it is one."""
     if reply.is_late:
@@ -113,6 +118,8 @@ def trouble_of(reply: Reply) -> Seen | None:
         return Seen(verdict="fails", text=reply.fault or "no answer")
     if reply.status != 200:
         is_refused = 400 <= reply.status < 500 and reply.status not in NO_REFUSAL
+        # A TrueUp asked in words, and did not pass on what came.
+        is_refused = is_refused or _code(reply) == "answer_rejected"
         verdict: Verdict = "rejected" if is_refused else "fails"
         return Seen(verdict=verdict, text=f"status {reply.status}: {error_text(reply)}")
     if reply.fault is not None:

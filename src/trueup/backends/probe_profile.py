@@ -33,6 +33,7 @@ class Sign:
 
 
 SIGNS = (
+    Sign(preset="trueup", place="owned_by", word="trueup"),
     Sign(preset="vllm", place="owned_by", word="vllm"),
     Sign(preset="sglang", place="owned_by", word="sglang"),
     Sign(preset="llama.cpp", place="owned_by", word="llamacpp"),

@@ -119,6 +119,7 @@ async def _check(arguments: argparse.Namespace) -> int:
         print("\n".join(profile_lines(profile)))
     if not profile.is_reachable:
         print(f"error: {target.url} cannot be reached", file=sys.stderr)
+        print(f"hint:  is it running? curl {target.url}/models", file=sys.stderr)
     elif not profile.is_sound:
         print(f"error: {profile.trouble}", file=sys.stderr)
     return int(not profile.is_sound)

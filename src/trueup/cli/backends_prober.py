@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -173,7 +174,10 @@ def _cause(error: Exception) -> str:
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the connection closed without an answer"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"no connection: {error.os_error.strerror or error.os_error}"
+        number = error.os_error.errno or 0
+        # asyncio's own words are about its calls.
+        how = os.strerror(number).lower() if number > 0 else str(error.os_error)
+        return f"no connection: {one_line(how)}"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"the answer is no HTTP: {one_line(error.message)}"
     return one_line(str(error)) or type(error).__name__

@@ -16,6 +16,7 @@ PRESET_NAMES = (
     "lmdeploy",
     "tgi",
     "langchain-chatchat",
+    "trueup",
     "litellm",
     "openai",
     DEFAULT_PRESET,

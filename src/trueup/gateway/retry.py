@@ -24,8 +24,9 @@ UNHEALTHY_CODES = frozenset(
     {"backend_unreachable", "backend_closed", "backend_broke_off", "backend_silent",
      "worker_failed", "stream_incomplete"}
 )  # fmt: skip
-# What is wrong with an answer of a model, and not with who serves it.
-HEALTHY_CODES = frozenset({"answer_rejected", "tool_call_malformed", "choices_missing"})
+# What is wrong with an answer of a model, or with this process, and not with who serves it.
+HEALTHY_CODES = frozenset({"answer_rejected", "tool_call_malformed", "choices_missing",
+                           "too_many_files"})  # fmt: skip
 # What a server that is being restarted looks like.
 RESTARTING_CODES = frozenset({"backend_unreachable", "backend_closed"})
 
