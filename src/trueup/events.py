@@ -73,7 +73,10 @@ class RequestFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefused(Event):
-    """A request was answered with an error before it went to a backend."""
+    """A request was answered with an error before it went to a backend.
+
+    `request_id` is empty for what was no HTTP, or more of it than is read.
+    """
 
     request_id: str
     status: int

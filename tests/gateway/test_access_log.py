@@ -15,8 +15,8 @@ from tests.fakes import FakeBackend, FakeClient, answer, chunk
 from trueup.config.secret import Secret
 from trueup.config.settings import ApiKey, ServerSettings
 from trueup.errors import BackendError
-from trueup.events import ParameterDropped, emit
-from trueup.gateway.access_log import MAX_PROMPT_BYTES
+from trueup.events import ParameterDropped, RequestRefused, emit
+from trueup.gateway.access_log import MAX_PROMPT_BYTES, AccessLog
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.retry import RetryPolicy
@@ -178,3 +178,18 @@ async def test_a_log_that_cannot_be_written_stops_nothing() -> None:
     backend = FakeBackend([chunk("a"), chunk(finish="stop")])
     await logged(backend, body=CHAT, headers=KEY, out=Full())
     assert backend.closed_count == 1
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_what_was_no_request_has_a_line_too(form: Any) -> None:
+    written = io.StringIO()
+    log = AccessLog(written, form=form)
+    log.note(RequestRefused(at_seconds=1.0, request_id="", status=431, code="bad_http"))
+    log.note(RequestRefused(at_seconds=1.0, request_id="r1", status=401, code="invalid_api_key"))
+    assert written.getvalue().count("\n") == 1, "a request has its line from its exchange"
+    if form == "json":
+        line = orjson.loads(written.getvalue())
+        assert line.keys() == FIELDS
+        assert (line["status"], line["outcome"], line["code"]) == (431, "failed", "bad_http")
+    else:
+        assert " - - 431 failed " in written.getvalue()

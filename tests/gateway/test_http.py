@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from trueup import events
 from trueup.config.settings import ServerSettings
+from trueup.events import RequestRefused
 from trueup.gateway import http
 from trueup.gateway.server import Server, listen
 from trueup.gateway.serving import Serving
@@ -173,10 +175,15 @@ BAD_HTTP: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("case", BAD_HTTP)
-async def test_what_is_not_http_is_refused(case: str) -> None:
+async def test_what_is_not_http_is_refused_and_told(case: str) -> None:
     app = App()
+    heard: list[events.Event] = []
+    stop = events.subscribe(heard.append)
     async with running(app) as address:
         said = await say(address, BAD_HTTP[case])
+        stop()
+        told = [(e.request_id, e.status) for e in heard if isinstance(e, RequestRefused)]
+        assert told == [("", 400)]
         assert said.startswith(b"HTTP/1.1 400 ")
         assert app.asked == []
         assert b"200 OK" in await say(address, LAST)

@@ -5,13 +5,14 @@ What a client sends is escaped: it can neither break a line nor forge one.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
 import orjson
 
-from trueup.events import Event, ParameterDropped, RequestFinished
+from trueup.events import Event, ParameterDropped, RequestFinished, RequestRefused
 from trueup.gateway.exchange import Exchange
 
 # Asked every few seconds by whoever watches the server.
@@ -41,6 +42,9 @@ class AccessLog:
         if isinstance(event, RequestFinished):
             if (exchange := self._open.get(event.request_id)) is not None:
                 exchange.finished = event
+        elif isinstance(event, RequestRefused):
+            if not event.request_id:
+                self._note_no_request(event)
         elif (
             isinstance(event, ParameterDropped)
             and (exchange := self._open.get(event.request_id)) is not None
@@ -54,13 +58,21 @@ class AccessLog:
             del self._open[exchange.request_id]
         if exchange.path in UNLOGGED_PATHS:
             return
-        line = (
+        self._write(
             self._json(exchange, seconds) if self._form == "json" else self._text(exchange, seconds)
         )
-        try:
+
+    def _note_no_request(self, event: RequestRefused) -> None:
+        """A line for what came to no exchange: it was no HTTP, or too much of it."""
+        exchange = Exchange({"method": "-", "path": "-", "headers": []}, _nobody, _nobody)
+        exchange.request_id, exchange.status = "-", event.status
+        exchange.outcome, exchange.error_code = "failed", event.code
+        self.end(exchange, 0.0)
+
+    def _write(self, line: str) -> None:
+        # Where nobody reads it any more there is no reason to stop serving.
+        with contextlib.suppress(OSError, ValueError):
             self._out.write(line + "\n")
-        except (OSError, ValueError):  # nobody reads it any more: no reason to stop serving
-            return
 
     def _json(self, exchange: Exchange, seconds: float) -> str:
         shape = as_dict(exchange, seconds)
@@ -85,7 +97,7 @@ def as_dict(exchange: Exchange, seconds: float) -> dict[str, Any]:
     finished = exchange.finished
     first = finished.first_token_seconds if finished else None
     return {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": _now(),
         "request_id": exchange.request_id,
         "key": _short(exchange.key_name),
         "method": _short(exchange.method),
@@ -105,6 +117,14 @@ def as_dict(exchange: Exchange, seconds: float) -> dict[str, Any]:
         "first_token_ms": None if first is None else round(first * 1000, 1),
         "profile": exchange.profile.name,
     }
+
+
+async def _nobody(*_: Any) -> Any:
+    """There is nothing to receive and nowhere to send."""
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def text(exchange: Exchange, seconds: float) -> str:

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from trueup.errors import RequestError
+from trueup.protocol.errors import error_body
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -120,3 +124,16 @@ class Cycle(RequestResponseCycle):
         self.expected_content_length -= length
         if self.expected_content_length < 0 or (not more and self.expected_content_length):
             raise RuntimeError("the body is not as long as `content-length` says")
+
+
+def closing_response(error: RequestError) -> bytes:
+    """A whole response on the wire that ends its connection, for what is no request."""
+    body = orjson.dumps(error_body(error))
+    return b"".join(
+        (
+            STATUS_LINE[error.status],
+            b"content-type: application/json\r\nconnection: close\r\n",
+            b"content-length: %d\r\n\r\n" % len(body),
+            body,
+        )
+    )

@@ -7,18 +7,18 @@ bodies that nobody reads in time, and a request line that is no HTTP never cuts 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 import httptools
-import orjson
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trueup.errors import RequestError
-from trueup.gateway.cycle import Cycle
+from trueup.events import RequestRefused, emit
+from trueup.gateway.cycle import Cycle, closing_response
 from trueup.gateway.exchange import WIRE
-from trueup.protocol.errors import error_body
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
@@ -260,14 +260,10 @@ class Protocol(HttpToolsProtocol):
         if self._is_refused:
             return
         self._is_refused = True
-        error = RequestError(cause, code="bad_http", status=status)
-        body = orjson.dumps(error_body(error))
-        self._refusal = b"".join(
-            (
-                STATUS_LINE[status],
-                b"content-type: application/json\r\nconnection: close\r\n",
-                b"content-length: %d\r\n\r\n" % len(body),
-                body,
+        self._refusal = closing_response(RequestError(cause, code="bad_http", status=status))
+        emit(
+            RequestRefused(
+                at_seconds=time.monotonic(), request_id="", status=status, code="bad_http"
             )
         )
         cycle = self.cycle
