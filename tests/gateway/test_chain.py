@@ -306,6 +306,23 @@ async def test_a_server_that_never_answered_is_not_waited_for() -> None:
     assert (client.status, backend.open_count) == (502, policy.max_tries)
 
 
+async def test_a_server_that_stays_away_is_not_waited_for_by_every_request() -> None:
+    now = [0.0]
+    policy = RetryPolicy(first_pause_seconds=0, restart_seconds=10)
+    backend = foreign(GOOD_WHOLE, *[Turn([REFUSED])] * 5, GOOD_WHOLE, Turn([REFUSED]))
+    app = gateway(backend, policy=policy)
+    app.serving.breakers = Breakers(lambda: now[0])
+    await ask(app)
+    breaker = app.serving.breakers.of("far")
+    breaker.failed()
+    now[0] += 11
+    assert not breaker.may_restart(10)
+    client = await ask(app)
+    assert (client.status, backend.open_count) == (502, 1 + policy.max_tries)
+    breaker.succeeded()
+    assert breaker.may_restart(10)
+
+
 async def test_who_restarts_is_not_waited_for_where_there_is_another() -> None:
     policy = RetryPolicy(first_pause_seconds=0, restart_seconds=3600)
     backend, second = foreign(GOOD_WHOLE, Turn([REFUSED])), foreign(GOOD_WHOLE, name="second")

@@ -29,7 +29,7 @@ TURN_SECONDS = 1.0
 class Breaker:
     """One backend's: `failures` in a row opened it, one success closes it.
 
-    `has_answered`: it was well once, so what fails now may be a restart.
+    `has_answered`: it was well once. `failing_since` is when the first of `failures` was.
     """
 
     backend: str
@@ -37,6 +37,7 @@ class Breaker:
     state: State = "closed"
     failures: int = 0
     has_answered: bool = False
+    failing_since: float = 0.0
     open_seconds: float = FIRST_OPEN_SECONDS
     probe_at: float = 0.0
     budget: RetryBudget = field(default_factory=RetryBudget)
@@ -46,6 +47,11 @@ class Breaker:
     def admits(self) -> bool:
         """Whether a request that could go elsewhere may go here."""
         return self.state == "closed" or self.clock() >= self.probe_at
+
+    def may_restart(self, seconds: float) -> bool:
+        """Whether it was well, and has been failing for less than so long."""
+        is_new = not self.failures or self.clock() - self.failing_since < seconds
+        return self.has_answered and is_new
 
     def begin(self) -> None:
         """A request goes here: after an open breaker's time it is the probe that decides."""
@@ -80,6 +86,8 @@ class Breaker:
 
     def failed(self) -> None:
         """It did not answer, for reasons of its own."""
+        if not self.failures:
+            self.failing_since = self.clock()
         self.failures += 1
         if self.state == "half-open":
             self.open_seconds = min(LONGEST_OPEN_SECONDS, 2 * self.open_seconds)

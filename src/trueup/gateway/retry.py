@@ -37,8 +37,9 @@ class RetryPolicy:
 
     `longest_retry_after_seconds`: a server that wants longer is not waited for;
     `prompt_seconds`: nor is a busy one for longer than this where there is somebody else to ask.
-    `restart_seconds`: a server that was well and cannot be reached is waited for so long where
-    there is nobody else, asked every `restart_pause_seconds` at the least.
+    `restart_seconds`: a server that was well and cannot be reached is waited for until so long
+    after its first failure where there is nobody else, asked every `restart_pause_seconds` at
+    the least.
     """
 
     max_tries: int = 3
@@ -57,11 +58,11 @@ class RetryPolicy:
         seconds: float,
         capabilities: Capabilities,
         is_last: bool,
-        was_well: bool = False,
+        is_restarting: bool = False,
     ) -> Where:
         """Where to ask after an error; `tries` and `seconds` were spent at this backend.
 
-        `was_well`: the backend has answered before.
+        `is_restarting`: the backend was well until a moment ago.
 
         1. The request is at fault (4xx), the key (401) or the name (404): another try here says
            the same; somebody else may take it.
@@ -71,10 +72,9 @@ class RetryPolicy:
         5. Connection faults, 5xx, broken answers: here again, `max_tries` in all, or for as long
            as it is known to take until it is back.
         """
-        recovery = capabilities.recovery_seconds
-        if was_well and is_last and code_of(error) in RESTARTING_CODES:
-            recovery = max(recovery, self.restart_seconds)
-        has_tries = tries < self.max_tries or seconds < recovery
+        is_waited_for = is_restarting and is_last and code_of(error) in RESTARTING_CODES
+        has_tries = tries < self.max_tries or seconds < capabilities.recovery_seconds
+        has_tries = has_tries or is_waited_for
         if isinstance(error, CapacityError):  # 2, 3
             longest = self.longest_retry_after_seconds if is_last else self.prompt_seconds
             is_short = not capabilities.queues and error.retry_after_seconds <= longest

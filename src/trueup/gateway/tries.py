@@ -175,7 +175,7 @@ class Tries:
             seconds=seconds,
             capabilities=self.served.backend.capabilities,
             is_last=self.is_last,
-            was_well=self.breaker.has_answered,
+            is_restarting=self.breaker.may_restart(policy.restart_seconds),
         )
         pause = policy.pause_seconds(error, number, random.random())
         if self.is_single or where == "elsewhere" or self.chain.is_over(pause):
