@@ -491,3 +491,16 @@ async def test_an_end_with_tool_calls_and_without_any_is_no_answer() -> None:
 
 def test_the_fake_of_our_own_is_like_our_own() -> None:
     assert LOCAL.continuation == "token_ids"
+
+
+async def test_a_server_that_restarts_in_mid_answer_is_waited_for() -> None:
+    gone = BackendError("nobody listens", retryable=True, code="backend_unreachable")
+    backend = foreign(
+        Turn([delta({"content": "one"}), BackendError("cut", retryable=True)]),
+        *[Turn([gone])] * (MAX_BARREN + 5),
+        Turn([delta({"content": " two"}), delta({}, "stop"), b"data: [DONE]\n\n"]),
+        continuation="continue_final_message",
+    )
+    client = await ask(gateway(backend), stream=True)
+    assert (client.text, client.events[-1]) == ("one two", b"[DONE]")
+    assert backend.open_count == MAX_BARREN + 7

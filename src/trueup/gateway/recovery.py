@@ -22,7 +22,7 @@ from trueup.gateway.delivery import Delivery, How
 from trueup.gateway.finish import CUT
 from trueup.gateway.relay import Sink
 from trueup.gateway.restart import RESTARTED
-from trueup.gateway.retry import is_unhealthy
+from trueup.gateway.retry import RESTARTING_CODES, is_unhealthy
 from trueup.gateway.router import Served
 from trueup.gateway.sending import STREAM_TRIES, Mode
 from trueup.gateway.tries import Try
@@ -71,7 +71,8 @@ class Recovery:
         backend, delivery = self.broken.backend, self.delivery
         capabilities = backend.capabilities
         how: How = "token_ids" if capabilities.continuation == "token_ids" else "prefix"
-        barren = 0
+        breaker, policy = self.chain.breakers.of(backend.name), self.chain.policy
+        barren = restarts = 0
         while barren < MAX_BARREN and delivery.continuations < MAX_CONTINUATIONS:
             sent = self.broken.adapted.shape or self.chain.asked.shape
             shape = continued_shape(self.chain.asked.path, sent, delivery, capabilities)
@@ -94,8 +95,16 @@ class Recovery:
                 if not is_unhealthy(error) and not isinstance(error, CapacityError):
                     return False  # it cannot
                 self.error = error
-            barren = 0 if delivery.tokens > tokens else barren + 1
-            pause = self.chain.policy.pause_seconds(self.error, max(1, barren), random.random())
+            if delivery.tokens > tokens:
+                barren = restarts = 0
+            elif code_of(self.error) in RESTARTING_CODES and breaker.may_restart(
+                policy.restart_seconds
+            ):
+                breaker.failed()
+                restarts += 1
+            else:
+                barren += 1
+            pause = policy.pause_seconds(self.error, max(1, barren + restarts), random.random())
             await asyncio.sleep(pause)
         return False
 
