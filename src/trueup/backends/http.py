@@ -1,4 +1,4 @@
-"""The addresses of foreign servers, and what a failed connection to one means in our words.
+"""Foreign servers: their addresses, the heads of our requests, a failed connection in our words.
 
 Nothing here knows of models or of OpenAI's wire.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from yarl import URL
 
-from trueup.backends.http_client import Endpoint
+from trueup import __version__
+from trueup.backends.http_client import Endpoint, request_head
 from trueup.backends.http_fault import HttpFault
+from trueup.config.settings import BackendSettings
 from trueup.errors import BackendError, ConfigError
 
 ENDPOINTS = ("/chat/completions", "/completions", "/embeddings")
@@ -99,3 +101,37 @@ def fault_of(name: str, address: Address, fault: HttpFault, *, in_body: bool) ->
         where=name,
         hint=hint,
     )
+
+
+class RequestHeads:
+    """The heads of requests, as far as they are always the same; its repr shows no key."""
+
+    def __init__(self, settings: BackendSettings, address: Address) -> None:
+        """Raises: ConfigError for a key that cannot be sent."""
+        self._address = address
+        self._known: dict[str, bytes] = {}
+        self._headers = {
+            "User-Agent": f"trueup/{__version__}",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json",
+        }
+        if settings.api_key is not None:
+            key = settings.api_key.reveal()
+            if not (key.isascii() and key.isprintable()):
+                raise ConfigError(
+                    f"the key of `{settings.name}` has a character that no header can carry",
+                    where=settings.place or None,
+                    hint="`api_key` is ASCII without line breaks",
+                )
+            self._headers["Authorization"] = f"Bearer {key}"
+
+    def of(self, method: str, path: str) -> bytes:
+        """The head of a request for a path of ours, or one below the server's root."""
+        head = self._known.get(path)
+        if head is None:
+            address = self._address
+            url = address.of(path) if path.startswith("/v1/") else address.below_root(path)
+            head = request_head(method, url.raw_path, address.host, self._headers)
+            self._known[path] = head
+        return head

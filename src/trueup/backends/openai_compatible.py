@@ -12,16 +12,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
-from trueup import __version__
 from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health, Take
-from trueup.backends.http import Address, fault_of
+from trueup.backends.http import Address, RequestHeads, fault_of
 from trueup.backends.http_answer import Answer
-from trueup.backends.http_client import Client, request_head
+from trueup.backends.http_client import Client
 from trueup.backends.http_fault import HttpFault
 from trueup.backends.look import listed, version
 from trueup.backends.presets import Preset
 from trueup.config.settings import BackendSettings
-from trueup.errors import BackendError, ConfigError
+from trueup.errors import BackendError
 from trueup.events import State
 
 # How long the word of a server on itself is believed, and how long it may take to give it.
@@ -57,7 +56,7 @@ class OpenAICompatibleBackend:
         self._settings = settings
         self._preset = preset
         self._clock = clock
-        self._heads = _Heads(settings, self.address)
+        self._heads = RequestHeads(settings, self.address)
         self._open_client: Client | None = None
         self._state: State = "starting"
         self._last_error: str | None = None
@@ -270,37 +269,3 @@ class _Body:
             return await self._answer.pump(take)
         except HttpFault as fault:
             raise self._backend.fault(fault, in_body=True) from fault
-
-
-class _Heads:
-    """The heads of requests, as far as they are always the same; its repr shows no key."""
-
-    def __init__(self, settings: BackendSettings, address: Address) -> None:
-        """Raises: ConfigError for a key that cannot be sent."""
-        self._address = address
-        self._known: dict[str, bytes] = {}
-        self._headers = {
-            "User-Agent": f"trueup/{__version__}",
-            "Accept": "*/*",
-            "Accept-Encoding": "identity",
-            "Content-Type": "application/json",
-        }
-        if settings.api_key is not None:
-            key = settings.api_key.reveal()
-            if not (key.isascii() and key.isprintable()):
-                raise ConfigError(
-                    f"the key of `{settings.name}` has a character that no header can carry",
-                    where=settings.place or None,
-                    hint="`api_key` is ASCII without line breaks",
-                )
-            self._headers["Authorization"] = f"Bearer {key}"
-
-    def of(self, method: str, path: str) -> bytes:
-        """The head of a request for a path of ours, or one below the server's root."""
-        head = self._known.get(path)
-        if head is None:
-            address = self._address
-            url = address.of(path) if path.startswith("/v1/") else address.below_root(path)
-            head = request_head(method, url.raw_path, address.host, self._headers)
-            self._known[path] = head
-        return head
