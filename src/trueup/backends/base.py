@@ -74,7 +74,7 @@ class Capabilities:
     limits: Limits = field(default_factory=Limits)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class BackendRequest:
     """One request as it goes on the wire; `body` is JSON and never logged.
 
@@ -91,7 +91,7 @@ class BackendRequest:
     on_sent: Callable[[], None] = field(default=lambda: None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class BackendResponse:
     """Status and lower-cased headers, and the body in pieces of any size.
 

@@ -23,7 +23,7 @@ MAX_TEXTS = 2048
 SEED_BITS = 53
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Asked:
     """A request: `body` as it came and `shape`, the same as an object.
 

@@ -36,6 +36,15 @@ class EventSplitter:
         if self._was_carriage_return or b"\r" in piece:
             piece = self._with_line_feeds(piece)
         buffer = self._buffer
+        # Most pieces are one event of one line.
+        last = len(piece) - 2
+        if (
+            not buffer
+            and piece[:6] == b"data: "
+            and piece.find(b"\n") == last == piece.rfind(b"\n\n")
+        ):
+            self._is_first = False
+            return [piece[6:-2]]
         buffer += piece
         end = buffer.find(b"\n\n", self._searched)
         if end < 0:

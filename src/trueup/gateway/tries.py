@@ -30,7 +30,7 @@ OF_ONE_BACKEND = frozenset({"unsupported_parameter", "context_length_exceeded",
                             "unsupported_content"})  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Try:
     """What a try is to do: ask `served` with the adapted request; its number at this backend.
 

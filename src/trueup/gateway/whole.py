@@ -24,7 +24,7 @@ ANSWER_KEYS = frozenset({"content", "tool_calls", "function_call", "refusal", "a
 READ_KEYS = frozenset({"role", "content", "tool_calls", *REASONING_KEYS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class WholeChoice:
     """One complete choice; `extra` is what its message has beside what is read here."""
 
@@ -47,7 +47,7 @@ class WholeChoice:
         return {**shape, **self.extra}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Whole:
     """A complete answer; `body` is what the backend sent where nothing of it needs mending.
 
