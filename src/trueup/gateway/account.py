@@ -5,6 +5,7 @@ Headers say it; what changes after they left is told in the finish chunk.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ class Account:
         if not told:
             return []
         headers = [
-            ("x-trueup-backend", quote(told["backend"], safe="/:@+,;=-_.~ ")),
+            ("x-trueup-backend", _quoted(told["backend"])),
             ("x-trueup-tries", str(told["tries"])),
         ]
         if told["dropped"]:
@@ -51,3 +52,9 @@ class Account:
             "tries": chain.tries,
             "dropped": list(chain.dropped),
         }
+
+
+@functools.cache
+def _quoted(name: str) -> str:
+    """A backend's name as a header can carry it; there are as many as the configuration has."""
+    return quote(name, safe="/:@+,;=-_.~ ")

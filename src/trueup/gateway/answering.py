@@ -7,6 +7,7 @@ answer at its next await.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -64,8 +65,13 @@ class Answering:
         self._exchange = exchange
         self._served = served
         self._progress_at = self.began_at
-        self._outlet = Outlet(exchange, self.interruption, limits, self._account.headers)
+        self._limits = limits
         chain.is_begun = lambda: self.delivery.has_content
+
+    @functools.cached_property
+    def _outlet(self) -> Outlet:
+        """Where a stream goes; other answers need none."""
+        return Outlet(self._exchange, self.interruption, self._limits, self._account.headers)
 
     def snapshot(self) -> dict[str, Any]:
         """How it is, for people: no prompts, no text."""

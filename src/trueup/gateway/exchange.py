@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Protocol
 
 import orjson
@@ -172,26 +171,9 @@ class Exchange:
             hint="send less in one request",
         )
 
-    @contextlib.contextmanager
-    def watching(self, call: Callable[[], None]) -> Iterator[None]:
-        """Call `call` when the client leaves before the block is over; the body was read."""
-        if self._wire is not None:
-            self._wire.when_left(call)
-            try:
-                yield
-            finally:
-                self._wire.when_left(None)
-            return
-        task = asyncio.ensure_future(self._left(call))
-        try:
-            yield
-        finally:
-            task.cancel()  # it only waits: it is over before anything else is received
-
-    async def _left(self, call: Callable[[], None]) -> None:
-        while (await self.receive())["type"] != "http.disconnect":
-            pass
-        call()
+    def watching(self, call: Callable[[], None]) -> Watching:
+        """A block that calls `call` when the client leaves before its end; the body was read."""
+        return Watching(self, self._wire, call)
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the status line and the headers."""
@@ -225,6 +207,33 @@ class Exchange:
     async def answer_json(self, shape: Any, *, status: int = 200, headers: Headers = ()) -> None:
         """Send a whole response in JSON."""
         await self.answer(status, orjson.dumps(shape), headers)
+
+
+class Watching:
+    """`with` block in which a client that leaves is noticed."""
+
+    def __init__(self, exchange: Exchange, wire: Wire | None, call: Callable[[], None]) -> None:
+        self._exchange = exchange
+        self._wire = wire
+        self._call = call
+        self._task: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        if self._wire is not None:
+            self._wire.when_left(self._call)
+        else:
+            self._task = asyncio.ensure_future(self._watch())
+
+    def __exit__(self, *_: object) -> None:
+        if self._wire is not None:
+            self._wire.when_left(None)
+        elif self._task is not None:
+            self._task.cancel()  # it only waits: it is over before anything else is received
+
+    async def _watch(self) -> None:
+        while (await self._exchange.receive())["type"] != "http.disconnect":
+            pass
+        self._call()
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def adapt(
         if not profile.clamps_max_tokens:
             check_room(shape, capabilities.context_tokens)
     accepts = capabilities.accepts
-    untaken = accepts.unsupported.union(lessons)
+    untaken = accepts.unsupported.union(lessons) if lessons else accepts.unsupported
     named = [
         name
         for name in shape

@@ -25,6 +25,8 @@ Result = TypeVar("Result")
 
 # What a client can mend of its request, rather than who serves it.
 AT_FAULT = frozenset({400, 413, 422})
+# How an answer is asked for is not the parameters' affair.
+NO_PARAMETERS = frozenset({"stream"})
 # Refusals that are one backend's: another one may take the request as it is.
 OF_ONE_BACKEND = frozenset({"unsupported_parameter", "context_length_exceeded",
                             "unsupported_content"})  # fmt: skip
@@ -89,6 +91,7 @@ class Tries:
         chain, backend, clock = self.chain, self.served.backend, asyncio.get_running_loop().time
         began, number, before = clock(), 0, None
         end_at = began + backend.capabilities.limits.total_seconds
+        unsupported = backend.capabilities.accepts.unsupported
         learning = Learning(
             chain.asked.shape,
             backend,
@@ -105,7 +108,7 @@ class Tries:
                 number=number,
                 end_at=end_at,
                 before=before,
-                unsupported=backend.capabilities.accepts.unsupported | learning.known,
+                unsupported=unsupported | known if (known := learning.known) else unsupported,
             )
             self._note_asked(attempted)
             try:
@@ -136,8 +139,7 @@ class Tries:
             chain.asked.path,
             shape,
             backend,
-            # How an answer is asked for is not the parameters' affair.
-            lessons=learning.known - {"stream"},
+            lessons=known - NO_PARAMETERS if (known := learning.known) else known,
             profile=chain.profile,
             is_strict=chain.is_strict,
         )
