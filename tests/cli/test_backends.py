@@ -29,6 +29,14 @@ BACKENDS = [
         "lessons": [LESSON],
     },
     {"name": "demo", "kind": "chat", "state": "stopped", "breaker": "closed", "lessons": []},
+    {
+        "name": "shut",
+        "kind": "chat",
+        "state": "failed",
+        "last_error": "`shut` at http://127.0.0.1:1/v1 wants a key: status 401",
+        "breaker": "closed",
+        "lessons": [],
+    },
 ]
 
 
@@ -61,7 +69,8 @@ def test_backends_are_listed_with_what_was_learned(
     assert lines[2].split() == [
         "xin", "chat", "glm4", "ready", "open", "4.1", "http://127.0.0.1:9997/v1",
     ]  # fmt: skip
-    assert lines[4] == "xin: does not take `tool_choice` (learned 2 h ago, forgotten in 6 d)"
+    assert lines[5] == "xin: does not take `tool_choice` (learned 2 h ago, forgotten in 6 d)"
+    assert lines[6] == "shut: at http://127.0.0.1:1/v1 wants a key: status 401"
 
 
 def test_the_list_is_json_where_that_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

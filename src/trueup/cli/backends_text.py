@@ -74,6 +74,9 @@ def backend_lines(server: Mapping[str, Any]) -> Iterator[str]:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join(cells).rstrip()
     for backend in server["backends"]:
+        if backend.get("state") == "failed" and (why := backend.get("last_error")):
+            named = f"`{backend['name']}` "
+            yield f"{backend['name']}: {str(why).removeprefix(named)}"
         for lesson in backend.get("lessons") or ():
             yield f"{backend['name']}: does not take `{lesson['parameter']}` ({_times(lesson)})"
 
