@@ -44,8 +44,10 @@ TROUBLES: list[tuple[Reply, Any]] = [
     (refusal(429, b"slow down"), ("fails", "status 429: slow down")),
     (refusal(401, b"key"), ("fails", "status 401: key")),
     (refusal(500, b"boom"), ("fails", "status 500: boom")),
-    (refusal(502, b'{"error":{"message":"no JSON","code":"answer_rejected"}}'),
-     ("rejected", "status 502: no JSON")),
+    (
+        refusal(502, b'{"error":{"message":"no JSON","code":"answer_rejected"}}'),
+        ("rejected", "status 502: no JSON"),
+    ),
     (refusal(200, b'{"error":"no"}'), ("fails", "status 200 and an error: no")),
     (refusal(200, b'{"object":"error","message":"no"}'), ("fails", "status 200 and an error: no")),
     (stream(chunk("a"), {"error": {"message": "no"}}), ("fails", "status 200 and an error: no")),
