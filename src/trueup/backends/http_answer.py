@@ -7,7 +7,7 @@ from the event loop's callback, without a future and a task's turn for each of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 import httptools
@@ -15,6 +15,7 @@ import httptools
 from trueup.backends.base import Take
 from trueup.backends.http_fault import HttpFault, lost_words
 from trueup.backends.inflating import CodingError, Inflater, inflater_of
+from trueup.errors import BackendError
 
 MAX_HEAD_BYTES = 2**16
 # What is held for a reader that is slower than the server.
@@ -229,3 +230,29 @@ class Answer:
                 return
         if self._take is None or self.is_complete or self._fault is not None:
             waiter.set_result(None)
+
+
+class Body:
+    """An answer's body; `error_of` says what a fault of its connection is."""
+
+    def __init__(
+        self, answer: Answer, error_of: Callable[[HttpFault], Awaitable[BackendError]]
+    ) -> None:
+        self._answer = answer
+        self._error_of = error_of
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._answer.__anext__()
+        except HttpFault as fault:
+            raise await self._error_of(fault) from fault
+
+    async def pump(self, take: Take) -> bool:
+        """See `Answer.pump`."""
+        try:
+            return await self._answer.pump(take)
+        except HttpFault as fault:
+            raise await self._error_of(fault) from fault

@@ -5,9 +5,10 @@ Every request has a connection of its own: closing it is how the worker is told 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Self
+from typing import Any
 
 from trueup import __version__
 from trueup.backends.base import (
@@ -17,9 +18,8 @@ from trueup.backends.base import (
     Capabilities,
     Health,
     Limits,
-    Take,
 )
-from trueup.backends.http_answer import Answer
+from trueup.backends.http_answer import Answer, Body
 from trueup.backends.http_client import Client, Endpoint, request_head
 from trueup.backends.http_fault import HttpFault
 from trueup.errors import BackendError
@@ -81,7 +81,7 @@ class LocalBackend:
         """
         async with AsyncExitStack() as stack:
             answer, worker = await self._asked(request, stack)
-            body = _Body(self, answer, worker)
+            body = Body(answer, functools.partial(self._broken, worker))
             try:
                 yield BackendResponse(
                     status=answer.status, headers=answer.headers, body=body, pump=body.pump
@@ -131,7 +131,7 @@ class LocalBackend:
     async def close(self) -> None:
         """Nothing is held between requests; the pool is closed by its owner."""
 
-    async def broken(self, worker: Worker, fault: HttpFault) -> BackendError:
+    async def _broken(self, worker: Worker, fault: HttpFault) -> BackendError:
         """The error of an answer that broke off.
 
         The lease is held until the pool knows: whoever is next gets another worker.
@@ -147,30 +147,6 @@ class LocalBackend:
             where=self.name,
             hint="ask again: a worker that has ended is started anew",
         )
-
-
-class _Body:
-    """The body in the pieces that come, and the connection's failures as ours."""
-
-    def __init__(self, backend: LocalBackend, answer: Answer, worker: Worker) -> None:
-        self._backend = backend
-        self._answer = answer
-        self._worker = worker
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await self._answer.__anext__()
-        except HttpFault as fault:
-            raise await self._backend.broken(self._worker, fault) from fault
-
-    async def pump(self, take: Take) -> bool:
-        try:
-            return await self._answer.pump(take)
-        except HttpFault as fault:
-            raise await self._backend.broken(self._worker, fault) from fault
 
 
 def _wire(request: BackendRequest) -> bytes:

@@ -10,11 +10,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
-from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health, Take
+from trueup.backends.base import BackendRequest, BackendResponse, Capabilities, Health
 from trueup.backends.http import Address, RequestHeads, fault_of
-from trueup.backends.http_answer import Answer
+from trueup.backends.http_answer import Answer, Body
 from trueup.backends.http_client import Client
 from trueup.backends.http_fault import HttpFault
 from trueup.backends.look import listed, version
@@ -116,6 +116,10 @@ class OpenAICompatibleBackend:
         if not in_body and not fault.is_ours:
             self._state, self._last_error = "failed", error.cause
         return error
+
+    async def broken(self, fault: HttpFault) -> BackendError:
+        """The error of an answer that broke off."""
+        return self.fault(fault, in_body=True)
 
     def _note(self, status: int) -> None:
         """Keep what an answer's status says of the server."""
@@ -237,7 +241,7 @@ class _Opened:
         except BaseException:
             self._backend.leases -= 1
             raise
-        body = _Body(self._backend, answer)
+        body = Body(answer, self._backend.broken)
         return BackendResponse(
             status=answer.status, headers=answer.headers, body=body, pump=body.pump
         )
@@ -246,26 +250,3 @@ class _Opened:
         self._backend.leases -= 1
         if self._answer is not None:
             self._answer.leave()
-
-
-class _Body:
-    """The body in the pieces that come, and the connection's failures as ours."""
-
-    def __init__(self, backend: OpenAICompatibleBackend, answer: Answer) -> None:
-        self._backend = backend
-        self._answer = answer
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        try:
-            return await self._answer.__anext__()
-        except HttpFault as fault:
-            raise self._backend.fault(fault, in_body=True) from fault
-
-    async def pump(self, take: Take) -> bool:
-        try:
-            return await self._answer.pump(take)
-        except HttpFault as fault:
-            raise self._backend.fault(fault, in_body=True) from fault
