@@ -84,6 +84,7 @@ ROWS = (
             "values that do not validate are a 500 in text/plain instead of a 400",
             "the next request on a connection that had a 500 is reset, 6 of 6",
             "a prompt longer than the context is shortened without a word",
+            "the transformers engine takes `seed` and makes another answer all the same",
             "a lost model process ends the stream in order, without finish_reason and [DONE]",
         ),
     ),
