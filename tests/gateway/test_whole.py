@@ -118,3 +118,32 @@ async def test_a_checked_answer_that_its_token_limit_cut_is_told_as_cut(
     else:
         assert (client.text, backend.open_count) == ('{"a": ', 1)
         assert b'"finish_reason":"length"' in client.body
+
+
+FORMAT = {"response_format": {"type": "json_object"}}
+FORCED = {
+    "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+    "tool_choice": "required",
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "text", "is_passed"),
+    [
+        (FORMAT, "Here is what you asked", False),
+        (FORMAT, "[1, 2", False),
+        (FORMAT, '```json\n{"a": 1, "b', True),
+        (FORCED, "I would call", False),
+    ],
+)
+async def test_what_was_cut_and_is_no_beginning_of_the_right_answer_is_rejected(
+    asked: dict[str, Any], text: str, is_passed: bool
+) -> None:
+    backend = foreign(
+        Turn([whole_answer(text, finish="length")], headers=JSON),
+        accepts=Accepts(unsupported=frozenset({"response_format", "tool_choice"})),
+    )
+    client = await ask(gateway(backend), **asked)
+    assert (client.status == 200) is is_passed
+    if not is_passed:
+        assert client.json["error"]["code"] == "answer_rejected"

@@ -19,8 +19,14 @@ Verify = Callable[[Mapping[str, Any]], str | None]
 
 MAX_TOLD_CHARACTERS = 300
 FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.S)
+OPENING = re.compile(r"\A```(?:json)?\s*")
+BEGINNING = '{["-0123456789'
 JSON_WORDS = "Answer with one JSON {what} and nothing else: no explanation and no code fence."
 SCHEMA_WORDS = " It has to be valid under this JSON schema: {schema}"
+
+
+class UnfinishedAnswerError(BackendError):
+    """An answer was rejected that may be the beginning of the right one."""
 
 
 def emulate_tool_choice(shape: dict[str, Any]) -> Verify | None:
@@ -80,7 +86,11 @@ def emulate_response_format(shape: dict[str, Any]) -> Verify | None:
         try:
             value = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise _rejected(f"is not the JSON that `response_format` asks for: {error}") from error
+            how = f"is not the JSON that `response_format` asks for: {error}"
+            # The end of a fence around it may be cut as well.
+            begins = BEGINNING if kind == "json_schema" else "{"
+            is_begun = OPENING.sub("", text).startswith(tuple(begins))
+            raise _rejected(how, UnfinishedAnswerError if is_begun else BackendError) from error
         if is_object and not isinstance(value, dict):
             raise _rejected(f"is a JSON {type(value).__name__}, not the object that was asked for")
         check(value)
@@ -187,8 +197,8 @@ def _told(error: Exception) -> str:
     return words if len(words) <= MAX_TOLD_CHARACTERS else words[:MAX_TOLD_CHARACTERS] + "…"
 
 
-def _rejected(how: str) -> BackendError:
-    return BackendError(
+def _rejected(how: str, kind: type[BackendError] = BackendError) -> BackendError:
+    return kind(
         f"the answer {how}",
         retryable=True,
         code="answer_rejected",

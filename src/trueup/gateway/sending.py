@@ -9,9 +9,8 @@ from typing import Any, Literal
 import orjson
 
 from trueup.backends.base import BackendRequest
-from trueup.errors import BackendError
 from trueup.gateway.asked import Asked, with_seed
-from trueup.gateway.emulation import Verify
+from trueup.gateway.emulation import UnfinishedAnswerError, Verify
 from trueup.gateway.finish import CUT
 from trueup.gateway.parameters import Adapted
 from trueup.gateway.stop import StopCut
@@ -120,7 +119,7 @@ def checked(whole: Whole, adapted: Adapted) -> Whole:
 def _verified(choice: WholeChoice, verify: Verify) -> str | None:
     try:
         return verify(choice.message())
-    except BackendError:
+    except UnfinishedAnswerError:
         if choice.finish_reason == CUT:  # at its token limit: it says so, and would be cut again
             return None
         raise
