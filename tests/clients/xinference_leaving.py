@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,8 +86,10 @@ async def run_kills(server: Xinference, url: str) -> Table:
     ):
         # Its streams and its whole answers may end otherwise: a character that the limit of
         # tokens cuts is U+FFFD in the one and left out in the other.
+        streamed = await _ask(server.url, row, is_stream=True)
         undisturbed = {
-            (await _ask(server.url, row, is_stream=as_stream)).text for as_stream in (True, False)
+            (await _ask(server.url, row, is_stream=False)).text,
+            _text_of(streamed.heard.body),
         }
         cells = []
         for base in (server.url, url):
@@ -130,6 +133,13 @@ def _seen(answered: Answered, row: Row, undisturbed: Collection[str]) -> tuple[s
     if answered.verdict == "broken":
         return "broken", answered.reason
     return ("an error event" if _has_began(heard) else "an error"), answered.reason
+
+
+def _text_of(stream: bytes) -> str:
+    """The text of a stream, whatever else is wrong with it."""
+    lines = (line[6:] for line in stream.split(b"\n") if line.startswith(b"data: {"))
+    choices = (choice for line in lines for choice in json.loads(line)["choices"])
+    return "".join(choice["delta"].get("content") or "" for choice in choices)
 
 
 def _has_began(heard: Heard) -> bool:
