@@ -77,7 +77,7 @@ def _held(serving: Serving, backends: Sequence[OpenAICompatibleBackend]) -> dict
     breakers = [serving.breakers.of(each.name) for each in backends]
     return {
         "answers": len(serving.answering),
-        "leases": sum(each._leases for each in backends),
+        "leases": sum(each.leases for each in backends),
         "let_through": sum(LET_THROUGH - each.few._value for each in breakers),
         "tasks": len(asyncio.all_tasks()),
         "file_descriptors": process.num_fds(),

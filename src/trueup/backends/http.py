@@ -109,7 +109,7 @@ class RequestHeads:
     def __init__(self, settings: BackendSettings, address: Address) -> None:
         """Raises: ConfigError for a key that cannot be sent."""
         self._address = address
-        self._known: dict[str, bytes] = {}
+        self._known: dict[tuple[str, str], bytes] = {}
         self._headers = {
             "User-Agent": f"trueup/{__version__}",
             "Accept": "*/*",
@@ -128,10 +128,10 @@ class RequestHeads:
 
     def of(self, method: str, path: str) -> bytes:
         """The head of a request for a path of ours, or one below the server's root."""
-        head = self._known.get(path)
+        head = self._known.get((method, path))
         if head is None:
             address = self._address
             url = address.of(path) if path.startswith("/v1/") else address.below_root(path)
             head = request_head(method, url.raw_path, address.host, self._headers)
-            self._known[path] = head
+            self._known[method, path] = head
         return head

@@ -60,6 +60,11 @@ class Answer:
         self._waiter: asyncio.Future[None] | None = None
         self._take: Take | None = None
 
+    @property
+    def is_read(self) -> bool:
+        """Whether its last byte came and was taken."""
+        return self.is_complete and not self._pieces
+
     async def head(self) -> None:
         """Wait for status and headers.
 

@@ -54,16 +54,24 @@ class Client:
         self._timer: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
 
-    async def ask(self, request: bytes, *, on_new: bool = False) -> Answer:
+    async def ask(self, request: bytes) -> Answer:
         """Send a request, head and body, and wait for the head of its answer.
 
-        `on_new` takes no connection that was used before. `leave` the answer when done.
+        A kept connection that ends without a word costs one more try on a new one. `leave` the
+        answer when done.
 
         Raises:
             HttpFault: there is no answer.
         """
-        connection = (None if on_new else self._kept()) or await self._connected()
-        return await connection.ask(request)
+        kept = self._kept()
+        if kept is not None:
+            try:
+                return await kept.ask(request)
+            except HttpFault as fault:
+                # The server gave it up while we took it: most likely it has seen no request.
+                if not fault.is_silent:
+                    raise
+        return await (await self._connected()).ask(request)
 
     async def close(self) -> None:
         """End every connection; whoever still reads gets an error."""
@@ -99,7 +107,7 @@ class Client:
                         ssl=_trusted() if endpoint.is_tls else None,
                         **self._more,
                     )
-        except (OSError, ssl.SSLError) as error:
+        except (OSError, UnicodeError) as error:  # the latter for a name that cannot be one
             raise connecting_fault(error) from error
         self._open.add(made)
         return made
@@ -149,7 +157,6 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
-        self._has_served = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
@@ -181,12 +188,9 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
         try:
             await answer.head()
-        except BaseException as error:
-            if isinstance(error, HttpFault):
-                error.is_stale = error.is_silent and self._has_served
-            self.abort()
+        except BaseException:
+            answer.leave()
             raise
-        self._has_served = True
         return answer
 
     def _left(self, answer: Answer) -> None:
@@ -195,7 +199,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or not self.is_usable:
             return
-        is_clean = answer.is_complete and answer.keeps_alive and answer.status < SERVER_ERROR
+        is_clean = answer.is_read and answer.keeps_alive and answer.status < SERVER_ERROR
         # Xinference resets the request that follows a server error on the same connection.
         if is_clean and not transport.get_write_buffer_size() and not transport.is_closing():
             self._back(self)

@@ -16,8 +16,7 @@ class HttpFault(Exception):
     """A connection failed; the text says how, without a subject's name.
 
     `is_connecting`: there was no connection yet. `is_silent`: not a byte of the answer came.
-    `is_stale`: the connection had served before and ended while it was idle. `is_ours`: this
-    process has no room for another connection, the server has no part in it.
+    `is_ours`: this process has no room for another connection, the server has no part in it.
     """
 
     def __init__(
@@ -32,7 +31,6 @@ class HttpFault(Exception):
         self.is_connecting = is_connecting
         self.is_silent = is_silent
         self.is_ours = is_ours
-        self.is_stale = False
 
 
 def lost_words(error: Exception | None) -> str:
@@ -56,7 +54,7 @@ def connecting_fault(error: Exception) -> HttpFault:
 
 def _connecting_words(error: Exception, number: int) -> str:
     match error:
-        case socket.gaierror():
+        case socket.gaierror() | UnicodeError():
             return "its host is not known"
         case ssl.SSLCertVerificationError():
             return f"its certificate: {error.verify_message or error.reason}"

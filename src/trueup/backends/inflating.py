@@ -8,6 +8,7 @@ import zlib
 MAX_PIECE_BYTES = 2**25
 GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 ZLIB_METHOD = 8
+GZIP_BEGIN = b"\x1f"
 
 
 class CodingError(Exception):
@@ -35,7 +36,7 @@ class Inflater:
             return b""
         if self._unpacker is None:
             # Some servers call bare deflate data `deflate`, without zlib's frame.
-            is_framed = data[0] & 0x0F == ZLIB_METHOD or data[:1] == b"\x1f"
+            is_framed = data[0] & 0x0F == ZLIB_METHOD or data[:1] == GZIP_BEGIN
             self._unpacker = zlib.decompressobj(GZIP_OR_ZLIB if is_framed else -zlib.MAX_WBITS)
         try:
             piece = self._unpacker.decompress(data, MAX_PIECE_BYTES)
@@ -43,6 +44,10 @@ class Inflater:
             raise CodingError("its compressed body cannot be read") from None
         if self._unpacker.unconsumed_tail:
             raise CodingError("its compressed body unpacks to far more than was sent")
+        rest = self._unpacker.unused_data
+        if rest[:1] == GZIP_BEGIN:  # gzip may have several members
+            self._unpacker = None
+            return piece + self.push(rest)
         return piece
 
 

@@ -1,7 +1,6 @@
 """A server that others run and that speaks OpenAI's wire: asked over HTTP, its bytes as they come.
 
-It decides nothing about retries, parameters or silence: that is the gateway's. The one request
-that is sent a second time here met a connection that had died while it was idle.
+It decides nothing about retries, parameters or silence: that is the gateway's.
 """
 
 from __future__ import annotations
@@ -89,13 +88,7 @@ class OpenAICompatibleBackend:
             body,
         )
         try:
-            try:
-                answer = await self._client().ask(wire)
-            except HttpFault as fault:
-                if not fault.is_stale:
-                    raise
-                # The server gave it up while we took it: most likely it has seen no request.
-                answer = await self._client().ask(wire, on_new=True)
+            answer = await self._client().ask(wire)
         except HttpFault as fault:
             raise self.fault(fault) from fault
         self._note(answer.status)

@@ -25,6 +25,7 @@ MAX_ANSWER_BYTES = 2**27
 MAX_ERROR_BYTES = 2**16
 EVENT_STREAM = "text/event-stream"
 EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:", b"\xef\xbb\xbfdata:")
+LONGEST_START = max(map(len, EVENT_STARTS))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,14 +55,7 @@ class Asking:
             TrueUpError: it broke; what was delivered by then, `delivery` says.
         """
         limits = self.backend.capabilities.limits
-        reading = StreamReading(
-            delivery,
-            self.backend.capabilities,
-            stop=self.stop,
-            is_lenient=self.is_lenient,
-            after=self.after,
-        )
-        whole = None
+        reading, whole = self._reading(delivery), None
         with self._deadline() as deadline:
             first = limits.first_token_seconds
             request = self._when_sent(lambda: deadline.go_on(first))
@@ -89,8 +83,8 @@ class Asking:
         Raises:
             TrueUpError: there is none.
         """
-        whole = None
-        limits = self.backend.capabilities.limits
+        whole = reading = None
+        limits, scratch = self.backend.capabilities.limits, self._scratch()
         seconds = first_seconds or limits.total_seconds
         with self._deadline(seconds) as deadline:
             request = self._when_sent(lambda: deadline.go_on(seconds))
@@ -100,9 +94,16 @@ class Asking:
                 first, is_stream = await _looked_at(response)
                 if is_stream:
                     deadline.extend(limits.between_tokens_seconds)
-                    whole = await self._assembled(first, response, deadline)
+                    reading = self._reading(scratch)
+                    await self._relay(reading, Nowhere(), deadline).run(first, response)
                 else:
                     whole = await self._read(response, first, deadline)
+        if reading is not None:
+            if deadline.has_passed:  # after its end it may be left open
+                reading.fail(self._silent(deadline))
+            if reading.fault is not None:
+                raise reading.fault
+            return scratch.whole()
         if whole is None:
             raise self._silent(deadline)
         return whole
@@ -134,17 +135,14 @@ class Asking:
         whole = await self.stream(scratch, Nowhere())
         return whole or scratch.whole()
 
-    async def _assembled(
-        self, first: bytes, response: BackendResponse, deadline: Deadline
-    ) -> Whole:
-        scratch = self._scratch()
-        reading = StreamReading(
-            scratch, self.backend.capabilities, stop=self.stop, is_lenient=self.is_lenient
+    def _reading(self, delivery: Delivery) -> StreamReading:
+        return StreamReading(
+            delivery,
+            self.backend.capabilities,
+            stop=self.stop,
+            is_lenient=self.is_lenient,
+            after=self.after,
         )
-        await self._relay(reading, Nowhere(), deadline).run(first, response)
-        if reading.fault is not None:
-            raise reading.fault
-        return scratch.whole()
 
     def _scratch(self) -> Delivery:
         """Where a stream is put together."""
@@ -237,8 +235,9 @@ async def _looked_at(response: BackendResponse) -> tuple[bytes, bool]:
     """What came first, and whether it is a stream: by its bytes, whatever its type says."""
     first = b""
     async for piece in response.body:
-        first = piece.lstrip()  # some keep a request alive with blanks
-        if first:
+        first = (first + piece).lstrip()  # some keep a request alive with blanks
+        is_told = first.startswith((b"{", *EVENT_STARTS))
+        if is_told or len(first) >= LONGEST_START:
             break
     start = first
     media = response.headers.get("content-type", "").partition(";")[0].strip().lower()
