@@ -119,6 +119,15 @@ async def test_a_compressed_body_is_unpacked_in_pieces(coding: str) -> None:
     assert body == text
 
 
+@pytest.mark.parametrize("is_cut", [True, False])
+async def test_every_member_of_a_gzip_body_is_unpacked(is_cut: bool) -> None:
+    members = [gzip.compress(b"data: 1\n\n"), gzip.compress(b"data: 2\n\n")]
+    packed = b"".join(members)
+    wire = HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
+    _, body = await whole(*((wire, *members) if is_cut else (wire + packed,)))
+    assert body == b"data: 1\n\ndata: 2\n\n"
+
+
 async def test_a_body_that_unpacks_without_end_is_refused() -> None:
     bomb = gzip.compress(bytes(MAX_PIECE_BYTES + 1))
     wire = HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(bomb)

@@ -297,6 +297,27 @@ async def test_an_idle_connection_that_died_costs_one_more_try(end: Act) -> None
         assert [each.connection for each in far.asked] == [0, 0, 1]
 
 
+async def test_an_answer_that_was_left_unread_spoils_its_connection() -> None:
+    # More than is held: reading pauses, and the rest of it is in the same read of the socket.
+    long = HEAD + framed(b"x" * (2**18 + 1))
+    async with asking(long, STREAM) as (backend, _):
+        await backend.look()
+        async with backend.open(REQUEST) as response:
+            answer: Any = response.body
+            async with asyncio.timeout(30):
+                while not answer._answer.is_complete:  # noqa: ASYNC110  nobody tells
+                    await asyncio.sleep(0)
+        assert await asyncio.wait_for(read(backend), 10) == b"data: 1\n\ndata: 2\n\n"
+
+
+async def test_a_name_that_cannot_be_one_is_told() -> None:
+    backend = open_backend(BackendSettings(name="xin", url=f"http://{'a' * 70}.example"))
+    with pytest.raises(BackendError, match="its host is not known") as caught:
+        await read(backend)
+    assert caught.value.code == "backend_unreachable"
+    await backend.close()
+
+
 async def test_only_one_more_try_is_made() -> None:
     async with asking(STREAM, close) as (backend, far):
         await read(backend)
