@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fakes import FakeBackend, FakeClient, Turn, answer, chunk, whole_answer
+from tests.fakes import FakeBackend, FakeClient, Turn, answer, chunk, forever, whole_answer
 from trueup import events
 from trueup.backends.base import Capabilities, Limits
 from trueup.errors import AdaptError, BackendError, CapacityError, RequestError
@@ -454,3 +454,20 @@ async def test_who_does_not_stream_in_some_company_is_not_taken_for_who_never_do
     client = await ask(app, stream=True, top_p=0.5)
     assert (client.text, client.events[-1]) == ("right", b"[DONE]")
     assert ("stream" in app.serving.lessons.of(backend)) is is_kept
+
+
+async def test_a_stream_for_a_whole_answer_may_stay_open_after_its_end() -> None:
+    backend = foreign(Turn([*answer("right"), forever]))
+    client = await ask(gateway(backend))
+    assert (client.status, client.text, backend.open_count) == (200, "right", 1)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+@pytest.mark.parametrize("is_stream", [True, False])
+async def test_a_stream_is_known_by_its_first_bytes_however_they_come(
+    cut: int, is_stream: bool
+) -> None:
+    whole = b"".join(answer("right"))
+    backend = foreign(Turn([b"\n", whole[:cut], whole[cut:]], headers=JSON))
+    client = await ask(gateway(backend), stream=is_stream)
+    assert (client.status, client.text, backend.open_count) == (200, "right", 1)
