@@ -179,7 +179,9 @@ class Answering:
                 asking.assembled() if mode == "assembled" else asking.whole(first_seconds=patience)
             )
 
-        return checked(await _several(ask, attempt.adapted.requests), attempt.adapted)
+        count = attempt.adapted.requests
+        whole = await ask(0) if count == 1 else await _several(ask, count)
+        return checked(whole, attempt.adapted)
 
     async def _embed(self, attempt: Try) -> bytes:
         body = await self._asking(attempt, "whole").body()
@@ -263,9 +265,7 @@ class Answering:
 
 
 async def _several(ask: Callable[[int], Awaitable[Whole]], count: int) -> Whole:
-    """One answer, or one out of so many of a single choice each."""
-    if count == 1:
-        return await ask(0)
+    """One answer out of so many of a single choice each."""
     tasks = [asyncio.ensure_future(ask(number)) for number in range(count)]
     try:
         return joined(await asyncio.gather(*tasks))

@@ -83,8 +83,8 @@ class Asking:
         Raises:
             TrueUpError: there is none.
         """
-        whole = reading = None
-        limits, scratch = self.backend.capabilities.limits, self._scratch()
+        whole = reading = scratch = None
+        limits = self.backend.capabilities.limits
         seconds = first_seconds or limits.total_seconds
         with self._deadline(seconds) as deadline:
             request = self._when_sent(lambda: deadline.go_on(seconds))
@@ -94,11 +94,12 @@ class Asking:
                 first, is_stream = await _looked_at(response)
                 if is_stream:
                     deadline.extend(limits.between_tokens_seconds)
+                    scratch = self._scratch()
                     reading = self._reading(scratch)
                     await self._relay(reading, Nowhere(), deadline).run(first, response)
                 else:
                     whole = await self._read(response, first, deadline)
-        if reading is not None:
+        if reading is not None and scratch is not None:
             if deadline.has_passed:  # after its end it may be left open
                 reading.fail(self._silent(deadline))
             if reading.fault is not None:

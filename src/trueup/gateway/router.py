@@ -134,6 +134,9 @@ class Router:
         Raises:
             RequestError: there is none; the nearest names are told.
         """
+        found = self._names.get(name) if self._is_open.is_set() and not self._error else None
+        if found is not None:
+            return found
         await self._opened()
         found = self._names.get(name)
         if found is None:
