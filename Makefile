@@ -45,7 +45,7 @@ test-environments: install
 	$(RUN) -m pytest -m "environment or slow"
 
 # Real clients and servers of others, each in an environment of its own, with our gateway between
-# them: some ten minutes, and 6 GB of packages the first time. `RUN_CLIENTS='--only openai'` for a part.
+# them: some twenty minutes, and 6 GB of packages the first time. `RUN_CLIENTS='--only openai'` for a part.
 test-clients: install
 	$(RUN) -m tests.clients $(RUN_CLIENTS)
 
