@@ -74,6 +74,7 @@ def test_a_built_in_profile_is_changed_where_it_is_named(tmp_path: Path) -> None
         name="langchain-chatchat",
         error_events=False,
         clamps_max_tokens=True,
+        retry_seconds=15.0,
         patience_seconds=300.0,
         note="Cut: {cause}",
     )

@@ -88,6 +88,8 @@ def test_each_policy_is_kept(name: str) -> None:
     changes = {name: VALUES.get(name, "x")}
     if name == "stream_options":
         changes["stream"] = True
+    if name == "tool_choice":
+        changes["tools"] = [{"type": "function", "function": {"name": "f"}}]
     far = backend(unsupported=frozenset({name}))
     if POLICIES[name] == "refuse":
         with pytest.raises(RequestError) as caught:

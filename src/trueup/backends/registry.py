@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import time
 from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any
 
 from trueup.backends.base import Capabilities
+from trueup.backends.http import Address
 from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.backends.presets import PRESETS, Preset
+from trueup.config.presets import DEFAULT_PRESET
 from trueup.config.settings import BackendSettings
 from trueup.errors import ConfigError
+
+# Names that the internet does not have.
+LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".localhost", ".home.arpa", ".test")
 
 
 def open_backend(
@@ -26,6 +32,8 @@ def open_backend(
     preset = PRESETS.get(settings.preset)
     if preset is None:
         raise _unknown(settings)
+    if preset.name == DEFAULT_PRESET and settings.url:
+        preset = _of_host(Address(settings.url, where=settings.place), preset)
     return OpenAICompatibleBackend(settings, preset, merged(settings, preset), clock=clock)
 
 
@@ -54,6 +62,29 @@ def merged(settings: BackendSettings, preset: Preset) -> Capabilities:
         droppable=known.accepts.droppable.union(settings.drop),
     )
     return replace(known, limits=replace(known.limits, **limits), accepts=accepts, **told)
+
+
+def _of_host(address: Address, preset: Preset) -> Preset:
+    """What is known of a server that is called by its URL alone.
+
+    One on the internet may be paid for each answer: asking again is the operator's to allow.
+    """
+    host = address.endpoint.host
+    for each in PRESETS.values():
+        if each.url and Address(each.url).endpoint.host == host and not _is_near(host):
+            return each
+    if _is_near(host):
+        return preset
+    return replace(preset, capabilities=replace(preset.capabilities, asks_again=False))
+
+
+def _is_near(host: str) -> bool:
+    """Whether a host is this machine or one of a local network."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return "." not in host or host.endswith(LOCAL_SUFFIXES)
+    return not address.is_global
 
 
 def _unknown(settings: BackendSettings) -> ConfigError:

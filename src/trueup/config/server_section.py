@@ -152,6 +152,11 @@ class ProfileSection(Section):
         default=False,
         description="true: max_tokens above what the model has room for is lowered, not refused.",
     )
+    retry_seconds: Annotated[float, Field(ge=0, le=3600)] = Field(
+        default=0.0,
+        description="For how long a backend that fails is asked again where nobody else is left "
+        "and nothing was sent yet; it is asked three times in any case.",
+    )
     patience_seconds: Seconds = Field(
         default=180.0, description="How long after its start a request is still tried again."
     )

@@ -57,12 +57,15 @@ class ClientProfile:
 
     `error_events` false: an answer that cannot be completed is ended in order, with a
     finish_reason and `note`, because the client cannot bear an error inside a stream.
+    `retry_seconds`: for how long a backend that fails is asked again where nobody else is left and
+    nothing was delivered; three tries are made in any case.
     `patience_seconds`: how long after its start a request is still tried again.
     """
 
     name: str
     error_events: bool = True
     clamps_max_tokens: bool = False
+    retry_seconds: float = 0.0
     patience_seconds: float = 180.0
     note: str = "[The answer is incomplete: {cause}]"
 
@@ -75,6 +78,7 @@ PROFILES: Mapping[str, ClientProfile] = {
             name="langchain-chatchat",
             error_events=False,
             clamps_max_tokens=True,
+            retry_seconds=15.0,
             patience_seconds=300.0,
         ),
     )

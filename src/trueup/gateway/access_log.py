@@ -13,7 +13,7 @@ from typing import Any, Literal, TextIO
 
 import orjson
 
-from trueup.events import Event, ParameterDropped, RequestFinished, RequestRefused
+from trueup.events import Event, FallbackTaken, ParameterDropped, RequestFinished, RequestRefused
 from trueup.gateway.exchange import Exchange
 
 # Asked every few seconds by whoever watches the server.
@@ -46,6 +46,9 @@ class AccessLog:
         elif isinstance(event, RequestRefused):
             if not event.request_id:
                 self._note_no_request(event)
+        elif isinstance(event, FallbackTaken):
+            if (exchange := self._open.get(event.request_id)) is not None:
+                exchange.dropped.clear()  # the line is about who answered
         elif (
             isinstance(event, ParameterDropped)
             and (exchange := self._open.get(event.request_id)) is not None

@@ -11,12 +11,14 @@ import orjson
 
 from trueup.errors import RequestError
 from trueup.protocol.fields import boolean, integer, text
-from trueup.protocol.sampling import MAX_CHOICES, required
+from trueup.protocol.sampling import required
 
 EMBEDDINGS = "/v1/embeddings"
 CHAT = "/v1/chat/completions"
 PRIVATE_KEY = "trueup"
-READERS = (("model", text), ("stream", boolean), ("n", integer(1, MAX_CHOICES)))
+# OpenAI's limit; that of our own workers is theirs to check.
+MAX_N = 128
+READERS = (("model", text), ("stream", boolean), ("n", integer(1, MAX_N)))
 # Of one request, OpenAI's own limit: each of them is an answer with an account of its own.
 MAX_TEXTS = 2048
 # Whole in a JavaScript number as well.

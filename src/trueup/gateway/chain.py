@@ -74,10 +74,12 @@ class Chain:
             except TrueUpError as error:
                 if self.is_begun():
                     raise
-                failures.append(Failure(each, error, was_asked=self.tries > tries))
+                asked = self.tries > tries
+                failures.append(Failure(each, error, was_asked=asked, dropped=self.dropped))
                 if failures[-1].is_everywhere:
                     break
-        told = min(failures, key=lambda each: (not each.is_at_fault, served.index(each.served)))
+        told = min(failures, key=lambda each: (each.rank, served.index(each.served)))
+        self.dropped = told.dropped
         self.current = told.served if told.was_asked else None
         self.blamed = told.served.backend.name if told.was_asked else None
         raise told.error

@@ -17,7 +17,8 @@ class Choice:
     """What the client has of one choice; `tokens` counts what made it, as far as is known.
 
     `role_event` is a chunk with nothing but the role, held until something of the answer comes.
-    `logprobs` has the lists of all chunks, by name.
+    `logprobs` has the lists of all chunks, by name; `has_other` says that there was text under a
+    name that nobody here knows, with no content beside it.
     """
 
     text: list[str] = field(default_factory=list)
@@ -28,6 +29,7 @@ class Choice:
     token_ids: list[int] = field(default_factory=list)
     tokens: int = 0
     has_role: bool = False
+    has_other: bool = False
     role_event: bytes = b""
     finish_reason: str | None = None
 
@@ -39,7 +41,7 @@ class Choice:
     @property
     def is_hidden(self) -> bool:
         """Whether a part of the answer itself is in what is not read here."""
-        return not CARRIERS.isdisjoint(self.extra)
+        return self.has_other or not CARRIERS.isdisjoint(self.extra)
 
 
 def keep_logprobs(choice: Choice, logprobs: Any) -> None:

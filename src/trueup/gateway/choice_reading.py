@@ -137,6 +137,8 @@ class ChoiceReading:
             reason = "stop" if self._cut.is_stopped else reason
         extra = {k: v for k, v in delta.items() if k not in READ_KEYS and v not in (None, [])}
         state.extra.update(extra)
+        if extra and not content and any(isinstance(each, str) for each in extra.values()):
+            state.has_other = True
         self.has_moved = bool(content or calls or extra or out or reason or has_scores)
         if self._logprobs is not None:
             logprobs, self._logprobs = joined_logprobs(self._logprobs, logprobs), None

@@ -45,7 +45,12 @@ def emulate_tool_choice(shape: dict[str, Any]) -> Verify | None:
     tools = shape.get("tools")
     offered = tools if isinstance(tools, list) else []
     if choice == "required":
-        return _called({found for each in offered if (found := _function_name(each))})
+        names = {found for each in offered if (found := _function_name(each))}
+        if not names:
+            raise RequestError(
+                "`tool_choice` is `required`, and `tools` has no function", param="tool_choice"
+            )
+        return _called(names)
     name = _function_name(choice)
     if name is None:
         refuse("tool_choice", choice, "`auto`, `none`, `required` or a function of `tools`")

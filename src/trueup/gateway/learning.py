@@ -89,5 +89,5 @@ class Learning:
             if CONDITION.search(error.cause) or words & (sent.keys() - {"stream", "model"}):
                 self._passing.add("stream")
             return "stream"
-        # A stream may have been asked for its usage by us.
-        return lesson_of(error, {"stream_options": None, **sent})
+        # A stream may have been asked for its usage by us, and any answer be given a seed.
+        return lesson_of(error, {"stream_options": None, "seed": None, **sent})

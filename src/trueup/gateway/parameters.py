@@ -18,12 +18,14 @@ from trueup.gateway.emulation import Verify, both, emulate_response_format, emul
 from trueup.gateway.policies import (
     ABOUT_TOOLS,
     DROPPED_FIRST,
+    GOES_WITH,
     NEVER_DROPPED,
     POLICIES,
     SUCCESSOR,
     is_neutral,
 )
 from trueup.gateway.request_checks import check_request, check_stop
+from trueup.protocol.sampling import MAX_CHOICES
 
 # A cut holds back what may begin a stop string; nobody stops at a page of text.
 MAX_STOP_CHARACTERS = 1000
@@ -176,6 +178,12 @@ class _Adapting:
         elif name == "n":
             if _has_several_prompts(self.shape):
                 raise self._refused(name, "with several prompts ")
+            if value > MAX_CHOICES:
+                raise RequestError(
+                    f"`n` is {value}, expected at most {MAX_CHOICES} where `{self._backend.name}` "
+                    "has to be asked for each answer on its own",
+                    param="n",
+                )
             self._requests = value
             self._drop(name)
         elif name in SUCCESSOR:
@@ -218,6 +226,8 @@ class _Adapting:
     def _drop(self, name: str) -> None:
         del self.shape[name]
         self.dropped.append(name)
+        if (rest := GOES_WITH.get(name)) in self.shape:
+            self._drop(rest)
         for other in ABOUT_TOOLS.get(name, ()):
             value = self.shape.get(other)
             if value is None or is_neutral(other, value) or other == "parallel_tool_calls":

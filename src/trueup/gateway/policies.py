@@ -73,6 +73,8 @@ ABOUT_TOOLS: Mapping[str, tuple[str, ...]] = {
     "tools": ("tool_choice", "parallel_tool_calls"),
     "functions": ("function_call",),
 }
+# … and without the parameter that it is about.
+GOES_WITH: Mapping[str, str] = {"logprobs": "top_logprobs"}
 SUCCESSOR = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 
 

@@ -105,6 +105,8 @@ class Recovery:
             else:
                 barren += 1
             pause = policy.pause_seconds(self.error, max(1, barren + restarts), random.random())
+            if pause > policy.longest_retry_after_seconds:
+                return False  # the next step may bring it sooner
             await asyncio.sleep(pause)
         return False
 
@@ -126,7 +128,7 @@ class Recovery:
                 self.chain.tries = chain.tries
             if self.delivery.differs(whole):
                 continue
-            self.chain.current = served
+            self.chain.current, self.chain.dropped = served, chain.dropped
             await self.sink.write(self.delivery.rest(whole))
             return True
         return False

@@ -59,10 +59,12 @@ class RetryPolicy:
         capabilities: Capabilities,
         is_last: bool,
         is_restarting: bool = False,
+        retry_seconds: float = 0.0,
     ) -> Where:
         """Where to ask after an error; `tries` and `seconds` were spent at this backend.
 
-        `is_restarting`: the backend was well until a moment ago.
+        `is_restarting`: the backend was well until a moment ago. `retry_seconds`: for how long the
+        client would rather wait than have an error.
 
         1. The request is at fault (4xx), the key (401) or the name (404): another try here says
            the same; somebody else may take it.
@@ -70,11 +72,11 @@ class RetryPolicy:
         3. It asks for patience (429, 503): here, where that is short or nobody else is there.
         4. It stays silent, and there is somebody else or its answers are paid for: not twice.
         5. Connection faults, 5xx, broken answers: here again, `max_tries` in all, or for as long
-           as it is known to take until it is back.
+           as it is known to take until it is back or the client waits, with nobody else to ask.
         """
         is_waited_for = is_restarting and is_last and code_of(error) in RESTARTING_CODES
         has_tries = tries < self.max_tries or seconds < capabilities.recovery_seconds
-        has_tries = has_tries or is_waited_for
+        has_tries = has_tries or is_waited_for or (is_last and seconds < retry_seconds)
         if isinstance(error, CapacityError):  # 2, 3
             longest = self.longest_retry_after_seconds if is_last else self.prompt_seconds
             is_short = not capabilities.queues and error.retry_after_seconds <= longest

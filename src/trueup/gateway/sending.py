@@ -21,6 +21,7 @@ from trueup.protocol.errors import code_of
 # `assembled`: asked as a stream for a client that wants it whole.
 Mode = Literal["stream", "assembled", "whole"]
 STREAM_TRIES = 2
+LARGEST_SEED = 2**63 - 1
 
 
 def mode_of(attempt: Try, asked: Asked) -> Mode:
@@ -79,14 +80,18 @@ def _body(
     is_stream = mode != "whole"
     # An answer that was refused by a check would be the same again.
     extra = number + (attempt.number - 1 if adapted.verify is not None else 0)
-    is_seeded = asked.choices > 0 and (asked.has_seed or capabilities.takes_seed)
+    is_wanted = asked.has_seed or capabilities.takes_seed
+    is_seeded = asked.choices > 0 and is_wanted and "seed" not in attempt.unsupported
     needs_seed = is_seeded and (extra > 0 or not asked.has_seed)
+    seed = asked.seed + extra
+    if seed > LARGEST_SEED:  # of most servers; none is larger than the client's own
+        seed = asked.seed - extra
     shape = given if given is not None else adapted.shape
     if shape is None and is_stream == asked.is_stream:
-        return with_seed(asked.body, asked.shape, asked.seed + extra) if needs_seed else asked.body
+        return with_seed(asked.body, asked.shape, seed) if needs_seed else asked.body
     whole_shape = dict(asked.shape if shape is None else shape)
     if needs_seed:
-        whole_shape["seed"] = asked.seed + extra
+        whole_shape["seed"] = seed
     if is_stream != asked.is_stream:
         whole_shape["stream"] = is_stream
         whole_shape.pop("stream_options", None)

@@ -10,6 +10,9 @@ import orjson
 
 from trueup.errors import BackendError
 
+# OpenAI's calls of tools that take a text.
+CUSTOM = "custom"
+
 
 class CallFragments:
     """The tool calls of one choice of a stream, fragment by fragment."""
@@ -33,6 +36,8 @@ class CallFragments:
             call = self._call(fragment)
             function = fragment.get("function")
             if not isinstance(function, dict):
+                if isinstance(custom := fragment.get(CUSTOM), dict):
+                    _add_custom(call, custom)
                 continue
             # A name may come in fragments, and may be said again with every one.
             if isinstance(name := function.get("name"), str) and name != call["name"]:
@@ -45,14 +50,7 @@ class CallFragments:
 
     def shapes(self) -> list[dict[str, Any]]:
         """The calls in OpenAI's shape, unchecked."""
-        return [
-            {
-                "id": call["id"],
-                "type": "function",
-                "function": {"name": call["name"], "arguments": call["arguments"]},
-            }
-            for call in self._calls
-        ]
+        return [_shape(call) for call in self._calls]
 
     def _call(self, fragment: Mapping[str, Any]) -> dict[str, Any]:
         given_id = _id(fragment.get("id"))
@@ -61,7 +59,9 @@ class CallFragments:
         if key is not None and not isinstance(key, int | str):
             raise malformed(f"a tool call whose index is a {type(key).__name__}")
         if key is None:
-            key = given_id if given_id or not self._calls else max(self._places.values())
+            if given_id is None and self._calls:
+                return self._calls[-1]
+            key = given_id
         place = self._places.get(key)
         if place is not None and given_id and self._calls[place]["id"] not in (None, given_id):
             place = None
@@ -71,6 +71,23 @@ class CallFragments:
         call = self._calls[place]
         call["id"] = call["id"] or given_id
         return call
+
+
+def _add_custom(call: dict[str, Any], custom: Mapping[str, Any]) -> None:
+    """A fragment of a call whose input is free text, as OpenAI's custom tools have it."""
+    call["type"] = CUSTOM
+    if isinstance(name := custom.get("name"), str) and name != call["name"]:
+        call["name"] += name
+    if isinstance(given := custom.get("input"), str):
+        call["arguments"] += given
+
+
+def _shape(call: Mapping[str, Any]) -> dict[str, Any]:
+    if call.get("type") == CUSTOM:
+        custom = {"name": call["name"], "input": call["arguments"]}
+        return {"id": call["id"], "type": CUSTOM, CUSTOM: custom}
+    function = {"name": call["name"], "arguments": call["arguments"]}
+    return {"id": call["id"], "type": "function", "function": function}
 
 
 def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
@@ -86,6 +103,9 @@ def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
     calls: list[dict[str, Any]] = []
     seen: set[str] = set()
     for call in given:
+        if isinstance(call, dict) and isinstance(call.get(CUSTOM), dict):
+            calls.append({**call, "id": _own_id(call, seen)})
+            continue
         function = call.get("function") if isinstance(call, dict) else None
         name = function.get("name") if isinstance(function, dict) else None
         if not function or not isinstance(name, str) or not name:
@@ -96,19 +116,24 @@ def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
         arguments = arguments if arguments.strip() else "{}"
         if not is_cut and not _is_object(arguments):
             raise malformed(f"arguments of `{name}` that are no JSON object")
-        call_id = _id(call.get("id"))
-        if call_id is None or call_id in seen:
-            call_id = new_call_id()
-        seen.add(call_id)
         calls.append(
             {
                 **{key: value for key, value in call.items() if key != "index"},
-                "id": call_id,
+                "id": _own_id(call, seen),
                 "type": "function",
                 "function": {**function, "arguments": arguments},
             }
         )
     return calls
+
+
+def _own_id(call: Mapping[str, Any], seen: set[str]) -> str:
+    """The call's id, or one of ours where it has none or another call has it."""
+    call_id = _id(call.get("id"))
+    if call_id is None or call_id in seen:
+        call_id = new_call_id()
+    seen.add(call_id)
+    return call_id
 
 
 def new_call_id() -> str:

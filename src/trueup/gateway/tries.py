@@ -60,11 +60,25 @@ class Failure:
     served: Served
     error: TrueUpError
     was_asked: bool
+    dropped: tuple[str, ...] = ()
 
     @property
     def is_at_fault(self) -> bool:
         """Whether the error says what the client is to change."""
         return isinstance(self.error, RequestError) and self.error.status in AT_FAULT
+
+    @property
+    def rank(self) -> int:
+        """Which of several is told: the lowest.
+
+        1. What the client is to change.
+        2. What speaks of a server.
+        3. What one server cannot do and was not asked for: another one may have been able to.
+        """
+        if self.is_at_fault:
+            is_own = not self.was_asked and code_of(self.error) in OF_ONE_BACKEND
+            return 3 if is_own else 1
+        return 2
 
     @property
     def is_everywhere(self) -> bool:
@@ -178,6 +192,7 @@ class Tries:
             capabilities=self.served.backend.capabilities,
             is_last=self.is_last,
             is_restarting=self.breaker.may_restart(policy.restart_seconds),
+            retry_seconds=self.chain.profile.retry_seconds,
         )
         pause = policy.pause_seconds(error, number, random.random())
         if self.is_single or where == "elsewhere" or self.chain.is_over(pause):

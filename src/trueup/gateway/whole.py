@@ -112,6 +112,8 @@ def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = F
             retryable=True,
             code="choices_missing",
         )
+    if (ordered := sorted(rows, key=_index)) != rows:
+        rows, is_plain = ordered, False
     read = [_choice(row, is_chat) for row in rows[:choices]]
     usage = shape.get("usage")
     head = {key: shape[key] for key in shape if key not in ("choices", "usage")}
@@ -199,6 +201,12 @@ def _parsed(body: bytes, is_lenient: bool) -> tuple[Any, bool]:
         return orjson.loads(body), True
     except orjson.JSONDecodeError:
         return whole_text(odd_json(body.decode("utf-8", "replace") if is_lenient else body)), False
+
+
+def _index(row: Any) -> int:
+    """Its place, for a stable sort: of rows that do not tell theirs none is moved."""
+    index = row.get("index") if isinstance(row, dict) else None
+    return index if index.__class__ is int else 0
 
 
 def _choice(row: Any, is_chat: bool) -> tuple[WholeChoice, bool]:
