@@ -147,6 +147,9 @@ class Backend(Protocol):
             RequestError: it cannot; `param` names the field.
         """
 
+    def conceal(self, text: str) -> str:
+        """The text without the key that it is asked with, which some servers repeat."""
+
     def open(self, request: BackendRequest) -> AbstractAsyncContextManager[BackendResponse]:
         """Ask; entering waits for status and headers (and a load), leaving cancels.
 

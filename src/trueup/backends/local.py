@@ -73,6 +73,10 @@ class LocalBackend:
         """Read the request as the worker will: what it would refuse is refused before a load."""
         PARSERS[path](shape)
 
+    def conceal(self, text: str) -> str:
+        """There is no key."""
+        return text
+
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
         """Lease the worker, loading the model where it is not loaded, and ask it.

@@ -31,6 +31,8 @@ UNAUTHORIZED = (401, 403)
 NOT_FOUND = 404
 SERVER_ERROR = 500
 UNAVAILABLE = 503
+# What stands for a key.
+CONCEALED = "***"
 
 
 class OpenAICompatibleBackend:
@@ -69,6 +71,11 @@ class OpenAICompatibleBackend:
 
     def check(self, path: str, shape: Mapping[str, Any]) -> None:
         """Nothing is known to be impossible before it was asked."""
+
+    def conceal(self, text: str) -> str:
+        """The text without the key."""
+        key = self._settings.api_key
+        return text.replace(key.reveal(), CONCEALED) if key is not None and key else text
 
     def open(self, request: BackendRequest) -> _Opened:
         """Ask; leaving closes the connection unless the body was read to its end."""

@@ -19,8 +19,17 @@ NOT_VISIBLE = "whether leaving a request ends the work for it cannot be seen fro
 # Nobody waits less for a first token than this, or than so many times what was measured.
 MIN_FIRST_TOKEN_SECONDS = 60
 PATIENCE_FACTOR = 20
-# Rows may be about a value ("tool_choice none"): only whole parameters can be written down.
 PARAMETER = re.compile(r"[a-z_]+")
+# Rows about a value, and what is then emulated for every value of the parameter. `auto` is not
+# among them: a model need not call anything.
+OF_A_VALUE = {
+    "tool_choice none": "tool_choice",
+    "tool_choice required": "tool_choice",
+    "tool_choice named": "tool_choice",
+    "response_format json_object": "response_format",
+    "response_format json_schema": "response_format",
+    "role developer": "developer",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,9 +166,12 @@ class Profile:
             ("unsupported", "rejected"),
             ("ignored", "ignored"),
         )
+        told: set[str] = set()
         for key, verdict in untaken:
-            if names := [name for name in self.names(verdict) if PARAMETER.fullmatch(name)]:
+            named = dict.fromkeys(_parameter(name) for name in self.names(verdict))
+            if names := [name for name in named if name and name not in told]:
                 shape[key] = names
+                told.update(names)
         first = self._first_token_seconds or 0
         if first * PATIENCE_FACTOR > MIN_FIRST_TOKEN_SECONDS:
             shape["limits"] = {"first_token_seconds": round(first * PATIENCE_FACTOR)}
@@ -217,6 +229,11 @@ def make_of_version(path: str) -> str | None:
     """The make that tells its version there, where no other does."""
     makes = [each.name for each in PRESETS.values() if each.version_path == path]
     return makes[0] if len(makes) == 1 else None
+
+
+def _parameter(row: str) -> str | None:
+    """The parameter that a row is about, as it can be written down."""
+    return row if PARAMETER.fullmatch(row) else OF_A_VALUE.get(row)
 
 
 def _yaml(shape: Mapping[str, Any], depth: int) -> list[str]:

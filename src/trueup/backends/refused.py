@@ -24,6 +24,10 @@ class RefusedBackend:
     def check(self, path: str, shape: Mapping[str, Any]) -> None:
         """Whatever is asked, the answer is the same."""
 
+    def conceal(self, text: str) -> str:
+        """There is no key."""
+        return text
+
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
         """Refuse.

@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -135,7 +135,18 @@ class Prober:
             coming.fault = error.cause
         except (aiohttp.ClientError, OSError, ValueError) as error:
             coming.fault = _cause(error)
-        return coming.reply()
+        return self._concealed(coming.reply())
+
+    def _concealed(self, reply: Reply) -> Reply:
+        """The reply without the key, which some servers repeat in their errors."""
+        key = self._headers.get("Authorization", "").removeprefix("Bearer ").encode()
+        if not key:
+            return reply
+        return replace(
+            reply,
+            body=reply.body.replace(key, b"***"),
+            events=tuple((at, data.replace(key, b"***")) for at, data in reply.events),
+        )
 
 
 async def _read(response: aiohttp.ClientResponse, coming: _Coming, leave_after: int | None) -> None:

@@ -15,6 +15,7 @@ import orjson
 
 from trueup.events import Event, FallbackTaken, ParameterDropped, RequestFinished, RequestRefused
 from trueup.gateway.exchange import Exchange
+from trueup.gateway.json_text import written
 
 # Asked every few seconds by whoever watches the server.
 UNLOGGED_PATHS = frozenset({"/health", "/ready", "/metrics", "/api/ps", "/api/streams"})
@@ -82,7 +83,7 @@ class AccessLog:
         shape = as_dict(exchange, seconds)
         if self._log_prompts and exchange.body is not None:
             shape["prompt"], shape["is_prompt_cut"] = prompt_of(exchange.body)
-        line = orjson.dumps(shape).decode()
+        line = written(shape).decode()
         # U+2028 ends a line for some readers, U+009B begins a command for some terminals.
         return line if line.isprintable() else "".join(map(_escaped, line))
 
@@ -90,8 +91,8 @@ class AccessLog:
         line = text(exchange, seconds)
         if self._log_prompts and exchange.body is not None:
             prompt, is_cut = prompt_of(exchange.body)
-            written = prompt if is_cut else orjson.dumps(prompt).decode()
-            line += f" prompt={written}"
+            told = prompt if is_cut else written(prompt).decode()
+            line += f" prompt={told}"
         # A path may hold line breaks, and a model's name what its owner liked.
         return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
 
@@ -168,10 +169,10 @@ def prompt_of(body: bytes) -> tuple[Any, bool]:
     if not isinstance(shape, dict):
         return None, False
     asked = {key: shape[key] for key in PROMPT_KEYS if key in shape}
-    written = orjson.dumps(asked)
-    if len(written) <= MAX_PROMPT_BYTES:
+    told = written(asked)
+    if len(told) <= MAX_PROMPT_BYTES:
         return asked, False
-    return written[:MAX_PROMPT_BYTES].decode("utf-8", "ignore"), True
+    return told[:MAX_PROMPT_BYTES].decode("utf-8", "ignore"), True
 
 
 def _short(text: str | None) -> str | None:

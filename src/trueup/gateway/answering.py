@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from trueup.errors import TrueUpError
@@ -62,6 +62,9 @@ class Answering:
         self._account = Account(chain, self.delivery)
         self.delivery.changes = self._account.changes
         self._embeddings = b""
+        # Of an answer that takes several requests, those that came; from one backend.
+        self._parts: dict[int, Whole] = {}
+        self._parts_of: Served | None = None
         self._exchange = exchange
         self._served = served
         self._progress_at = self.began_at
@@ -180,8 +183,16 @@ class Answering:
             )
 
         count = attempt.adapted.requests
-        whole = await ask(0) if count == 1 else await _several(ask, count)
-        return checked(whole, attempt.adapted)
+        if count == 1:
+            return checked(await ask(0), attempt.adapted)
+        if self._parts_of is not attempt.served:
+            self._parts_of, self._parts = attempt.served, {}
+
+        async def part(number: int) -> None:
+            self._parts[number] = checked(await ask(number), attempt.adapted)
+
+        await _all(part(number) for number in range(count) if number not in self._parts)
+        return joined([self._parts[number] for number in range(count)])
 
     async def _embed(self, attempt: Try) -> bytes:
         body = await self._asking(attempt, "whole").body()
@@ -264,12 +275,13 @@ class Answering:
         self.interruption.interrupt("client left")
 
 
-async def _several(ask: Callable[[int], Awaitable[Whole]], count: int) -> Whole:
-    """One answer out of so many of a single choice each."""
-    tasks = [asyncio.ensure_future(ask(number)) for number in range(count)]
+async def _all(parts: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """All of them; the first that fails ends those that are not done."""
+    tasks = [asyncio.ensure_future(each) for each in parts]
     try:
-        return joined(await asyncio.gather(*tasks))
+        await asyncio.gather(*tasks)
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.wait(tasks)
+        if tasks:
+            await asyncio.wait(tasks)

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from trueup.errors import RequestError
+from trueup.gateway.json_text import written
 from trueup.protocol.fields import boolean, integer, text
 from trueup.protocol.sampling import required
 
@@ -98,7 +97,7 @@ def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
 def with_seed(body: bytes, shape: Mapping[str, Any], seed: int) -> bytes:
     """The request with a seed of ours; all other bytes stay where that is possible."""
     if "seed" in shape:  # it is null
-        return orjson.dumps({**shape, "seed": seed})
+        return written({**shape, "seed": seed})
     return b'{"seed":%d,' % seed + body.lstrip()[1:]
 
 

@@ -18,6 +18,7 @@ from trueup.gateway.delivery import Delivery
 from trueup.gateway.reading import StreamReading
 from trueup.gateway.refusal import ODD, refusal, unreadable
 from trueup.gateway.relay import Nowhere, Relay, Sink
+from trueup.gateway.retry import SlowAnswerError
 from trueup.gateway.whole import Whole, incomplete, read_whole
 
 # 2048 embeddings of 4096 dimensions, written out, are a little less.
@@ -106,7 +107,10 @@ class Asking:
                 raise reading.fault
             return scratch.whole()
         if whole is None:
-            raise self._silent(deadline)
+            silent = self._silent(deadline)
+            if first_seconds is not None and not self._is_out:
+                raise SlowAnswerError(silent.cause) from None
+            raise silent
         return whole
 
     async def body(self) -> bytes:
@@ -186,12 +190,16 @@ class Asking:
         is_told = self.backend.capabilities.queues
         return replace(self.request, on_sent=call) if is_told else self.request
 
+    @property
+    def _is_out(self) -> bool:
+        """Whether the time for all of the answer is over."""
+        return asyncio.get_running_loop().time() >= self.end_at
+
     def _silent(self, deadline: Deadline) -> BackendError:
-        is_out = asyncio.get_running_loop().time() >= self.end_at
         limits = self.backend.capabilities.limits
         return BackendError(
             f"`{self.backend.name}` was not done after {limits.total_seconds:g} s"
-            if is_out
+            if self._is_out
             else f"`{self.backend.name}` was silent for {deadline.seconds:g} s",
             retryable=True,
             code="backend_silent",
@@ -229,7 +237,10 @@ async def _check_status(response: BackendResponse) -> None:
         body = b""
         with contextlib.suppress(BackendError):  # the status says enough
             body = await read_all(response.body, MAX_ERROR_BYTES)
-        raise refusal(response.status, response.headers, body)
+        try:
+            raise refusal(response.status, response.headers, body)
+        except ODD as error:
+            raise unreadable(error) from error
 
 
 async def _looked_at(response: BackendResponse) -> tuple[bytes, bool]:

@@ -16,6 +16,8 @@ def blamed_on(error: TrueUpError, backend: Backend) -> TrueUpError:
     What is wrong with the request goes on in the backend's words.
     """
     name = backend.name
+    error.cause = backend.conceal(error.cause)
+    error.hint = backend.conceal(error.hint) if error.hint else None
     if isinstance(error, RequestError) and error.status in KEY_STATUSES:
         return BackendError(
             f"`{name}` refuses the key that it is asked with: {error.cause}",

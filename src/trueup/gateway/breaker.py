@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -29,7 +30,8 @@ TURN_SECONDS = 1.0
 class Breaker:
     """One backend's: `failures` in a row opened it, one success closes it.
 
-    `has_answered`: it was well once. `failing_since` is when the first of `failures` was.
+    `has_answered`: it was well once. `failing_since` is when the first of `failures` was,
+    `answered_at` when it answered last.
     """
 
     backend: str
@@ -38,6 +40,7 @@ class Breaker:
     failures: int = 0
     has_answered: bool = False
     failing_since: float = 0.0
+    answered_at: float = -math.inf
     open_seconds: float = FIRST_OPEN_SECONDS
     probe_at: float = 0.0
     budget: RetryBudget = field(default_factory=RetryBudget)
@@ -48,10 +51,10 @@ class Breaker:
         """Whether a request that could go elsewhere may go here."""
         return self.state == "closed" or self.clock() >= self.probe_at
 
-    def may_restart(self, seconds: float) -> bool:
-        """Whether it was well, and has been failing for less than so long."""
-        is_new = not self.failures or self.clock() - self.failing_since < seconds
-        return self.has_answered and is_new
+    @property
+    def failing_seconds(self) -> float:
+        """For how long it has been failing."""
+        return self.clock() - self.failing_since if self.failures else 0.0
 
     def begin(self) -> None:
         """A request goes here: after an open breaker's time it is the probe that decides."""
@@ -80,6 +83,7 @@ class Breaker:
         """It answered, be it that a request is wrong."""
         self.failures = 0
         self.has_answered = True
+        self.answered_at = self.clock()
         if self.state != "closed":
             self.open_seconds = FIRST_OPEN_SECONDS
             self._change("closed")

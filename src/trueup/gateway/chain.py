@@ -30,7 +30,8 @@ Result = TypeVar("Result")
 class Chain:
     """The way of one request; `tries`, `dropped`, `current` and `last` tell how far it is.
 
-    `is_begun` says whether something of an answer was delivered. `blamed` is the backend whose
+    `is_begun` says whether something of an answer was delivered, `is_again` that this is no request
+    of its own but another try of one. `blamed` is the backend whose
     error is told, None where the request was refused before anybody was asked.
     """
 
@@ -42,6 +43,7 @@ class Chain:
     lessons: Lessons
     policy: RetryPolicy
     is_begun: Callable[[], bool] = lambda: False
+    is_again: bool = False
     began_at: float = field(default_factory=time.monotonic)
     tries: int = 0
     dropped: tuple[str, ...] = ()
@@ -101,7 +103,8 @@ class Chain:
         before: Failure | None,
     ) -> Result:
         breaker = self.breakers.of(served.backend.name)
-        breaker.budget.note_request()
+        if not self.is_again:
+            breaker.budget.note_request()
         tries = Tries(self, served, breaker, is_last=is_last, before=before)
         if breaker.state == "closed":
             return await tries.run(attempt)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import orjson
-
 from trueup.errors import BackendError
 from trueup.gateway.choice import Choice
+from trueup.gateway.json_text import written
 from trueup.gateway.odd_json import odd_json
 
 
 def event_of(chunk: Mapping[str, Any]) -> bytes:
     """A chunk as an event."""
-    return b"data: %b\n\n" % orjson.dumps(chunk)
+    return b"data: %b\n\n" % written(chunk)
 
 
 def delta_of(choice: Mapping[str, Any], *, is_chat: bool) -> tuple[Mapping[str, Any], bool]:

@@ -21,9 +21,13 @@ def continued_shape(
     if capabilities.continuation == "none" or len(delivery.choices) != 1:
         return None
     choice = delivery.choices[0]
+    if any(left < 0 for left in _left(shape, choice.tokens).values()):
+        return None  # what was counted are no tokens: there is no telling how many are left
     text = "".join(choice.text)
     # What the model has thought or called is not in the text: it would go on from elsewhere.
     if not text or choice.reasoning or choice.calls or choice.is_hidden or shape.get("tools"):
+        return None
+    if shape.get("functions"):
         return None
     if not delivery.is_chat:
         prompt = shape.get("prompt")
@@ -38,13 +42,20 @@ def continued_shape(
         partial["prefix"] = True
     else:
         more = {"continue_final_message": True, "add_generation_prompt": False}
-    messages = [*shape.get("messages", ()), partial]
+    messages = list(shape.get("messages", ()))
+    last = messages[-1] if messages and isinstance(messages[-1], dict) else {}
+    if last.get("role") == "assistant":  # the client's own beginning of the answer
+        if not isinstance(last.get("content"), str):
+            return None
+        partial = {**last, **partial, "content": last["content"] + text}
+        messages.pop()
+    messages.append(partial)
     return {**shape, "messages": messages, **more, **_limit(shape, choice.tokens)}
 
 
 def is_at_limit(shape: Mapping[str, Any], delivery: Delivery) -> bool:
     """Whether all the tokens that the request allows are there: nothing is left to be asked for."""
-    return any(left <= 0 for left in _left(shape, delivery.choices[0].tokens).values())
+    return any(left == 0 for left in _left(shape, delivery.choices[0].tokens).values())
 
 
 def _after_tokens(shape: Mapping[str, Any], delivery: Delivery) -> dict[str, Any]:

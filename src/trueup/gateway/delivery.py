@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-import orjson
-
 from trueup.gateway.choice import Choice, has_logprobs, keep_logprobs, logprobs_after
+from trueup.gateway.json_text import written
 from trueup.gateway.whole import Whole, WholeChoice, count_of, is_counted, usage_of
 from trueup.protocol.answer import chat_id, completion_id
 
@@ -96,7 +95,7 @@ class Delivery:
         if private:
             shape[PRIVATE_KEY] = private
         self.chunks += 1
-        return b"data: %b\n\n" % orjson.dumps(shape)
+        return b"data: %b\n\n" % written(shape)
 
     def piece(self, index: int, delta: Mapping[str, Any], logprobs: Any = None) -> bytes:
         """A chunk that adds `delta` to a choice; its role goes before the first one."""
@@ -126,7 +125,7 @@ class Delivery:
         if event is None:
             delta = {"role": "assistant", "content": ""}
             choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
-            event = b"data: %b\n\n" % orjson.dumps({**self.head, "choices": [choice]})
+            event = b"data: %b\n\n" % written({**self.head, "choices": [choice]})
         state.role_event = event
 
     def role(self, index: int) -> bytes:
@@ -209,7 +208,7 @@ class Delivery:
         shape: dict[str, Any] = {**self.head, "choices": [], "usage": self.counted()}
         if self.is_usage_estimated:
             shape[PRIVATE_KEY] = {"usage": "estimated"}
-        return b"data: %b\n\n" % orjson.dumps(shape)
+        return b"data: %b\n\n" % written(shape)
 
     def counted(self) -> dict[str, Any]:
         """The token counts of the whole answer."""

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from trueup.errors import BackendError, RequestError
+from trueup.gateway.json_text import written
 from trueup.protocol.fields import refuse, shown
 
 # Takes a whole message; what it returns replaces the content, None leaves it.
@@ -52,6 +53,8 @@ def emulate_tool_choice(shape: dict[str, Any]) -> Verify | None:
             )
         return _called(names)
     name = _function_name(choice)
+    if name is None and isinstance(choice, dict) and isinstance(kind := choice.get("type"), str):
+        raise _not_here("tool_choice", f"`tool_choice` of type `{kind[:40]}`")
     if name is None:
         refuse("tool_choice", choice, "`auto`, `none`, `required` or a function of `tools`")
     shape["tools"] = [each for each in offered if _function_name(each) == name]
@@ -102,6 +105,15 @@ def emulate_response_format(shape: dict[str, Any]) -> Verify | None:
         return text if fenced else None
 
     return verify
+
+
+def _not_here(param: str, what: str) -> RequestError:
+    """The refusal of what the gateway cannot do for a backend, and another backend may."""
+    return RequestError(
+        f"{what} cannot be had from a server that does not take `{param}`",
+        param=param,
+        code="unsupported_parameter",
+    )
 
 
 def both(first: Verify | None, second: Verify | None) -> Verify | None:
@@ -159,7 +171,7 @@ def _schema_asked(given: Any) -> tuple[str, Callable[[Any], None]]:
     words, schema = JSON_WORDS.format(what="value"), given.get("schema")
     if schema is None:
         return words, _no_check
-    return words + SCHEMA_WORDS.format(schema=orjson.dumps(schema).decode()), _validator(schema)
+    return words + SCHEMA_WORDS.format(schema=written(schema).decode()), _validator(schema)
 
 
 def _no_check(value: Any) -> None:

@@ -13,20 +13,28 @@ from trueup.backends.base import Backend
 from trueup.config.settings import ClientProfile
 from trueup.errors import RequestError, TrueUpError
 from trueup.gateway.lessons import Lessons
-from trueup.gateway.teaching import lesson_of, value_limit
+from trueup.gateway.policies import POLICIES
+from trueup.gateway.teaching import is_about_company, is_about_value, lesson_of, value_limit
 from trueup.protocol.errors import code_of
 
 # What servers say that answer whole, always or with tools.
 NO_STREAMS = re.compile(
     r"\bstream(ing)?\b(?!_options)[^.]*\b(not|un)\W?\s?(supported|implemented|allowed)", re.I
 )
+# … and those that answer in streams alone. The lesson is no parameter's name.
+ONLY_STREAMS = re.compile(
+    r"\bonly\b[^.]*\bstream(?:ing)?\b|\bstream\s*[=:]\s*false\b|\bnon[ _-]?stream"
+    r"|\b(?:enable|set|use|requires?)\b[^.]*\bstream(?:ing)?\b(?!_options)",
+    re.I,
+)
+WHOLE = "stream=false"
 # … and what they say where it is so in some company only.
 CONDITION = re.compile(
     r"\b(when|if|while|with|without|together|unless|using|and|combin\w+|for(?!\s+(this|the)\s+model))\b",
     re.I,
 )
 # A server that rejects one parameter after another is believed this often.
-MAX_LESSONS = 8
+MAX_LESSONS = 32
 
 
 class Learning:
@@ -44,6 +52,7 @@ class Learning:
         self.shape = shape
         self.parameters: set[str] = set()
         self._backend = backend
+        self._model = shape["model"]
         self._lessons = lessons
         self._profile = profile
         self._is_strict = is_strict
@@ -54,7 +63,7 @@ class Learning:
     @property
     def known(self) -> frozenset[str]:
         """What the backend does not take, as far as anybody has learned."""
-        known = self._lessons.of(self._backend)
+        known = self._lessons.of(self._backend, self._model)
         return known | self.parameters if self.parameters else known
 
     def mend(self, error: TrueUpError, sent: Mapping[str, Any] | None) -> bool:
@@ -62,9 +71,11 @@ class Learning:
 
         `sent` is the request as it went where that is another one.
         """
-        if self._is_strict or len(self.parameters) + self._clamps >= MAX_LESSONS:
+        if len(self.parameters) + self._clamps >= MAX_LESSONS:
             return False
         lesson = self._lesson(error, sent or self.shape)
+        if self._is_strict and (lesson is None or lesson in self.shape.keys() - {"stream"}):
+            return False  # what the client sent is not left out; what we added is
         if lesson is not None and lesson not in self.parameters:
             self.parameters.add(lesson)
             return True
@@ -79,15 +90,27 @@ class Learning:
     def keep(self) -> None:
         """The request was answered: remember what it took."""
         for parameter in self.parameters - self._passing:
-            self._lessons.learn(self._backend, parameter)
+            self._lessons.learn(self._backend, parameter, self._model)
 
     def _lesson(self, error: TrueUpError, sent: Mapping[str, Any]) -> str | None:
         if code_of(error) == "choices_missing":
-            return "n"
+            return "n" if (sent.get("n") or 1) > 1 else None
+        if isinstance(error, RequestError) and ONLY_STREAMS.search(error.cause):
+            return WHOLE
         if isinstance(error, RequestError) and NO_STREAMS.search(error.cause):
             words = set(re.findall(r"\w+", error.cause))
             if CONDITION.search(error.cause) or words & (sent.keys() - {"stream", "model"}):
                 self._passing.add("stream")
             return "stream"
         # A stream may have been asked for its usage by us, and any answer be given a seed.
-        return lesson_of(error, {"stream_options": None, "seed": None, **sent})
+        lesson = lesson_of(error, {"stream_options": None, "seed": None, **sent})
+        if lesson is None or lesson not in sent:
+            return lesson
+        if is_about_value(error, lesson, sent[lesson]):
+            # Another value may be taken. What is emulated is as right without it.
+            if POLICIES.get(lesson) != "emulate":
+                return None
+            self._passing.add(lesson)
+        elif is_about_company(error, lesson, sent):
+            self._passing.add(lesson)
+        return lesson

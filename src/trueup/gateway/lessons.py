@@ -40,18 +40,21 @@ class Lessons:
         self._keep_seconds = keep_seconds
         self._known: dict[tuple[str, str | None, str | None], dict[str, float]] | None = None
 
-    def of(self, backend: Backend) -> frozenset[str]:
-        """The parameters that a backend is known not to take."""
-        known = self._loaded().get((backend.name, backend.model, backend.version))
+    def of(self, backend: Backend, model: str | None = None) -> frozenset[str]:
+        """The parameters that a backend is known not to take.
+
+        `model` is what the client calls it, and so the backend where it has no name of its own.
+        """
+        known = self._loaded().get((backend.name, backend.model or model, backend.version))
         if not known:
             return NOTHING
         now = time.time()
         return frozenset([name for name, expires_at in known.items() if expires_at > now])
 
-    def learn(self, backend: Backend, parameter: str) -> None:
+    def learn(self, backend: Backend, parameter: str, model: str | None = None) -> None:
         """Keep that a backend does not take a parameter."""
         now = time.time()
-        about = (backend.name, backend.model, backend.version)
+        about = (backend.name, backend.model or model, backend.version)
         known = self._loaded().setdefault(about, {})
         known.pop(parameter, None)
         while len(known) >= MAX_PARAMETERS:

@@ -92,8 +92,8 @@ def adapt(
     # Tools first: what is about them goes with them.
     for name in sorted(named, key=lambda name: name not in ABOUT_TOOLS):
         adapting.take(name, is_ignored=name not in untaken)
-    if is_strict and adapting.dropped:
-        name = adapting.dropped[0].partition("=")[0]
+    if is_strict and adapting.lost:
+        name = adapting.lost[0]
         raise RequestError(
             f"`{backend.name}` does not take `{name}`, and the request is strict",
             param=name,
@@ -109,6 +109,8 @@ class _Adapting:
     def __init__(self, shape: dict[str, Any], backend: Backend) -> None:
         self.shape = shape
         self.dropped: list[str] = []
+        # What was asked for and is not done: under another name or by the gateway it would be.
+        self.lost: list[str] = []
         self._backend = backend
         self._accepts = backend.capabilities.accepts
         self._stop: tuple[str, ...] = ()
@@ -137,14 +139,16 @@ class _Adapting:
             pass
         elif name in self._accepts.renamed:
             self._rename(name, self._accepts.renamed[name])
-        elif asks_nothing or self._may_drop(name):
+        elif asks_nothing:
             self._drop(name)
+        elif self._may_drop(name):
+            self._lose(name)
         elif POLICIES.get(name) == "emulate":
             self._emulate(name, value)
         elif POLICIES.get(name) == "refuse":
             raise self._refused(name)
         elif name not in NEVER_DROPPED:
-            self._drop(name)
+            self._lose(name)
 
     def offer_no_tools(self, named: Collection[str]) -> None:
         """Where tools are not to be called and anything about them is not taken: none are sent."""
@@ -173,16 +177,21 @@ class _Adapting:
 
     def _emulate(self, name: str, value: Any) -> None:
         if name == "stop":
+            if self.shape.get("echo"):
+                raise self._refused(name, "with `echo` ")
             self._stop = self._cut_at(value)
             self._drop(name)
         elif name == "n":
             if _has_several_prompts(self.shape):
                 raise self._refused(name, "with several prompts ")
+            if self.shape.get("best_of"):
+                raise self._refused(name, "with `best_of` ")
             if value > MAX_CHOICES:
                 raise RequestError(
                     f"`n` is {value}, expected at most {MAX_CHOICES} where `{self._backend.name}` "
                     "has to be asked for each answer on its own",
                     param="n",
+                    code="unsupported_parameter",
                 )
             self._requests = value
             self._drop(name)
@@ -205,6 +214,7 @@ class _Adapting:
                 f"`stop` has a string of {longest} characters, expected at most "
                 f"{MAX_STOP_CHARACTERS} where the gateway cuts for `{self._backend.name}`",
                 param="stop",
+                code="unsupported_parameter",
             )
         return stops
 
@@ -219,9 +229,18 @@ class _Adapting:
             "would be another one",
             param=name,
             code="unsupported_parameter",
-            hint=f"leave `{name}` out; the operator may allow that for all: "
-            f"`drop: [{name}]` under `backends`",
+            hint=f"leave `{name}` out{self._allowing(name)}",
         )
+
+    def _allowing(self, name: str) -> str:
+        """How the operator may have it dropped for everybody, where that is possible."""
+        if POLICIES.get(name) != "refuse" and name not in DROPPED_FIRST:
+            return ""
+        return f"; the operator may allow that for all: `drop: [{name}]` under `backends`"
+
+    def _lose(self, name: str) -> None:
+        self.lost.append(name)
+        self._drop(name)
 
     def _drop(self, name: str) -> None:
         del self.shape[name]
@@ -233,7 +252,7 @@ class _Adapting:
             if value is None or is_neutral(other, value) or other == "parallel_tool_calls":
                 self.shape.pop(other, None)
             elif self._may_drop(other):
-                self._drop(other)
+                self._lose(other)
             else:  # a call was asked for, and there is nothing to call
                 raise self._refused(other)
 

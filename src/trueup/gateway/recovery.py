@@ -16,6 +16,7 @@ from typing import Any
 from trueup.errors import BackendError, CapacityError, TrueUpError
 from trueup.events import ContinuationStarted, emit
 from trueup.gateway.asking import Asking
+from trueup.gateway.blame import blamed_on
 from trueup.gateway.chain import Chain
 from trueup.gateway.continuation import continued_shape, is_at_limit
 from trueup.gateway.delivery import Delivery, How
@@ -56,7 +57,8 @@ class Recovery:
         Raises:
             BackendError: code `stream_incomplete`, says how far it got.
         """
-        if await self._continue() or await self._ask_again():
+        is_over = asyncio.get_running_loop().time() >= self.broken.end_at
+        if not is_over and (await self._continue() or await self._ask_again()):
             return
         raise BackendError(
             f"the answer broke off after {self.delivery.tokens} tokens: {self.error.cause}",
@@ -73,6 +75,7 @@ class Recovery:
         how: How = "token_ids" if capabilities.continuation == "token_ids" else "prefix"
         breaker, policy = self.chain.breakers.of(backend.name), self.chain.policy
         barren = restarts = 0
+        stalled_at = breaker.clock()
         while barren < MAX_BARREN and delivery.continuations < MAX_CONTINUATIONS:
             sent = self.broken.adapted.shape or self.chain.asked.shape
             shape = continued_shape(self.chain.asked.path, sent, delivery, capabilities)
@@ -81,6 +84,8 @@ class Recovery:
             if how == "prefix" and is_at_limit(sent, delivery):
                 await self.sink.write(delivery.finish(0, CUT))
                 return True
+            if not breaker.budget.take():
+                return False
             tokens = delivery.tokens
             self._tell(backend.name, how, is_exact=capabilities.is_exact)
             try:
@@ -88,17 +93,25 @@ class Recovery:
                 if how == "prefix":
                     asking.after = "".join(delivery.choices[0].text)
                 # Of a whole answer nobody knows whether it is the rest or all of it: step 2 asks.
-                return await asking.stream(delivery, self.sink) is None
+                is_whole = await asking.stream(delivery, self.sink) is None
+                breaker.succeeded()
+                return is_whole
             except TrueUpError as error:
                 if code_of(error) == RESTARTED:
                     return False  # it cannot
                 if not is_unhealthy(error) and not isinstance(error, CapacityError):
                     return False  # it cannot
-                self.error = error
+                self.error = blamed_on(error, backend)
             if delivery.tokens > tokens:
                 barren = restarts = 0
-            elif code_of(self.error) in RESTARTING_CODES and breaker.may_restart(
-                policy.restart_seconds
+                stalled_at = breaker.clock()
+            elif code_of(self.error) in RESTARTING_CODES and policy.waits(
+                self.error,
+                seconds=breaker.clock() - stalled_at,
+                failing_seconds=breaker.failing_seconds,
+                was_well=breaker.has_answered,
+                recovery_seconds=capabilities.recovery_seconds,
+                retry_seconds=0.0,
             ):
                 breaker.failed()
                 restarts += 1
@@ -116,10 +129,14 @@ class Recovery:
         for served in (first, *(each for each in self.served if each is not first)):
             if not served.backend.capabilities.asks_again:
                 continue
+            if not self.chain.breakers.of(served.backend.name).budget.take():
+                continue
             self._tell(served.backend.name, "asked_again", is_exact=True)
             # Nothing is delivered by these tries: all of the chain's ways are open to them, and
             # the client's patience with them begins now.
-            chain = replace(self.chain, is_begun=lambda: False, began_at=time.monotonic())
+            chain = replace(
+                self.chain, is_begun=lambda: False, began_at=time.monotonic(), is_again=True
+            )
             try:
                 whole = await chain.ask([served], self._whole)
             except TrueUpError:
@@ -143,10 +160,8 @@ class Recovery:
         return await self.whole(attempt, mode)
 
     def _again(self) -> Try:
-        limits = self.broken.backend.capabilities.limits
-        end_at = asyncio.get_running_loop().time() + limits.total_seconds
         self.chain.tries += 1
-        return replace(self.broken, end_at=end_at)
+        return replace(self.broken)
 
     def _tell(self, backend: str, how: How, *, is_exact: bool) -> None:
         self.delivery.resume(how, is_exact=is_exact)

@@ -33,9 +33,14 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # It becomes a label of metrics.
 CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # What a TrueUp behind this one has tried often enough.
+# The status of an error that an answer with status 200 holds, where it gives itself none.
+STATED_IN_AN_ANSWER = 502
+UNKNOWN_PARAMETER = frozenset({"unknown_parameter", "unsupported_parameter"})
 FINAL_CODES = frozenset({"answer_rejected"})
 # Servers that meet a wrong request with a 500 (Xinference 4.1, for one) say so in these words.
-VALIDATION = re.compile(r"\bvalidation errors? for\b|\bvalidation errors?\b.*\bfor\b", re.I | re.S)
+VALIDATION = re.compile(
+    r"\bvalidation errors?\b(?:.*?)\bfor\s+(?!\w*(?:Response|Chunk|Output))\w", re.I | re.S
+)
 
 
 def refusal(status: int, headers: Mapping[str, str], body: bytes) -> TrueUpError:
@@ -76,6 +81,8 @@ def stated_error(
     detail = shape.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         param, code = _place(detail[0].get("loc")), detail[0].get("type")
+    if status == STATED_IN_AN_ANSWER:
+        status = _stated_status(shape, status)
     is_code = isinstance(code, str) and CODE.fullmatch(code)
     words["code"] = code if is_code else "backend_error"
     cause = _message(stated) or "the backend stated an error without a message"
@@ -87,7 +94,20 @@ def stated_error(
     if status < 500:
         param = param if isinstance(param, str) else None
         return RequestError(cause, status=status, param=param, **words)
-    return BackendError(cause, retryable=code not in FINAL_CODES, status=status, **words)
+    return BackendError(cause, retryable=words["code"] not in FINAL_CODES, status=status, **words)
+
+
+def _stated_status(shape: Mapping[str, Any], status: int) -> int:
+    """The status that an error inside an answer of status 200 gives itself, as proxies send it."""
+    for name in ("status", "status_code", "code"):
+        value = shape.get(name)
+        if isinstance(value, str) and value.isdigit():
+            value = int(value)
+        if value.__class__ is int and 400 <= value < 600:
+            return int(value)
+    if shape.get("code") in UNKNOWN_PARAMETER and isinstance(shape.get("param"), str):
+        return 400
+    return status
 
 
 def unreadable(error: Exception) -> BackendError:

@@ -18,7 +18,8 @@ class RestartGuard:
 
     def __init__(self, delivered: str) -> None:
         self.is_done = False
-        self._start = delivered[:TELLING_CHARACTERS]
+        # Some tokenizers begin an answer with a blank, and templates with a line.
+        self._start = delivered.lstrip()[:TELLING_CHARACTERS]
         self._held = ""
 
     def push(self, text: str, *, is_last: bool) -> str:
@@ -30,13 +31,14 @@ class RestartGuard:
         if self.is_done:
             return text
         self._held += text
-        if self._held.startswith(self._start):
+        held = self._held.lstrip()
+        if held.startswith(self._start):
             raise BackendError(
                 "the backend began its answer again where it was asked to go on with it",
                 retryable=False,
                 code=RESTARTED,
             )
-        if not is_last and self._start.startswith(self._held):
+        if not is_last and self._start.startswith(held):
             return ""
         self.is_done = True
         held, self._held = self._held, ""

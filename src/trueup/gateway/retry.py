@@ -31,6 +31,13 @@ HEALTHY_CODES = frozenset({"answer_rejected", "tool_call_malformed", "choices_mi
 RESTARTING_CODES = frozenset({"backend_unreachable", "backend_closed"})
 
 
+class SlowAnswerError(BackendError):
+    """A whole answer took long, and is to be asked for as a stream, which shows that it moves."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause, retryable=True, code="backend_silent", status=504)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """How often a backend is asked for one answer, and how long is waited in between.
@@ -55,16 +62,13 @@ class RetryPolicy:
         error: TrueUpError,
         *,
         tries: int,
-        seconds: float,
         capabilities: Capabilities,
         is_last: bool,
-        is_restarting: bool = False,
-        retry_seconds: float = 0.0,
+        is_waited_for: bool = False,
     ) -> Where:
-        """Where to ask after an error; `tries` and `seconds` were spent at this backend.
+        """Where to ask after an error; `tries` were made at this backend.
 
-        `is_restarting`: the backend was well until a moment ago. `retry_seconds`: for how long the
-        client would rather wait than have an error.
+        `is_waited_for`: more tries than `max_tries` are worth it, see `waits`.
 
         1. The request is at fault (4xx), the key (401) or the name (404): another try here says
            the same; somebody else may take it.
@@ -72,11 +76,11 @@ class RetryPolicy:
         3. It asks for patience (429, 503): here, where that is short or nobody else is there.
         4. It stays silent, and there is somebody else or its answers are paid for: not twice.
         5. Connection faults, 5xx, broken answers: here again, `max_tries` in all, or for as long
-           as it is known to take until it is back or the client waits, with nobody else to ask.
+           as it is waited for.
         """
-        is_waited_for = is_restarting and is_last and code_of(error) in RESTARTING_CODES
-        has_tries = tries < self.max_tries or seconds < capabilities.recovery_seconds
-        has_tries = has_tries or is_waited_for or (is_last and seconds < retry_seconds)
+        if isinstance(error, SlowAnswerError):  # it was let go for the sake of this
+            return "here"
+        has_tries = tries < self.max_tries or is_waited_for
         if isinstance(error, CapacityError):  # 2, 3
             longest = self.longest_retry_after_seconds if is_last else self.prompt_seconds
             is_short = not capabilities.queues and error.retry_after_seconds <= longest
@@ -88,6 +92,33 @@ class RetryPolicy:
         if error.code == "backend_silent" and not (is_last and capabilities.asks_again):  # 4
             return "elsewhere"
         return "here" if has_tries else "elsewhere"  # 5
+
+    def waits(
+        self,
+        error: TrueUpError,
+        *,
+        seconds: float,
+        failing_seconds: float,
+        was_well: bool,
+        recovery_seconds: float,
+        retry_seconds: float,
+    ) -> bool:
+        """Whether a backend that fails is waited for, there being nobody else to ask.
+
+        `seconds` were spent on this request, and so long it has been failing for all of them.
+
+        1. As long as the client would rather wait than have an error (`retry_seconds`).
+        2. As long as it is known to take until it is back.
+        3. Where it was well and its connections fail, as long as a restart takes.
+        """
+        if not isinstance(error, CapacityError) and not is_unhealthy(error):
+            return False
+        if seconds < retry_seconds:  # 1
+            return True
+        longest = recovery_seconds  # 2
+        if was_well and code_of(error) in RESTARTING_CODES:  # 3
+            longest = max(longest, self.restart_seconds)
+        return max(seconds, failing_seconds) < longest
 
     def pause_seconds(self, error: TrueUpError | None, tries: int, jitter: float) -> float:
         """How long to wait before the next try here; `jitter` is from 0 to 1."""
@@ -105,7 +136,7 @@ class RetryPolicy:
 
 def is_unhealthy(error: TrueUpError) -> bool:
     """Whether an error speaks against the backend, and not against the request."""
-    if code_of(error) in HEALTHY_CODES:
+    if code_of(error) in HEALTHY_CODES or isinstance(error, SlowAnswerError):
         return False
     if isinstance(error, CapacityError):
         return error.status == 503

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import orjson
-
 from trueup.backends.base import BackendRequest
 from trueup.gateway.asked import Asked, with_seed
 from trueup.gateway.emulation import UnfinishedAnswerError, Verify
 from trueup.gateway.finish import CUT
+from trueup.gateway.json_text import written
+from trueup.gateway.learning import WHOLE
 from trueup.gateway.parameters import Adapted
 from trueup.gateway.stop import StopCut
 from trueup.gateway.tries import Try
@@ -38,6 +38,8 @@ def mode_of(attempt: Try, asked: Asked) -> Mode:
     capabilities, adapted = attempt.backend.capabilities, attempt.adapted
     is_held = adapted.verify is not None or adapted.requests > 1
     streams = capabilities.streams and "stream" not in attempt.unsupported
+    if WHOLE in attempt.unsupported and streams:
+        return "assembled" if is_held or not asked.is_stream else "stream"
     if asked.is_stream and not is_held and streams:
         is_tried = attempt.number > STREAM_TRIES and not capabilities.queues
         return "whole" if is_tried else "stream"  # 1, 4
@@ -97,7 +99,7 @@ def _body(
         whole_shape.pop("stream_options", None)
         if is_stream and "stream_options" not in attempt.unsupported:
             whole_shape["stream_options"] = {"include_usage": True}
-    return orjson.dumps(whole_shape)
+    return written(whole_shape)
 
 
 def checked(whole: Whole, adapted: Adapted) -> Whole:

@@ -28,11 +28,14 @@ NAMED = r"(?:(?:parameter|argument|field|param|option|input|key|property|name)s?
 UNSUPPORTED = re.compile(
     rf"\bunsupported\s+(?:request\s+)?{NAMED}|\bunsupported\s*(?::|\Z)|['\"`]\s+unsupported\b"
     rf"|\bun(?:known|recogni[sz]ed|expected)\s+(?:request\s+|keyword\s+)?{NAMED}"
-    r"|\b(?:is|are|was|were)\s+(?:currently\s+)?(?:not|un)[\s-]*(?:yet\s+)?"
+    r"|\b(?:(?:is|are|was|were)\s+(?:currently\s+)?(?:not|un)[\s-]*|(?:is|are|was|were)n't\s+)"
+    r"(?:yet\s+|an?\s+)?"
     r"(?:support|recogni[sz]ed|permitted|allowed(?!\s+to\b)|accepted|implemented|available"
     r"|known)"
     r"|\b(?:does|do|did)(?:\s+not|n't)\s+(?:currently\s+)?(?:support|accept|recogni[sz]e|allow)"
-    r"|\bextra\s+(?:inputs|fields)\s+(?:are\s+)?not\s+permitted|\bnot\s+supported\b"
+    r"|\bextra\s+(?:inputs|fields)\s+(?:are\s+)?not\s+permitted"
+    r"|\b(?:not|no)\s+(?:supported|implemented|support\s+for|allowed\Z)"
+    r"|\bcannot\s+be\s+used\s+with\s+this\s+model|\bis\s+not\s+enabled\b|\bunsupported_parameter\b"
     rf"|\brequires\s+--enable-auto-tool-choice|\bno\s+such\s+{NAMED}"
     rf"|\bis\s+not\s+a\s+(?:valid|known)\s+{NAMED}|\bunexpected\s+keyword\s+argument"
     r"|不支持|不支援|未知|无法识别|不允许",
@@ -55,7 +58,10 @@ ABOUT_A_VALUE = re.compile(
     re.I,
 )
 # A part of one tool or message: without the whole field the request is another one.
-NESTED = re.compile(r"\b(?:tools|functions|messages)['\"]?(?:[.\[]|,\s*)\d")
+NESTED = re.compile(
+    r"\b(?:tools|functions|messages)['\"]?(?:[.\[]|,\s*)\d"
+    r"|\b(?:response_format|tool_choice)[.\[]\w"
+)
 DEVELOPER = re.compile(r"\bdeveloper\b|unknown role|unexpected role|unsupported role", re.I)
 ROLE = re.compile(r"messages\W+\d+\W+(?:[\w\[\]]+\.)?role")
 # Names as people write them, the longer ones first.
@@ -75,6 +81,12 @@ SPOKEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("reasoning_effort", r"\bsupport\w*\s+(?:thinking|reasoning)\b"),
     )
 )  # fmt: skip
+# What a parameter may not go with.
+TOGETHER = frozenset({"together", "at the same time", "both", "combination"})
+COMPANY = re.compile(
+    r"\b(?:together|at the same time|both|combination|when|if|while|with|without|unless|and)\b",
+    re.I,
+)
 TOKEN_NAMES = r"(?:max[_ ](?:completion_|new_)?tokens|completion tokens|output tokens)"
 LIMITS = tuple(
     re.compile(pattern, re.I)
@@ -128,6 +140,33 @@ def lesson_of(error: TrueUpError, shape: Mapping[str, Any]) -> str | None:
     return None
 
 
+def is_about_value(error: TrueUpError, name: str, value: Any) -> bool:
+    """Whether an error that names a parameter speaks of the value that was sent."""
+    values = list(value.values()) if isinstance(value, dict) else [value]
+    for each in values:
+        if isinstance(each, bool) or each is None:
+            continue
+        if isinstance(each, int | float):
+            words = {re.escape(str(each)), re.escape(f"{each:g}")}
+            pattern = rf"(?<![\w.])(?:{'|'.join(words)})(?![\w.]\d|\w)"
+        elif isinstance(each, str) and each.strip() and each != name:
+            pattern = rf"(?<!\w){re.escape(each)}(?!\w)"
+        else:
+            continue
+        if re.search(pattern, error.cause):
+            return True
+    return False
+
+
+def is_about_company(error: TrueUpError, name: str, shape: Mapping[str, Any]) -> bool:
+    """Whether an error says that a parameter is not taken beside something else."""
+    found = COMPANY.search(error.cause)
+    if found is None:
+        return False
+    others = shape.keys() - PROTECTED - {name}
+    return found[0].lower() in TOGETHER or bool(set(re.findall(r"\w+", error.cause)) & others)
+
+
 def value_limit(error: TrueUpError) -> int | None:
     """The most tokens that the server says an answer may have; None where it says nothing."""
     for pattern in ROOMS:
@@ -146,10 +185,17 @@ def _named(clause: str, shape: Mapping[str, Any]) -> str | None:
         quoted = re.search(rf"['\"`‘“]{re.escape(name)}['\"`’”]", clause)
         bare = None
         if name not in COMMON_WORDS:
-            bare = re.search(rf"(?<![\w.]){re.escape(name)}(?![\w])", clause)
+            spelt = rf"{re.escape(name)}|{re.escape(_camel(name))}"
+            bare = re.search(rf"(?<![A-Za-z0-9_.])(?:{spelt})(?![A-Za-z0-9_])", clause)
         else:
             bare = re.search(rf"{NAMED}\W+(?:supplied\W+)?{re.escape(name)}\b", clause, re.I)
-            bare = bare or re.search(rf"\b{re.escape(name)}\s*:\s*extra inputs", clause, re.I)
+            bare = bare or re.search(
+                rf"\b{re.escape(name)}\s*(?::|\n)\s*extra (?:inputs|fields)", clause, re.I
+            )
+            bare = bare or re.search(
+                rf"{NAMED}\b[^:]*:\s*(?:\w+,\s*)*{re.escape(name)}\b", clause, re.I
+            )
+            bare = bare or re.search(rf"\A{re.escape(name)} not allowed", clause, re.I)
             bare = bare or re.search(rf"\A{re.escape(name)}:? (?:is|are|un)\b", clause, re.I)
             bare = bare or re.search(rf"\A{re.escape(name)}:? un", clause, re.I)
             bare = bare or re.search(rf"support(?:s|ed)?\W+{re.escape(name)}\W*\Z", clause, re.I)
@@ -161,7 +207,8 @@ def _named(clause: str, shape: Mapping[str, Any]) -> str | None:
         if name in shape and pattern.search(clause):
             return name
     # vLLM without a tool parser: leaving the choice out leaves the tools.
-    if "tools" in shape and re.search(r"tool[ _-]choice|tool-call-parser", clause, re.I):
+    is_parser = re.search(r"tool[ _-]choice|tool-call-parser", clause, re.I)
+    if "tools" in shape and "tool_choice" not in shape and is_parser:
         return "tools"
     return None
 
@@ -171,6 +218,11 @@ def _allowed(name: str, shape: Mapping[str, Any]) -> str | None:
         return None
     # It is never dropped: the lesson is its other name.
     return None if name == "max_tokens" and "max_completion_tokens" in shape else name
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(each.capitalize() for each in rest)
 
 
 def _top(param: str) -> str:

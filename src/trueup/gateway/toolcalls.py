@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from trueup.errors import BackendError
+from trueup.gateway.json_text import written
 
 # OpenAI's calls of tools that take a text.
 CUSTOM = "custom"
@@ -46,7 +47,7 @@ class CallFragments:
             if isinstance(arguments, str):
                 call["arguments"] += arguments
             elif arguments is not None:
-                call["arguments"] = orjson.dumps(arguments).decode()
+                call["arguments"] = written(arguments).decode()
 
     def shapes(self) -> list[dict[str, Any]]:
         """The calls in OpenAI's shape, unchecked."""
@@ -112,7 +113,7 @@ def finished_calls(given: Any, *, is_cut: bool = False) -> list[dict[str, Any]]:
             raise malformed("a tool call without a function's name")
         arguments = function.get("arguments")
         if not isinstance(arguments, str):
-            arguments = orjson.dumps({} if arguments is None else arguments).decode()
+            arguments = written({} if arguments is None else arguments).decode()
         arguments = arguments if arguments.strip() else "{}"
         if not is_cut and not _is_object(arguments):
             raise malformed(f"arguments of `{name}` that are no JSON object")

@@ -11,6 +11,7 @@ import orjson
 
 from trueup.errors import BackendError
 from trueup.gateway.finish import finish_reason
+from trueup.gateway.json_text import written
 from trueup.gateway.odd_json import odd_json, whole_text
 from trueup.gateway.refusal import stated_error
 from trueup.gateway.toolcalls import finish_reason_of, finished_calls
@@ -84,7 +85,7 @@ class Whole:
             shape["usage"] = self.usage
         if self.is_estimated:
             shape["trueup"] = {"usage": "estimated"}
-        return orjson.dumps(shape)
+        return written(shape)
 
 
 def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = False) -> Whole:
@@ -140,7 +141,7 @@ def error_in(shape: Mapping[str, Any]) -> Any:
         return {"message": shape.get("text") or shape.get("error_msg") or str(shape)}
     for key in ("errors", "exception", "detail", "message", "msg"):
         if stated := shape.get(key):
-            return {"message": stated if isinstance(stated, str) else orjson.dumps(stated).decode()}
+            return {"message": stated if isinstance(stated, str) else written(stated).decode()}
     return None
 
 
