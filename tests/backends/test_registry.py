@@ -14,6 +14,30 @@ def test_the_preset_says_what_the_settings_do_not() -> None:
     assert backend.capabilities.limits.first_token_seconds == 60.0
 
 
+@pytest.mark.parametrize(
+    ("url", "asks_again"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://gpu-server:8000", True),
+        ("http://models.lan/v1", True),
+        ("http://192.168.1.5:9997", True),
+        ("https://api.example.com/v1", False),
+        ("http://8.8.8.8", False),
+    ],
+)
+def test_a_server_on_the_internet_may_be_paid_for_and_is_not_asked_twice(
+    url: str, asks_again: bool
+) -> None:
+    assert open_backend(BackendSettings(name="x", url=url)).capabilities.asks_again is asks_again
+    allowed = BackendSettings(name="x", url=url, ask_again=True)
+    assert open_backend(allowed).capabilities.asks_again
+
+
+def test_openai_is_known_by_its_address() -> None:
+    backend = open_backend(BackendSettings(name="x", url="https://api.openai.com/v1"))
+    assert (backend.preset, backend.capabilities.asks_again) == ("openai", False)
+
+
 def test_the_settings_win_over_the_preset() -> None:
     backend = open_backend(
         BackendSettings(

@@ -310,3 +310,49 @@ def test_the_documented_policies_are_those_of_the_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "parameters.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.M)
     assert dict(rows) == dict(POLICIES)
+
+
+def test_a_parameter_goes_with_what_it_is_about() -> None:
+    found = adapted(
+        {"logprobs": True, "top_logprobs": 2}, backend(unsupported=frozenset({"logprobs"}))
+    )
+    assert found.shape is not None
+    assert found.shape.keys() == BODY.keys()
+    assert found.dropped == ("logprobs", "top_logprobs")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"logprobs": False}, {"tool_choice": "auto"}, {"n": 1}, {"tools": []}]
+)
+def test_a_strict_request_loses_nothing_that_asks_for_nothing(changes: dict[str, Any]) -> None:
+    far = backend(unsupported=frozenset(changes))
+    assert adapted(changes, far, is_strict=True).dropped == tuple(changes)
+
+
+def test_so_many_answers_as_openai_allows_are_asked_for() -> None:
+    assert adapted({"n": 128}, backend()).shape is None
+    with pytest.raises(RequestError, match="at most 8"):
+        adapted({"n": 9}, backend(unsupported=frozenset({"n"})))
+
+
+@pytest.mark.parametrize(
+    ("changes", "untaken"),
+    [
+        ({"stop": "x" * 1001}, "stop"),
+        ({"stop": ["x"], "echo": True}, "stop"),
+        ({"n": 2, "best_of": 3}, "n"),
+        ({"n": 9}, "n"),
+        ({"tool_choice": {"type": "allowed_tools"}, "tools": [{}]}, "tool_choice"),
+    ],
+)
+def test_what_cannot_be_emulated_may_be_asked_of_another(
+    changes: dict[str, Any], untaken: str
+) -> None:
+    with pytest.raises(RequestError) as caught:
+        adapted(changes, backend(unsupported=frozenset({untaken})))
+    assert caught.value.code == "unsupported_parameter"
+
+
+def test_a_call_is_not_required_without_tools() -> None:
+    with pytest.raises(RequestError, match="no function"):
+        adapted({"tool_choice": "required"}, backend(unsupported=frozenset({"tool_choice"})))

@@ -110,7 +110,6 @@ class Chain:
             return await tries.run(attempt)
         # Who fails anyway is not waited for where somebody else was asked or will be.
         tries.is_single = not (is_alone or breaker.admits)
-        breaker.begin()
         async with breaker.turn():
             return await tries.run(attempt)
 

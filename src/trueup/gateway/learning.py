@@ -94,6 +94,7 @@ class Learning:
 
     def _lesson(self, error: TrueUpError, sent: Mapping[str, Any]) -> str | None:
         if code_of(error) == "choices_missing":
+            self._passing.add("n")  # no words say that it never does
             return "n" if (sent.get("n") or 1) > 1 else None
         if isinstance(error, RequestError) and ONLY_STREAMS.search(error.cause):
             return WHOLE

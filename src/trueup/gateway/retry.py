@@ -111,10 +111,11 @@ class RetryPolicy:
         2. As long as it is known to take until it is back.
         3. Where it was well and its connections fail, as long as a restart takes.
         """
-        if not isinstance(error, CapacityError) and not is_unhealthy(error):
-            return False
-        if seconds < retry_seconds:  # 1
+        is_down = is_unhealthy(error)
+        if seconds < retry_seconds and (is_down or isinstance(error, CapacityError)):  # 1
             return True
+        if not is_down:
+            return False
         longest = recovery_seconds  # 2
         if was_well and code_of(error) in RESTARTING_CODES:  # 3
             longest = max(longest, self.restart_seconds)
@@ -122,12 +123,12 @@ class RetryPolicy:
 
     def pause_seconds(self, error: TrueUpError | None, tries: int, jitter: float) -> float:
         """How long to wait before the next try here; `jitter` is from 0 to 1."""
-        if isinstance(error, CapacityError):
-            return error.retry_after_seconds
         pause = self.first_pause_seconds * 2.0 ** min(tries - 1, 16)
         is_restart = error is not None and code_of(error) in RESTARTING_CODES
         longest = self.restart_pause_seconds if is_restart else self.longest_pause_seconds
         pause = min(longest, pause) * (0.5 + jitter / 2)
+        if isinstance(error, CapacityError):  # some say 0, for as long as they have no room
+            return max(pause, error.retry_after_seconds)
         if isinstance(error, BackendError) and error.retry_after_seconds is not None:
             # Before then the same would be said again.
             return max(pause, min(error.retry_after_seconds, self.longest_retry_after_seconds))

@@ -35,7 +35,8 @@ UNSUPPORTED = re.compile(
     r"|\b(?:does|do|did)(?:\s+not|n't)\s+(?:currently\s+)?(?:support|accept|recogni[sz]e|allow)"
     r"|\bextra\s+(?:inputs|fields)\s+(?:are\s+)?not\s+permitted"
     r"|\b(?:not|no)\s+(?:supported|implemented|support\s+for|allowed\Z)"
-    r"|\bcannot\s+be\s+used\s+with\s+this\s+model|\bis\s+not\s+enabled\b|\bunsupported_parameter\b"
+    r"|\bcan\s*not\s+(?:handle\b|be\s+used\s+with\s+this\s+model|be\s+used\Z)|\bdoes\s+not\s+exist\b"
+    r"|\bis\s+not\s+enabled\b|\bunsupported_parameter\b"
     rf"|\brequires\s+--enable-auto-tool-choice|\bno\s+such\s+{NAMED}"
     rf"|\bis\s+not\s+a\s+(?:valid|known)\s+{NAMED}|\bunexpected\s+keyword\s+argument"
     r"|不支持|不支援|未知|无法识别|不允许",
@@ -76,7 +77,7 @@ SPOKEN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         ("stream_options", r"\bstream[ _-]options?\b"),
         ("logprobs", r"\blog[ _-]?prob(?:s|abilities)?\b"),
-        ("tools", r"\btools\b|\b(?:tool|function)[ _-](?:calling|calls?|use)\b"),
+        ("tools", r"\btools\b|\b(?:tool|function)[ _-](?:calling|calls?|use)\b|工具调用|函数调用"),
         ("functions", r"\bfunctions\b|\bfunction[ _-]calling\b"),
         ("reasoning_effort", r"\bsupport\w*\s+(?:thinking|reasoning)\b"),
     )

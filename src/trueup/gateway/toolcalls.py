@@ -65,13 +65,19 @@ class CallFragments:
             key = given_id
         place = self._places.get(key)
         if place is not None and given_id and self._calls[place]["id"] not in (None, given_id):
-            place = None
+            # What has no name is a part of the call before it, whatever its id.
+            place = None if _has_name(fragment) else place
         if place is None:
             place = self._places[key] = len(self._calls)
             self._calls.append({"id": None, "name": "", "arguments": ""})
         call = self._calls[place]
         call["id"] = call["id"] or given_id
         return call
+
+
+def _has_name(fragment: Mapping[str, Any]) -> bool:
+    called = fragment.get("function") or fragment.get(CUSTOM)
+    return isinstance(called, dict) and bool(called.get("name"))
 
 
 def _add_custom(call: dict[str, Any], custom: Mapping[str, Any]) -> None:

@@ -127,7 +127,7 @@ class Tries:
                 if taught is None:
                     raise
                 # It is the server that does not take it: its words say more.
-                taught.hint = taught.hint or refused.hint
+                taught.hint = refused.hint
                 raise taught from refused
             number += 1
             attempted = Try(
@@ -185,6 +185,7 @@ class Tries:
         if self.before is not None:
             chain.tell_fallback(self.before, self.served)
             self.before = None
+        self.breaker.begin()
         chain.tries += 1
         chain.current, chain.last = self.served, attempted
         chain.blamed = self.served.backend.name
