@@ -19,7 +19,8 @@ from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.backends.registry import open_backend
 from trueup.config.secret import Secret
 from trueup.config.settings import BackendSettings, LimitSettings
-from trueup.errors import BackendError, ConfigError
+from trueup.errors import BackendError, ConfigError, RequestError
+from trueup.gateway.blame import blamed_on
 
 KEY = "sk-very-secret"
 REQUEST = BackendRequest(
@@ -425,3 +426,15 @@ async def test_an_answer_that_nobody_asked_for_is_nobodys() -> None:
                 await asyncio.sleep(0)
         assert await read(backend) == b"right as well"
         assert far.asked[1].connection != far.asked[0].connection
+
+
+def test_the_key_is_taken_out_of_what_a_server_says() -> None:
+    settings = BackendSettings(
+        name="far", url="http://127.0.0.1:1", api_key=Secret("sk-very-secret")
+    )
+    backend = open_backend(settings)
+    assert backend.conceal("bad header `Bearer sk-very-secret`") == "bad header `Bearer ***`"
+    told = blamed_on(RequestError("no sk-very-secret", status=401, param=None), backend)
+    assert "sk-very-secret" not in str(told)
+    without = open_backend(BackendSettings(name="far", url="http://127.0.0.1:1"))
+    assert without.conceal("as it is") == "as it is"

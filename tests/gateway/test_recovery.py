@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,7 +12,7 @@ import pytest
 from tests.fakes import LOCAL, SSE, FakeBackend, FakeClient, Step, Turn, answer, chunk, whole_answer
 from tests.gateway.test_chain import BODY, JSON, ask, foreign, gateway
 from trueup import events
-from trueup.backends.base import Accepts, Capabilities
+from trueup.backends.base import Accepts, Capabilities, Limits
 from trueup.errors import BackendError
 from trueup.events import ContinuationStarted, Event
 from trueup.gateway.recovery import MAX_BARREN, MAX_CONTINUATIONS, Recovery
@@ -504,3 +506,116 @@ async def test_a_server_that_restarts_in_mid_answer_is_waited_for() -> None:
     client = await ask(gateway(backend), stream=True)
     assert (client.text, client.events[-1]) == ("one two", b"[DONE]")
     assert backend.open_count == MAX_BARREN + 7
+
+
+async def test_a_continuation_that_is_told_to_wait_long_is_asked_for_in_another_way() -> None:
+    busy = Turn([b'{"error":{"message":"full"}}'], 503, {**JSON, "retry-after": "600"})
+    backend = foreign(
+        Turn([delta({"content": "one"}), CUT]),
+        busy,
+        Turn([whole_answer("one two")], headers=JSON),
+        continuation="continue_final_message",
+    )
+    client = await ask(gateway(backend), stream=True)
+    assert client.text == "one two"
+
+
+async def test_what_the_one_who_completed_an_answer_left_out_is_told() -> None:
+    first = foreign(Turn([delta({"content": "one"}), CUT]), asks_again=False, name="first")
+    second = foreign(
+        Turn([whole_answer("one two")], headers=JSON),
+        name="second",
+        accepts=Accepts(unsupported=frozenset({"user"})),
+    )
+    client = await ask(gateway(first, second), stream=True, user="u")
+    told = finish_chunk(client)["trueup"]
+    assert (told["backend"], told["dropped"]) == ("second", ["user"])
+
+
+async def test_a_backend_whose_streams_are_continued_well_opens_no_breaker() -> None:
+    backend = foreign(
+        *[
+            turn
+            for _ in range(9)
+            for turn in (
+                Turn([delta({"content": "one"}), CUT]),
+                Turn([delta({"content": " two"}), delta({}, "stop"), b"data: [DONE]\n\n"]),
+            )
+        ],
+        continuation="continue_final_message",
+    )
+    app = gateway(backend)
+    for _ in range(9):
+        assert (await ask(app, stream=True)).text == "one two"
+    assert app.serving.breakers.state("far") == "closed"
+
+
+async def test_a_server_that_closes_on_continuations_is_asked_for_the_whole_answer() -> None:
+    closed = BackendError("gone", retryable=True, code="backend_closed")
+    backend = foreign(
+        Turn([delta({"content": "one"}), CUT]),
+        *[Turn([closed])] * MAX_BARREN,
+        Turn([whole_answer("one two")], headers=JSON),
+        continuation="continue_final_message",
+    )
+    app = gateway(backend)
+    app.serving.policy = replace(app.serving.policy, restart_seconds=0.0)
+    assert (await ask(app, stream=True)).text == "one two"
+
+
+async def test_an_answer_whose_time_is_over_is_not_begun_anew() -> None:
+    async def wait() -> None:
+        await asyncio.sleep(3600)
+
+    backend = foreign(Turn([delta({"content": "one"}), wait]), continuation="prefix")
+    backend.capabilities = replace(backend.capabilities, limits=Limits(total_seconds=0.05))
+    client = await ask(gateway(backend), stream=True)
+    assert (error_code(client), backend.open_count) == ("stream_incomplete", 1)
+
+
+async def test_the_clients_own_beginning_of_an_answer_is_gone_on_with() -> None:
+    backend = foreign(
+        Turn([delta({"content": " upon"}), CUT]),
+        Turn([delta({"content": " a time"}), delta({}, "stop"), b"data: [DONE]\n\n"]),
+        continuation="continue_final_message",
+    )
+    messages = [{"role": "user", "content": "tell"}, {"role": "assistant", "content": "Once"}]
+    client = await ask(gateway(backend), stream=True, messages=messages)
+    assert client.text == " upon a time"
+    asked = orjson.loads(backend.requests[1].body)["messages"]
+    assert [each["content"] for each in asked] == ["tell", "Once upon"]
+
+
+async def test_chunks_that_are_no_tokens_do_not_count_as_a_reached_limit() -> None:
+    letters = [delta({"content": each}) for each in "one two"]
+    backend = foreign(
+        Turn([*letters, CUT]),
+        Turn([whole_answer("one two three")], headers=JSON),
+        continuation="continue_final_message",
+    )
+    client = await ask(gateway(backend), stream=True, max_tokens=5)
+    assert (client.text, finish_chunk(client)["choices"][0]["finish_reason"]) == (
+        "one two three",
+        "stop",
+    )
+
+
+async def test_an_answer_that_is_begun_again_after_a_blank_is_noticed() -> None:
+    text = "Hello world"
+    backend = foreign(
+        Turn([delta({"content": text}), CUT]),
+        Turn([delta({"content": f" {text}, and more"}), delta({}, "stop"), b"data: [DONE]\n\n"]),
+        Turn([whole_answer(f"{text}, and more")], headers=JSON),
+        continuation="continue_final_message",
+    )
+    assert (await ask(gateway(backend), stream=True)).text == f"{text}, and more"
+
+
+async def test_text_under_a_name_that_nobody_knows_is_not_joined_to_another_answers() -> None:
+    backend = foreign(
+        Turn([delta({"thinking": "AAA"}), CUT]),
+        Turn([delta({"thinking": "BBB"}), delta({"content": "x"}, "stop"), b"data: [DONE]\n\n"]),
+    )
+    client = await ask(gateway(backend), stream=True)
+    assert error_code(client) == "stream_incomplete"
+    assert not any(b"BBB" in each for each in client.events)

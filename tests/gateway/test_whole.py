@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
 import pytest
 
-from tests.fakes import Turn, whole_answer
-from tests.gateway.test_chain import JSON, ask, foreign, gateway
+from tests.fakes import FakeClient, Turn, whole_answer
+from tests.gateway.test_chain import BODY, JSON, ask, foreign, gateway
 from tests.gateway.test_recovery import delta, sse
 from trueup import events
 from trueup.backends.base import Accepts
@@ -147,3 +148,59 @@ async def test_what_was_cut_and_is_no_beginning_of_the_right_answer_is_rejected(
     assert (client.status == 200) is is_passed
     if not is_passed:
         assert client.json["error"]["code"] == "answer_rejected"
+
+
+async def test_rows_are_told_in_the_order_of_their_index() -> None:
+    rows = [{"index": k, "text": text, "finish_reason": "stop"} for k, text in ((1, "B"), (0, "A"))]
+    backend = foreign(Turn([orjson.dumps({"choices": rows})], headers=JSON))
+    client = FakeClient(
+        path="/v1/completions", body={"model": "talk", "prompt": ["a", "b"]}, headers=JSON
+    )
+    app = gateway(backend)
+    await app(client.scope, client.receive, client.send)
+    told = [(each["index"], each["text"]) for each in client.json["choices"]]
+    assert told == [(0, "A"), (1, "B")]
+
+
+async def test_of_several_answers_only_those_that_failed_are_asked_for_again() -> None:
+    good = Turn([whole_answer("x")], headers=JSON)
+    bad = Turn([b"{}"], 500, JSON)
+    accepts = Accepts(unsupported=frozenset({"n"}))
+    backend = foreign(good, good, bad, good, good, accepts=accepts)
+    client = await ask(gateway(backend), n=4)
+    assert (client.status, len(client.json["choices"])) == (200, 4)
+    assert backend.open_count < 8
+
+
+def deep(levels: int) -> Any:
+    value: Any = "x"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [deep(400), 2**70], ids=["deep", "long"])
+async def test_what_one_library_reads_and_does_not_write_is_written(value: Any) -> None:
+    shape = orjson.loads(whole_answer("right"))
+    del shape["id"]  # it has to be written anew
+    body = json.dumps({**shape, "more": value, "odd": float("nan")}).encode()
+    client = await ask(gateway(foreign(Turn([body], headers=JSON))))
+    assert (client.status, client.text) == (200, "right")
+    assert json.loads(client.body)["more"] == value
+
+
+async def test_a_request_that_is_deep_is_rewritten() -> None:
+    accepts = Accepts(unsupported=frozenset({"user"}))
+    backend = foreign(Turn([whole_answer("right")], headers=JSON), accepts=accepts)
+    body = json.dumps({**BODY, "user": "u", "metadata": {"deep": deep(400)}}).encode()
+    client = FakeClient(body=body, headers=JSON)
+    app = gateway(backend)
+    await app(client.scope, client.receive, client.send)
+    assert client.text == "right"
+    assert json.loads(backend.requests[0].body)["metadata"] == {"deep": deep(400)}
+
+
+async def test_an_error_whose_code_is_no_word_is_an_error_of_the_backend() -> None:
+    stated = {"error": {"message": "no", "code": {"a": [1]}}}
+    client = await ask(gateway(foreign(Turn([orjson.dumps(stated)], 500, JSON))))
+    assert (client.status, client.json["error"]["code"]) == (500, "backend_error")

@@ -75,7 +75,7 @@ class OpenAICompatibleBackend:
     def conceal(self, text: str) -> str:
         """The text without the key."""
         key = self._settings.api_key
-        return text.replace(key.reveal(), CONCEALED) if key is not None and key else text
+        return text.replace(key.reveal(), CONCEALED) if key is not None else text
 
     def open(self, request: BackendRequest) -> _Opened:
         """Ask; leaving closes the connection unless the body was read to its end."""

@@ -148,8 +148,13 @@ def is_about_value(error: TrueUpError, name: str, value: Any) -> bool:
         if isinstance(each, bool) or each is None:
             continue
         if isinstance(each, int | float):
-            words = {re.escape(str(each)), re.escape(f"{each:g}")}
-            pattern = rf"(?<![\w.])(?:{'|'.join(words)})(?![\w.]\d|\w)"
+            number = "|".join({re.escape(str(each)), re.escape(f"{each:g}")})
+            spelt = re.escape(name)
+            # A number says many things: it is the value where it stands beside the name.
+            pattern = (
+                rf"{spelt}\W*(?:(?:of|is|value|to)\W+)?(?:{number})(?![\w.]*\d|\w)"
+                rf"|(?<![\w.])(?:{number})\s+{spelt}\b"
+            )
         elif isinstance(each, str) and each.strip() and each != name:
             pattern = rf"(?<!\w){re.escape(each)}(?!\w)"
         else:
