@@ -99,3 +99,13 @@ def test_no_request_is_answered_by_a_fault_of_the_server(
         case.validate_response(response, checks=CHECKS)
 
     ask()
+
+
+@pytest.mark.parametrize("name", ["chat", "alias"])
+def test_a_stream_is_as_the_document_says(name: str, url: str) -> None:
+    case = OPERATIONS["POST /v1/chat/completions"].Case(
+        body={"model": name, "messages": MESSAGES, "stream": True}, media_type="application/json"
+    )
+    response = case.call(base_url=url, timeout=ANSWER_SECONDS)
+    assert response.headers["content-type"][0].startswith("text/event-stream")
+    case.validate_response(response, checks=CHECKS)

@@ -200,7 +200,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         else {"application/json": {"schema": reference(answers)}}
     )
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {"schema": reference("Event")}
     responses: dict[str, Any] = {"200": {"description": "The answer", "content": content}}
     for status in operation.further:
         about = "Status" if operation.is_open else "Error"

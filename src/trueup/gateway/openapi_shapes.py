@@ -78,6 +78,8 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
     ),
     "Models": _object("data", object={"const": "list"}, data=_list_of("Model")),
     "Status": _object("status", status=STRING),
+    # One event of a stream: its data is a chunk as JSON, or `[DONE]`.
+    "Event": _object("data", data=STRING),
     "Version": _object("version", version=STRING),
     "Cleared": _object("cleared", cleared=INTEGER),
     "Lesson": _object(
