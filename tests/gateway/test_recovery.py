@@ -619,3 +619,19 @@ async def test_text_under_a_name_that_nobody_knows_is_not_joined_to_another_answ
     client = await ask(gateway(backend), stream=True)
     assert error_code(client) == "stream_incomplete"
     assert not any(b"BBB" in each for each in client.events)
+
+
+async def test_who_is_gone_is_not_waited_for_where_another_one_completes_the_answer() -> None:
+    gone = BackendError("gone", retryable=True, code="backend_unreachable")
+    first = foreign(
+        Turn([delta({"content": "one"}), CUT]),
+        Turn([gone]),
+        continuation="continue_final_message",
+        recovery_seconds=3600.0,
+    )
+    second = foreign(Turn([whole_answer("one two")], headers=JSON), name="second")
+    app = gateway(first, second)
+    app.serving.breakers.of("far").succeeded()
+    client = await ask(app, stream=True)
+    assert client.text == "one two"
+    assert first.open_count == 1 + MAX_BARREN

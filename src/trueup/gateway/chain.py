@@ -53,9 +53,13 @@ class Chain:
     _told: set[tuple[str, str]] = field(default_factory=set)
 
     async def ask(
-        self, served: Sequence[Served], attempt: Callable[[Try], Awaitable[Result]]
+        self,
+        served: Sequence[Served],
+        attempt: Callable[[Try], Awaitable[Result]],
+        *,
+        has_others: bool = False,
     ) -> Result:
-        """Try one after another until one has answered.
+        """Try one after another until one has answered; nobody is waited for if it `has_others`.
 
         Raises:
             TrueUpError: what the client can mend, or else what the first one said, where nobody
@@ -70,7 +74,7 @@ class Chain:
                     each,
                     attempt,
                     is_alone=len(order) == 1,
-                    is_last=position == len(order) - 1,
+                    is_last=position == len(order) - 1 and not has_others,
                     before=failures[-1] if failures else None,
                 )
             except TrueUpError as error:

@@ -76,6 +76,7 @@ class Recovery:
         breaker, policy = self.chain.breakers.of(backend.name), self.chain.policy
         barren = restarts = 0
         stalled_at = breaker.clock()
+        is_alone = len(self.served) == 1
         while barren < MAX_BARREN and delivery.continuations < MAX_CONTINUATIONS:
             sent = self.broken.adapted.shape or self.chain.asked.shape
             shape = continued_shape(self.chain.asked.path, sent, delivery, capabilities)
@@ -105,13 +106,17 @@ class Recovery:
             if delivery.tokens > tokens:
                 barren = restarts = 0
                 stalled_at = breaker.clock()
-            elif code_of(self.error) in RESTARTING_CODES and policy.waits(
-                self.error,
-                seconds=breaker.clock() - stalled_at,
-                failing_seconds=breaker.failing_seconds,
-                was_well=breaker.has_answered,
-                recovery_seconds=capabilities.recovery_seconds,
-                retry_seconds=0.0,
+            elif (
+                is_alone
+                and code_of(self.error) in RESTARTING_CODES
+                and policy.waits(
+                    self.error,
+                    seconds=breaker.clock() - stalled_at,
+                    failing_seconds=breaker.failing_seconds,
+                    was_well=breaker.has_answered,
+                    recovery_seconds=capabilities.recovery_seconds,
+                    retry_seconds=0.0,
+                )
             ):
                 breaker.failed()
                 restarts += 1
@@ -125,8 +130,7 @@ class Recovery:
 
     async def _ask_again(self) -> bool:
         """Step 2: whoever gives the same answer again gives the rest of it."""
-        first = self.broken.served
-        for served in (first, *(each for each in self.served if each is not first)):
+        for position, served in enumerate(self._order()):
             if not served.backend.capabilities.asks_again:
                 continue
             if not self.chain.breakers.of(served.backend.name).budget.take():
@@ -138,7 +142,8 @@ class Recovery:
                 self.chain, is_begun=lambda: False, began_at=time.monotonic(), is_again=True
             )
             try:
-                whole = await chain.ask([served], self._whole)
+                has_others = position < len(self.served) - 1
+                whole = await chain.ask([served], self._whole, has_others=has_others)
             except TrueUpError:
                 continue
             finally:
@@ -149,6 +154,13 @@ class Recovery:
             await self.sink.write(self.delivery.rest(whole))
             return True
         return False
+
+    def _order(self) -> list[Served]:
+        """Who broke off first, as it may say the same again; last where it is not even there."""
+        first = self.broken.served
+        others = [each for each in self.served if each is not first]
+        is_gone = code_of(self.error) in RESTARTING_CODES
+        return [*others, first] if is_gone else [first, *others]
 
     async def _whole(self, attempt: Try) -> Whole:
         before = attempt.before
