@@ -15,7 +15,8 @@ import pytest
 from trueup import events
 from trueup.config.settings import ServerSettings
 from trueup.events import RequestRefused
-from trueup.gateway import http
+from trueup.gateway import closing, http
+from trueup.gateway.exchange import WIRE
 from trueup.gateway.server import Server, listen
 from trueup.gateway.serving import Serving
 
@@ -444,3 +445,114 @@ async def test_a_line_break_in_a_header_never_leaves(capfd: pytest.CaptureFixtur
     app.script = script
     async with running(app) as address:
         assert b"cookie" not in await say(address, GET)
+
+
+async def test_who_leaves_after_a_long_last_piece_of_its_body_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "HIGH_WATER_LIMIT", 2)  # of what is held: then reading pauses
+    app, left = App(), asyncio.Event()
+
+    async def script(scope: Any, receive: Any, send: Any) -> None:
+        waiting.set()
+        while (await receive())["more_body"]:
+            pass
+        scope["extensions"][WIRE].when_left(left.set)
+        read.set()
+        await left.wait()
+
+    app.script = script
+    waiting, read = asyncio.Event(), asyncio.Event()
+    async with running(app) as address:
+        _, writer = await asyncio.open_connection(*address)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+        await waiting.wait()
+        writer.write(b"abc")
+        await read.wait()
+        writer.close()
+        await left.wait()
+
+
+async def test_a_request_that_breaks_behind_another_is_refused_after_its_answer() -> None:
+    app, go_on = App(), asyncio.Event()
+
+    async def script(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await answer(send, b"first")
+
+    app.script = script
+    broken = b"POST /b HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n"
+    async with running(app) as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET + broken)
+        while not app.asked:  # noqa: ASYNC110 - the application has no event for it
+            await asyncio.sleep(0)
+        app.script = None
+        await say(address, LAST)  # what was sent before it was read before it
+        go_on.set()
+        said = await reader.read()
+        writer.close()
+    assert b"firstHTTP/1.1 400 " in said
+
+
+@asynccontextmanager
+async def unreading(address: tuple[str, int], request: bytes) -> AsyncIterator[socket.socket]:
+    """A client that asks and reads nothing."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await loop.sock_connect(client, address)
+        await loop.sock_sendall(client, request)
+        yield client
+
+
+@pytest.mark.parametrize("how", ["kept", "closed"])
+async def test_a_connection_is_not_kept_for_an_answer_that_nobody_reads(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trueup.gateway.server.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(closing, "UNREAD_SECONDS", 0.05)
+    app, lost = App(), asyncio.Event()
+
+    async def script(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"x" * 2**25)
+
+    def note(self: Any, error: Exception | None) -> None:
+        connection_lost(self, error)
+        lost.set()
+
+    app.script = script
+    connection_lost = http.Protocol.connection_lost
+    monkeypatch.setattr(http.Protocol, "connection_lost", note)
+    request = GET if how == "kept" else LAST
+    async with running(app) as address, unreading(address, request):
+        await lost.wait()
+
+
+async def test_a_slow_reader_has_its_answer_after_its_connection_was_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(closing, "UNREAD_SECONDS", 0.05)
+    looks = 0
+
+    def look(self: Any, before: int) -> None:
+        nonlocal looks
+        looks += 1
+        look_unread(self, before + 1)  # as if something had been read since
+
+    look_unread = closing.Closing._look
+    monkeypatch.setattr(closing.Closing, "_look", look)
+    app, size = App(), 2**25
+
+    async def script(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, b"x" * size)
+
+    app.script = script
+    async with running(app) as address, unreading(address, LAST) as client:
+        while looks < 3:  # noqa: ASYNC110 - the timers have no event for it
+            await asyncio.sleep(0)
+        got = 0
+        while piece := await asyncio.get_running_loop().sock_recv(client, 2**20):
+            got += len(piece)
+    assert got > size

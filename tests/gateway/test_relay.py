@@ -38,6 +38,9 @@ class Slow:
             await asyncio.sleep(0)
         self.pieces.append(out)
 
+    def keep(self, out: bytes) -> None:
+        self.pieces.append(out)
+
 
 async def body(*pieces: bytes) -> AsyncIterator[bytes]:
     for piece in pieces:
@@ -100,6 +103,18 @@ async def test_no_piece_that_counts_as_delivered_is_lost_when_the_time_is_over(k
     assert deadline.has_passed
     assert not reading.is_complete
     assert text_of(sink.pieces) == "".join(delivery.choices[0].text) != ""
+
+
+async def test_what_waits_to_be_written_when_all_is_cut_is_kept() -> None:
+    async def pump(take: Take) -> bool:
+        take(PIECES[0])  # which the client does not take at once
+        raise asyncio.CancelledError
+
+    sink = Slow()
+    response = BackendResponse(status=200, headers={}, body=body(), pump=pump)
+    with Deadline(3600) as deadline, pytest.raises(asyncio.CancelledError):
+        await relayed(response, sink, deadline)
+    assert text_of(sink.pieces) == "0 "
 
 
 async def test_a_body_that_breaks_off_is_a_fault_after_what_came() -> None:

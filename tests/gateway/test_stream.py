@@ -322,6 +322,36 @@ async def test_a_server_that_stops_tells_the_client(is_begun: bool) -> None:
         assert client.headers["retry-after"]
 
 
+LAST_PIECES: dict[str, tuple[list[Step], bytes]] = {
+    "the end": ([b"".join(answer("b"))], b'"finish_reason":"stop"'),
+    "not the end": ([chunk("b"), forever], b"server_stopping"),
+}
+
+
+@pytest.mark.parametrize("case", LAST_PIECES)
+async def test_a_server_that_stops_loses_nothing_that_a_slow_client_has_not_read(case: str) -> None:
+    steps, last = LAST_PIECES[case]
+    client = FakeClient(body=STREAM)
+
+    async def read_no_more() -> None:
+        client.reads.clear()
+
+    app = gateway(FakeBackend([chunk("a"), read_no_more, *steps]))
+    task = asyncio.create_task(app(client.scope, client.receive, client.send))
+    while client.reads.is_set():  # noqa: ASYNC110 - the client has no event for it
+        await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    app.serving.stop_answers()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    client.reads.set()
+    await task
+    assert client.text == "ab"
+    assert last in client.events[-2]
+    assert client.events[-1] == b"[DONE]"
+
+
 @pytest.mark.parametrize("body", [STREAM, WHOLE], ids=["stream", "whole"])
 @pytest.mark.parametrize("content", [b"<html>", b"null", b'{"error":{"message":"x"}}', b"", b"{}"])
 async def test_status_200_with_no_answer_is_an_error(body: dict[str, Any], content: bytes) -> None:

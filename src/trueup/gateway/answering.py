@@ -103,6 +103,8 @@ class Answering:
         exchange = self._exchange
         if self.interruption.reason in ("client left", "client stalled"):
             exchange.outcome = "left"
+            if self.interruption.reason == "client stalled":
+                exchange.abort()
             return
         if self.interruption.reason == "server stops":
             error = stopped()
@@ -242,6 +244,10 @@ class Answering:
                     seconds=self.first_token_at - self.began_at,
                 )
             )
+
+    def keep(self, out: bytes) -> None:
+        """Have a piece of the stream sent with its end."""
+        self._outlet.keep(out)
 
     async def _close_stream(self, error: TrueUpError | None) -> None:
         profile = self._exchange.profile

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -16,7 +18,7 @@ from trueup.errors import RequestError
 from trueup.protocol.errors import error_body
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 
 NO_BODY = frozenset({204, 304})
 
@@ -48,6 +50,18 @@ class Cycle(RequestResponseCycle):
         self.message_event.set()
         if self._on_left is not None:
             self._on_left()
+
+    def abort(self) -> None:
+        """End the connection at once: what was not sent yet would wait for its reader for ever."""
+        self.disconnected = True
+        self.transport.abort()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Wait for a piece of the body, or for the client to leave."""
+        message = await super().receive()
+        if not self.more_body:  # the last piece may have stopped the reading: leaving is seen by it
+            self.flow.resume_reading()
+        return message
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send a part of the response; waits while the client does not read."""
@@ -124,6 +138,17 @@ class Cycle(RequestResponseCycle):
         self.expected_content_length -= length
         if self.expected_content_length < 0 or (not more and self.expected_content_length):
             raise RuntimeError("the body is not as long as `content-length` says")
+
+
+def place(scope: HTTPScope, url: bytes, *, method: bytes, version: str) -> None:
+    """Write into the scope what the request line says."""
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    scope["method"] = method.decode("ascii")
+    scope["http_version"] = version
+    scope["path"] = unquote(path) if "%" in path else path
+    scope["raw_path"] = parsed.path
+    scope["query_string"] = parsed.query or b""
 
 
 def closing_response(error: RequestError) -> bytes:

@@ -42,6 +42,9 @@ class Wire(Protocol):
     def when_left(self, call: Callable[[], None] | None) -> None:
         """Call this when the client leaves, at once where it has left; None to call nobody."""
 
+    def abort(self) -> None:
+        """End the connection at once, whatever was not sent."""
+
 
 class ClientGone(Exception):
     """The client closed its connection before its request was whole."""
@@ -191,6 +194,11 @@ class Exchange:
     def write_now(self, body: bytes) -> bool:
         """Send a piece of the body without waiting; False where that is not possible now."""
         return self._wire is not None and self._wire.write_now(body)
+
+    def abort(self) -> None:
+        """Be done with a client that does not read: what is left for it is thrown away."""
+        if self._wire is not None:
+            self._wire.abort()
 
     async def answer(
         self,

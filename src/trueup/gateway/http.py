@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
@@ -17,11 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trueup.errors import RequestError
 from trueup.events import RequestRefused, emit
-from trueup.gateway.cycle import Cycle, closing_response
+from trueup.gateway.closing import Closing
+from trueup.gateway.cycle import Cycle, closing_response, place
 from trueup.gateway.exchange import WIRE
-
-if TYPE_CHECKING:
-    from uvicorn._types import HTTPScope
 
 DEFAULT_HEADER_BYTES = 64 * 2**10
 # From the connection, or the first byte of a request, to the end of its headers.
@@ -58,12 +55,14 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, not for ever."""
         super().connection_made(transport)
+        self._closing = Closing(self.loop, transport)
         self._set_deadline(HEAD_SECONDS)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell every request of the connection: also the one that runs while others wait."""
         self._unset_deadline()
         self._unset_keepalive_if_required()
+        self._closing.closed()
         for cycle in (self._running, *(each for each, _ in self.pipeline)):
             if cycle is not None and not cycle.response_complete:
                 cast("Cycle", cycle).leave()
@@ -134,7 +133,7 @@ class Protocol(HttpToolsProtocol):
         if hosts > 1 or (version == "1.1" and hosts == 0):
             self._refuse(400, f"{hosts} headers `Host`, expected 1")
             return
-        _place(scope, self.url, method=self.parser.get_method(), version=version)
+        place(scope, self.url, method=self.parser.get_method(), version=version)
         before, cycle = self.cycle, self._cycle(version)
         self.cycle = cycle
         cast("dict[str, Any]", scope)["extensions"] = {WIRE: cycle}
@@ -165,7 +164,7 @@ class Protocol(HttpToolsProtocol):
             if self.cycle.keep_alive:
                 self._wait_for_next()
             else:
-                self.transport.close()
+                self._closing.close()
         else:
             self.cycle.message_event.set()
 
@@ -173,6 +172,7 @@ class Protocol(HttpToolsProtocol):
         """Start the request that waited, or wait for one."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self._closing.close()
             return
         self.flow.resume_reading()
         if self.pipeline:
@@ -240,7 +240,11 @@ class Protocol(HttpToolsProtocol):
         if self._is_answering:
             self._is_refused, self._refusal = True, b""
         else:
-            self.transport.close()
+            self._closing.close()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No other request came."""
+        self._closing.close()
 
     @property
     def _is_answering(self) -> bool:
@@ -271,6 +275,8 @@ class Protocol(HttpToolsProtocol):
             if cycle.response_started:
                 self._refusal = b""
             cycle.leave()
+            if self.pipeline and self.pipeline[0][0] is cycle:  # it waits, and never starts now
+                self.pipeline.popleft()
         if not self._is_answering:
             self._say_refusal()
 
@@ -282,15 +288,4 @@ class Protocol(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._unset_deadline()
-        self._deadline = self.loop.call_later(LINGER_SECONDS, self.transport.close)
-
-
-def _place(scope: HTTPScope, url: bytes, *, method: bytes, version: str) -> None:
-    """Write into the scope what the request line says."""
-    parsed = httptools.parse_url(url)
-    path = parsed.path.decode("ascii")
-    scope["method"] = method.decode("ascii")
-    scope["http_version"] = version
-    scope["path"] = unquote(path) if "%" in path else path
-    scope["raw_path"] = parsed.path
-    scope["query_string"] = parsed.query or b""
+        self._deadline = self.loop.call_later(LINGER_SECONDS, self._closing.close)

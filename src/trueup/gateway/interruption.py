@@ -6,7 +6,7 @@ from typing import Literal
 
 from trueup.gateway.cancel_scope import CancelScope
 
-Reason = Literal["client left", "client stalled", "backend stalled", "server stops"]
+Reason = Literal["client left", "client stalled", "server stops"]
 
 
 class Interruptible(CancelScope):

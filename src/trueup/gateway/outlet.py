@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -50,6 +49,7 @@ class Outlet:
         self._beat: asyncio.Task[None] | None = None
         self._wrote_at = self._loop.time()
         self._writes_since: float | None = None
+        self._unsent = b""
         self._is_closed = False
 
     def __enter__(self) -> Outlet:
@@ -63,18 +63,21 @@ class Outlet:
             self._beat.cancel()
 
     async def write(self, out: bytes) -> None:
-        """Send a piece; waits while the client does not read."""
-        async with self._lock:
-            if self._is_closed:
-                return
-            if self._exchange.status is None:
-                await self._send(out, more=True)
-                return
-            self._writes_since = self._wrote_at = self._loop.time()
-            try:
-                await self._exchange.write(out)
-            finally:
-                self._writes_since = None
+        """Send a piece; waits while the client does not read.
+
+        Who gives up waiting finds it sent before the last piece.
+        """
+        try:
+            async with self._lock:
+                if not self._is_closed:
+                    await self._send(out, more=True)
+        except asyncio.CancelledError:
+            self.keep(out)
+            raise
+
+    def keep(self, out: bytes) -> None:
+        """Have a piece sent before the last one: it counts as delivered."""
+        self._unsent += out
 
     def write_now(self, out: bytes) -> bool:
         """Send a piece without waiting; False where that is not possible now."""
@@ -86,10 +89,17 @@ class Outlet:
     async def close(self, last: bytes) -> None:
         """Send the last piece and end the body; a client that does not read is not waited for."""
         self.__exit__()
-        with contextlib.suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._limits.unread_seconds), self._lock:
                 self._is_closed = True
-                await self._send(last, more=False)
+                await self._send(self._unsent + last, more=False)
+        except TimeoutError:
+            self._exchange.abort()
+
+    async def _heartbeat(self) -> None:
+        async with self._lock:
+            if not self._is_closed:
+                await self._send(HEARTBEAT, more=True)
 
     async def _send(self, out: bytes, *, more: bool) -> None:
         exchange = self._exchange
@@ -105,11 +115,13 @@ class Outlet:
         """Do what is due after a while: a heartbeat in silence, the end where nobody reads."""
         limits, now = self._limits, self._loop.time()
         since = self._writes_since
+        pause = min(limits.heartbeat_seconds, limits.unread_seconds)
         if since is not None:
             if now - since >= limits.unread_seconds:
                 self._interruption.interrupt("client stalled")
                 return
         elif self._exchange.status is None or now - self._wrote_at >= limits.heartbeat_seconds:
-            self._beat = asyncio.create_task(self.write(HEARTBEAT))
-        pause = min(limits.heartbeat_seconds, limits.unread_seconds)
+            self._beat = asyncio.create_task(self._heartbeat())
+        else:  # a heartbeat is due so long after the last piece, not after the last look
+            pause = min(pause, self._wrote_at + limits.heartbeat_seconds - now)
         self._timer = self._loop.call_later(pause, self._look)

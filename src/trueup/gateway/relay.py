@@ -29,6 +29,9 @@ class Sink(Protocol):
     async def write(self, out: bytes) -> None:
         """Send a piece; waits while nobody reads."""
 
+    def keep(self, out: bytes) -> None:
+        """Have a piece sent with whatever ends the answer: nobody waits for it any more."""
+
 
 class Nowhere:
     """Takes the pieces of an answer that is wanted whole."""
@@ -38,6 +41,9 @@ class Nowhere:
         return True
 
     async def write(self, out: bytes) -> None:
+        """Nobody is told."""
+
+    def keep(self, out: bytes) -> None:
         """Nobody is told."""
 
 
@@ -64,6 +70,13 @@ class Relay:
 
     async def run(self, first: bytes, response: BackendResponse) -> None:
         """Relay `first` and the rest of the body; what broke is in `reading.fault`."""
+        try:
+            await self._run(first, response)
+        finally:
+            if self._unsent:  # cut before it could be written: it counts as delivered
+                self._sink.keep(self._unsent)
+
+    async def _run(self, first: bytes, response: BackendResponse) -> None:
         reading = self._reading
         try:
             self._take(first)
