@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 # Keys of a delta that carry the answer and are passed on unread; others go beside it.
 CARRIERS = frozenset({"refusal", "audio", "function_call"})
+# Their members that are no text.
+NAMES = frozenset({"id", "name"})
 # Lists of log probabilities whose entries are tokens, or tell of one: of chats, of completions.
 TOKEN_LISTS = ("content", "refusal", "tokens")
 
@@ -18,11 +20,13 @@ class Choice:
 
     `role_event` is a chunk with nothing but the role, held until something of the answer comes.
     `logprobs` has the lists of all chunks, by name; `has_other` says that there was text under a
-    name that nobody here knows, with no content beside it.
+    name that nobody here knows, with no content beside it. `reasoning_keys` are the names under
+    which the reasoning came, the same text under each.
     """
 
     text: list[str] = field(default_factory=list)
     reasoning: list[str] = field(default_factory=list)
+    reasoning_keys: Sequence[str] = ()
     calls: list[Mapping[str, Any]] = field(default_factory=list)
     logprobs: dict[str, list[Any]] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
@@ -42,6 +46,32 @@ class Choice:
     def is_hidden(self) -> bool:
         """Whether a part of the answer itself is in what is not read here."""
         return self.has_other or not CARRIERS.isdisjoint(self.extra)
+
+
+def keep_extra(choice: Choice, extra: Mapping[str, Any], *, is_beside: bool) -> None:
+    """Keep what a chunk has that is passed on unread: pieces of the answer are put together.
+
+    `is_beside`: there was a content as well, so that words under unknown names are none of it.
+    """
+    for key, value in extra.items():
+        is_piece = key in CARRIERS or (isinstance(value, str) and not is_beside)
+        had = choice.extra.get(key)
+        choice.extra[key] = value if had is None or not is_piece else _joined(had, value)
+
+
+def _joined(had: Any, value: Any) -> Any:
+    """A text and its next piece, or an object and what a chunk adds to its members."""
+    if isinstance(had, str) and isinstance(value, str):
+        return had + value
+    if not isinstance(had, dict) or not isinstance(value, dict):
+        return value
+    joined = dict(had)
+    for key, each in value.items():
+        before = had.get(key)
+        # Ids and names are said again by some servers.
+        if each is not None and not (key in NAMES and each == before):
+            joined[key] = each if before is None else _joined(before, each)
+    return joined
 
 
 def keep_logprobs(choice: Choice, logprobs: Any) -> None:

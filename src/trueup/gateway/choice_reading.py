@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trueup.gateway.choice import has_logprobs, joined_logprobs, keep_logprobs
+from trueup.gateway.choice import has_logprobs, joined_logprobs, keep_extra, keep_logprobs
 from trueup.gateway.chunk import delta_of, malformed
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.finish import finish_reason
@@ -57,6 +57,11 @@ class ChoiceReading:
     def is_ended(self) -> bool:
         """Whether it has come to its end, written or held."""
         return self._reason is not None or self._state.finish_reason is not None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether one of its stop strings ended it."""
+        return self._cut is not None and self._cut.is_stopped
 
     def end(self, reason: str) -> None:
         """Take it as ended, where it is not."""
@@ -122,10 +127,11 @@ class ChoiceReading:
             is_same = is_same and ("role" in delta) != has_role
             is_same = is_same and delta.get("role", "assistant") == "assistant"
         out: list[bytes] = []
-        for key in REASONING_KEYS:
-            if isinstance(said := delta.get(key), str) and said:
-                state.reasoning.append(said)
-                out.append(delivery.piece(index, {key: said}))
+        said = {key: said for key in REASONING_KEYS if isinstance(said := delta.get(key), str)}
+        if thoughts := dict.fromkeys(filter(None, said.values())):  # some say it under each name
+            state.reasoning.extend(thoughts)
+            state.reasoning_keys = tuple(said)
+            out.append(delivery.piece(index, said))
         calls = delta.get("tool_calls")
         if calls:
             self._calls.add(calls if isinstance(calls, list) else [calls])
@@ -136,7 +142,8 @@ class ChoiceReading:
             content = self._cut.push(content or "")
             reason = "stop" if self._cut.is_stopped else reason
         extra = {k: v for k, v in delta.items() if k not in READ_KEYS and v not in (None, [])}
-        state.extra.update(extra)
+        if extra:
+            keep_extra(state, extra, is_beside=bool(content))
         if extra and not content and any(isinstance(each, str) for each in extra.values()):
             state.has_other = True
         self.has_moved = bool(content or calls or extra or out or reason or has_scores)

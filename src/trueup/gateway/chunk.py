@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueup.errors import BackendError
 from trueup.gateway.choice import Choice
 from trueup.gateway.json_text import written
-from trueup.gateway.odd_json import odd_json
+from trueup.gateway.odd_json import PairJoiner, odd_json
+
+MALFORMED = "stream_malformed"
 
 
 def event_of(chunk: Mapping[str, Any]) -> bytes:
@@ -18,17 +20,17 @@ def event_of(chunk: Mapping[str, Any]) -> bytes:
 
 def delta_of(choice: Mapping[str, Any], *, is_chat: bool) -> tuple[Mapping[str, Any], bool]:
     """What a choice adds, and whether it says so in the right shape."""
-    if not is_chat:
-        return {"content": choice.get("text")}, True
-    delta = choice.get("delta")
-    if isinstance(delta, dict):
-        return delta, True
-    message = choice.get("message")  # a whole one, in a stream of one event
-    if isinstance(message, dict):
-        return message, False
+    text, delta = choice.get("text"), choice.get("delta")
+    if not is_chat and text is not None:
+        return {"content": text}, True
+    is_delta = isinstance(delta, dict)
+    said = delta if is_delta else choice.get("message")  # a whole one, in a stream of one event
+    if isinstance(said, dict):
+        # Some servers have the words of a completion in the shape of a chat.
+        return (said, is_delta) if is_chat else ({"content": said.get("content")}, False)
     if delta is not None:
         raise malformed(f"a delta that is a {type(delta).__name__}")
-    return {}, False
+    return {"content": text}, False  # and the other way round
 
 
 def count_tokens(choice: Choice, private: Mapping[str, Any]) -> None:
@@ -40,17 +42,27 @@ def count_tokens(choice: Choice, private: Mapping[str, Any]) -> None:
 
 def malformed(what: str) -> BackendError:
     """The error of a stream that cannot be read."""
-    return BackendError(f"the backend sent {what}", retryable=True, code="stream_malformed")
+    return BackendError(f"the backend sent {what}", retryable=True, code=MALFORMED)
 
 
-def contents_of(chunk: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every delta of a chunk that has a text, with the index of its choice."""
+def is_of(chunk: Mapping[str, Any], head: Mapping[str, Any]) -> bool:
+    """Whether a chunk has the time and the model of its answer, or none; some servers vary them."""
+    created, model = head["created"], head["model"]
+    return bool(chunk.get("created", created) == created and chunk.get("model", model) == model)
+
+
+def join_halves(chunk: Mapping[str, Any], pairs: Sequence[PairJoiner]) -> None:
+    """Put halves of characters together that came in two chunks; `pairs` has one per choice."""
     choices = chunk.get("choices")
     for choice in choices if isinstance(choices, list) else ():
-        delta = choice.get("delta") if isinstance(choice, dict) else None
-        if isinstance(delta, dict) and isinstance(delta.get("content"), str):
-            index = choice.get("index")
-            yield index if isinstance(index, int) and index >= 0 else 0, delta
+        if not isinstance(choice, dict):
+            continue
+        index = choice.get("index")
+        index = index if isinstance(index, int) and index >= 0 else 0
+        for said, key in ((choice, "text"), (choice.get("delta"), "content")):
+            text = said.get(key) if isinstance(said, dict) else None
+            if isinstance(said, dict) and isinstance(text, str) and index < len(pairs):
+                said[key] = pairs[index].push(text)
 
 
 def repaired_events(data: bytes, *, is_lenient: bool) -> list[dict[str, Any]] | None:

@@ -182,7 +182,8 @@ class Delivery:
             reasoning = choice.reasoning[len("".join(state.reasoning)) :]
             if reasoning:
                 state.reasoning.append(reasoning)
-                out.append(self.piece(index, {choice.reasoning_key: reasoning}))
+                said = dict.fromkeys(choice.reasoning_keys, reasoning)
+                out.append(self.piece(index, said))
             text = choice.text[len("".join(state.text)) :]
             logprobs = logprobs_after(choice.logprobs, state.logprobs)
             if text or has_logprobs(logprobs) or not state.has_role:
@@ -266,6 +267,7 @@ class Delivery:
                     text="".join(state.text),
                     finish_reason=state.finish_reason or "stop",
                     reasoning="".join(state.reasoning),
+                    reasoning_keys=state.reasoning_keys,
                     calls=list(state.calls),
                     logprobs=state.logprobs or None,
                     extra=state.extra,

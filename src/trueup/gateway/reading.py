@@ -7,7 +7,6 @@ the backend is known to give; whatever else happened is a fault.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,17 +17,20 @@ from trueup.errors import TrueUpError
 from trueup.gateway.choice import keep_logprobs
 from trueup.gateway.choice_reading import ChoiceReading
 from trueup.gateway.chunk import (
-    contents_of,
+    MALFORMED,
     count_tokens,
     event_of,
+    is_of,
+    join_halves,
     malformed,
     repaired_events,
 )
 from trueup.gateway.delivery import PRIVATE_KEY, Delivery
 from trueup.gateway.odd_json import PairJoiner, whole_text
 from trueup.gateway.refusal import ODD, stated_error, unreadable
-from trueup.gateway.sse import EventSplitter
+from trueup.gateway.sse import KEEP_ALIVES, EventSplitter
 from trueup.gateway.whole import error_in, incomplete
+from trueup.protocol.errors import code_of
 
 
 class StreamReading:
@@ -101,16 +103,26 @@ class StreamReading:
         """The backend's body has come to its orderly end."""
         out: list[bytes] = []
         if not self.is_over:
-            with contextlib.suppress(TrueUpError, *ODD):  # half an event: the evidence decides
-                if (rest := self._splitter.rest()) and rest != b"[DONE]":
-                    out.append(self._event(rest))
             try:
+                out.append(self._rest())
                 out.append(self._ended(is_orderly=self._end_of_answer == "end"))
             except TrueUpError as error:
                 out.append(self.fail(error))
             except ODD as error:
                 out.append(self.fail(unreadable(error)))
         return b"".join(out)
+
+    def _rest(self) -> bytes:
+        """What the last event says, that no empty line closed; the evidence decides over half."""
+        try:
+            if (rest := self._splitter.rest()) and rest != b"[DONE]":
+                return self._event(rest)
+        except ODD:
+            pass
+        except TrueUpError as error:
+            if code_of(error) != MALFORMED:  # the backend stated it
+                raise
+        return b""
 
     def fail(self, error: TrueUpError) -> bytes:
         """Something broke; an answer that was complete by then stays complete."""
@@ -148,6 +160,8 @@ class StreamReading:
             chunk = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             return self._odd_event(data, error)
+        if chunk is None:
+            return b""  # a heartbeat, of some servers
         if chunk.__class__ is not dict:
             raise malformed(f"an event that is a {type(chunk).__name__}, not an object")
         return self._chunk(chunk, data)
@@ -162,9 +176,7 @@ class StreamReading:
         if chunk.get("error"):  # beside a last choice: the answer was broken off
             raise stated_error(chunk["error"], status=502)
         delivery = self._delivery
-        head = delivery.head
-        is_known = chunk.get("id") == self._id is not None
-        is_known = is_known and _is_of(chunk, head)
+        is_known = chunk.get("id") == self._id is not None and is_of(chunk, delivery.head)
         if is_known and data is not None and not self._is_cut_here and len(choices) == 1:
             written = self._plain(chunk, choices[0], data)
             if written is not None:
@@ -178,6 +190,8 @@ class StreamReading:
     def _plain(self, chunk: dict[str, Any], choice: Any, data: bytes) -> bytes | None:
         """The short way of most chunks: a text for an open choice, and nothing else."""
         if choice.__class__ is not dict or choice.get("finish_reason") is not None:
+            return None
+        if "error" in choice:
             return None
         said = choice.get(self._key)
         if self._key == "delta":
@@ -225,14 +239,15 @@ class StreamReading:
             and data is not None
             and b"\n" not in data
             and chunk.get("id") == head["id"]
-            and _is_of(chunk, head)
+            and is_of(chunk, head)
         )
         for place, choice in enumerate(choices):
             if not isinstance(choice, dict):
                 raise malformed("a choice that is no object")
             index = choice.get("index")
             if index.__class__ is not int:
-                if index is not None and len(delivery.choices) > 1:
+                # With fewer in a chunk than are to come nobody knows which one it is.
+                if len(delivery.choices) > 1 and (index is not None or len(choices) == 1):
                     raise malformed(f"a choice whose index is `{index}`")
                 index, is_same = place, False
             if index < 0:
@@ -257,7 +272,8 @@ class StreamReading:
             is_same = is_same and same
             out.append(written)
         if self._is_cut_here and delivery.is_complete:
-            self.is_over = self.is_cut = True  # the backend would go on
+            # Where one was cut the backend would go on; else its count and its end are to come.
+            self.is_over = self.is_cut = any(choice.is_cut for choice in self._choices)
         if is_same and data is not None:
             delivery.chunks = before + 1 + len(roles)
             return b"%bdata: %b\n\n" % (b"".join(roles), data)
@@ -273,17 +289,11 @@ class StreamReading:
 
     def _odd_event(self, data: bytes, error: Exception) -> bytes:
         """An event that is no JSON: several lines that are, what only Python reads, or damage."""
+        if not (words := data.strip().lower()) or words in KEEP_ALIVES:
+            return b""
         repaired = repaired_events(data, is_lenient=self._is_lenient)
         if repaired is None:
             raise malformed(f"an event that is no JSON ({error})") from error
         for chunk in repaired:
-            for index, delta in contents_of(chunk):
-                if index < len(self._pairs):
-                    delta["content"] = self._pairs[index].push(delta["content"])
+            join_halves(chunk, self._pairs)
         return b"".join(self._chunk(whole_text(chunk), None) for chunk in repaired)
-
-
-def _is_of(chunk: Mapping[str, Any], head: Mapping[str, Any]) -> bool:
-    """Whether a chunk has the time and the model of its answer, or none; some servers vary them."""
-    created, model = head["created"], head["model"]
-    return bool(chunk.get("created", created) == created and chunk.get("model", model) == model)

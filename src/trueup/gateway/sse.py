@@ -10,6 +10,8 @@ MAX_EVENT_BYTES = 2**24
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 DONE = b"data: [DONE]\n\n"
+# What servers call an event that only keeps a connection alive.
+KEEP_ALIVES = frozenset({b"ping", b"heartbeat", b"keepalive", b"keep-alive", b"keep_alive"})
 HEARTBEAT = b": heartbeat\n\n"
 
 
@@ -18,7 +20,8 @@ class EventSplitter:
 
     Lines end with CR, LF or CRLF and with nothing else (U+2028 is data); comments and fields
     other than `data` are dropped, but for errors: what is one by its type comes as data with an
-    `error`. An event that is not closed by an empty line is none.
+    `error`. So are events whose type says that they only keep the connection alive. An event
+    that is not closed by an empty line is none.
     """
 
     def __init__(self) -> None:
@@ -93,10 +96,14 @@ class EventSplitter:
             return block[6:]
         fields = [line.partition(b":") for line in block.split(b"\n")]
         lines = [value.removeprefix(b" ") for field, _, value in fields if field == b"data"]
-        if (b"event", b"error") in ((field, value.strip()) for field, _, value in fields):
-            return _as_error(b"\n".join(lines))
+        data = b"\n".join(lines)
+        kind = next((value.strip() for field, _, value in fields if field == b"event"), b"")
+        if kind == b"error":
+            return _as_error(data)
+        if kind in KEEP_ALIVES and b'"choices"' not in data and b'"error"' not in data:
+            return None
         if lines:
-            return b"\n".join(lines)
+            return data
         # Servers that lose their way say `error: …` or a bare object instead of an event.
         for field, _, value in fields:
             if field == b"error":

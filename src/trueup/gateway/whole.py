@@ -32,7 +32,7 @@ class WholeChoice:
     text: str
     finish_reason: str
     reasoning: str = ""
-    reasoning_key: str = "reasoning_content"
+    reasoning_keys: Sequence[str] = REASONING_KEYS[:1]
     calls: Sequence[Mapping[str, Any]] = ()
     logprobs: Any = None
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class WholeChoice:
         """The message of a chat completion."""
         shape: dict[str, Any] = {"role": "assistant", "content": self.text}
         if self.reasoning:
-            shape[self.reasoning_key] = self.reasoning
+            shape |= dict.fromkeys(self.reasoning_keys, self.reasoning)
         if self.calls:
             shape["content"] = self.text or None
             shape["tool_calls"] = list(self.calls)
@@ -238,12 +238,13 @@ def _choice(row: Any, is_chat: bool) -> tuple[WholeChoice, bool]:
     if ended == "tool_calls" and not calls:
         raise incomplete("ended with tool calls and has none", "tool_call_malformed")
     is_same = ended == reason and (given is None or given == calls != []) and "role" in message
-    key = next((key for key in REASONING_KEYS if isinstance(message.get(key), str)), None)
+    said = {key: said for key in REASONING_KEYS if isinstance(said := message.get(key), str)}
+    reasoning = next(filter(None, said.values()), "")
     choice = WholeChoice(
         text=content or "",
         finish_reason=ended,
-        reasoning=message[key] if key else "",
-        reasoning_key=key or REASONING_KEYS[0],
+        reasoning=reasoning,
+        reasoning_keys=[key for key, each in said.items() if each == reasoning],
         calls=calls,
         logprobs=row.get("logprobs"),
         extra={k: v for k, v in message.items() if k not in READ_KEYS and v not in (None, [])},
