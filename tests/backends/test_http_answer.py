@@ -60,8 +60,9 @@ async def test_a_framed_body_is_complete_at_its_end_however_it_is_cut(wire: byte
     assert body == b"hello"
 
 
-async def test_a_body_without_a_frame_ends_with_its_connection() -> None:
-    answer, body = await whole(HEAD + b"\r\nhello", is_closed=True)
+@pytest.mark.parametrize("coding", [b"", b"transfer-encoding: identity\r\n"])
+async def test_a_body_without_a_frame_ends_with_its_connection(coding: bytes) -> None:
+    answer, body = await whole(HEAD + coding + b"\r\nhello", is_closed=True)
     assert (body, answer.is_complete, answer.keeps_alive) == (b"hello", True, False)
 
 

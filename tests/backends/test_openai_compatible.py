@@ -14,6 +14,7 @@ import pytest
 
 from tests.backends.far_end import Act, FarEnd, Talk, answer, close, reset, says_and_closes
 from tests.fake_server import HEAD, framed
+from trueup.backends import http_client
 from trueup.backends.base import BackendRequest
 from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.backends.registry import open_backend
@@ -325,6 +326,21 @@ async def test_only_one_more_try_is_made() -> None:
         with pytest.raises(BackendError, match="gave no answer"):
             await read(backend)
         assert len(far.asked) == 3
+
+
+async def test_a_request_that_was_worked_on_is_not_sent_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def work_and_die(talk: Talk) -> None:
+        await asyncio.sleep(0.02)
+        talk.reset()
+
+    monkeypatch.setattr(http_client, "GIVEN_UP_SECONDS", 0.01)
+    async with asking(STREAM, work_and_die) as (backend, far):
+        await read(backend)
+        with pytest.raises(BackendError):
+            await read(backend)
+        assert len(far.asked) == 2
 
 
 async def test_an_answer_that_has_begun_is_not_asked_for_again() -> None:

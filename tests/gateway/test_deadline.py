@@ -66,6 +66,24 @@ async def test_what_must_not_be_torn_is_cut_after_it() -> None:
     assert (written, deadline.has_passed) == (True, True)
 
 
+async def test_the_end_of_all_moves_by_what_was_waited_for_somebody_else() -> None:
+    loop = asyncio.get_running_loop()
+    with Deadline(7200, end_at=loop.time() + 3600) as deadline:
+        assert deadline._timer is not None
+        before, began_at = deadline._timer.when(), loop.time()
+        deadline.hold(is_firm=True)
+        await asyncio.sleep(0.02)
+        deadline.go_on(7200)
+        assert 0.02 <= deadline._timer.when() - before <= loop.time() - began_at
+
+
+async def test_who_waits_for_nobody_has_no_more_time() -> None:
+    with Deadline(0) as deadline:
+        deadline.go_on(3600)
+        await asyncio.Event().wait()
+    assert deadline.has_passed
+
+
 async def test_what_is_due_does_not_tear_what_began_since() -> None:
     now = asyncio.get_running_loop().time()
     with Deadline(0, end_at=now) as deadline:

@@ -205,3 +205,25 @@ async def test_halves_of_a_character_are_joined_in_completions_too() -> None:
     ]
     client = await complete(streaming(*halves, row("stop", text=""), DONE))
     assert texts(client) == "a \U0001f642 b"
+
+
+def deep(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+async def test_a_count_that_cannot_be_written_costs_no_end() -> None:
+    usage = b'data: {"id":"1","choices":[],"usage":{"completion_tokens":1,"x":%b}}\n\n' % deep(1000)
+    client = await ask(
+        gateway(streaming(FIRST, STOP, usage, DONE)),
+        model="far",
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    assert (client.text, client.events[-1], client.is_ended) == ("a", b"[DONE]", True)
+    assert b"error" not in client.body
+
+
+async def test_an_answer_that_cannot_be_written_again_is_none() -> None:
+    choice = b'{"message":{"content":"a","x":%b},"finish_reason":"stop"}' % deep(1000)
+    client = await ask(gateway(foreign(Turn([b'{"choices":[%b]}' % choice], headers=JSON))))
+    assert (client.status, client.json["error"]["code"]) == (502, "answer_incomplete")

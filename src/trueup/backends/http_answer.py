@@ -7,7 +7,7 @@ from the event loop's callback, without a future and a task's turn for each of t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
 import httptools
@@ -171,7 +171,7 @@ class Answer:
         self.keeps_alive = parser.should_keep_alive()
         self._ends_with_connection = (
             "content-length" not in headers
-            and "transfer-encoding" not in headers
+            and coding_of(headers) != "chunked"
             and status not in WITHOUT_BODY
         )
         if coding := headers.get("content-encoding"):
@@ -235,6 +235,11 @@ class Answer:
                 return
         if self._take is None or self.is_complete or self._fault is not None:
             waiter.set_result(None)
+
+
+def coding_of(headers: Mapping[str, str]) -> str:
+    """The last coding of a body's transfer, which says where it ends."""
+    return headers.get("transfer-encoding", "").rpartition(",")[2].strip().lower()
 
 
 class Body:

@@ -16,6 +16,8 @@ from trueup.backends.http_fault import HttpFault, connecting_fault
 KEEP_ALIVE_SECONDS = 4.0
 HAPPY_EYEBALLS_SECONDS = 0.25
 SERVER_ERROR = 500
+# A kept connection that was given up ends at once when something is sent on it.
+GIVEN_UP_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +67,15 @@ class Client:
         """
         kept = self._kept()
         if kept is not None:
+            clock = asyncio.get_running_loop().time
+            asked_at = clock()
             try:
                 return await kept.ask(request)
             except HttpFault as fault:
                 # The server gave it up while we took it: most likely it has seen no request.
-                if not fault.is_silent:
+                # One that took longer has worked on it: whether it is asked again is no matter
+                # of connections.
+                if not fault.is_silent or clock() - asked_at > GIVEN_UP_SECONDS:
                     raise
         return await (await self._connected()).ask(request)
 

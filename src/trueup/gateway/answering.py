@@ -254,6 +254,7 @@ class Answering:
         if error is not None and self._exchange.status is None and profile.error_events:
             self._add_headers()
             raise error
+        self.delivery.take_head({"model": self.asked.model})  # of a note, where nothing has come
         source = self._exchange.source
         await self._outlet.close(last_bytes(self.delivery, error, source, profile))
 

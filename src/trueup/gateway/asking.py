@@ -23,7 +23,9 @@ from trueup.gateway.whole import Whole, incomplete, read_whole
 
 # 2048 embeddings of 4096 dimensions, written out, are a little less.
 MAX_ANSWER_BYTES = 2**27
-MAX_ERROR_BYTES = 2**16
+# Of an error; some servers repeat all of the request in one.
+MAX_ERROR_BYTES = 2**20
+ERROR_SECONDS = 3.0
 EVENT_STREAM = "text/event-stream"
 EVENT_STARTS = (b"data:", b"event:", b":", b"id:", b"retry:", b"\xef\xbb\xbfdata:")
 LONGEST_START = max(map(len, EVENT_STARTS))
@@ -62,7 +64,7 @@ class Asking:
             request = self._when_sent(lambda: deadline.go_on(first))
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
-                await _check_status(response)
+                await _check_status(response, deadline)
                 first_piece, is_stream = await _looked_at(response)
                 if is_stream:
                     await self._relay(reading, sink, deadline).run(first_piece, response)
@@ -91,7 +93,7 @@ class Asking:
             request = self._when_sent(lambda: deadline.go_on(seconds))
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
-                await _check_status(response)
+                await _check_status(response, deadline)
                 first, is_stream = await _looked_at(response)
                 if is_stream:
                     deadline.extend(limits.between_tokens_seconds)
@@ -124,7 +126,7 @@ class Asking:
             request = self._when_sent(lambda: deadline.go_on(deadline.seconds))
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)
-                await _check_status(response)
+                await _check_status(response, deadline)
                 body = await self._content(response, b"", deadline)
         if body is None:
             raise self._silent(deadline)
@@ -232,15 +234,26 @@ async def read_all(
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-async def _check_status(response: BackendResponse) -> None:
+async def _check_status(response: BackendResponse, deadline: Deadline) -> None:
     if response.status != 200:
-        body = b""
-        with contextlib.suppress(BackendError):  # the status says enough
-            body = await read_all(response.body, MAX_ERROR_BYTES)
+        deadline.hold(is_firm=True)  # the status is there: what is said to it has its own limit
+        body = await _error_body(response)
         try:
             raise refusal(response.status, response.headers, body)
         except ODD as error:
             raise unreadable(error) from error
+
+
+async def _error_body(response: BackendResponse) -> bytes:
+    """What a backend says to its status, as far as it comes soon; the status says enough."""
+    body = bytearray()
+    with contextlib.suppress(BackendError, TimeoutError):
+        async with asyncio.timeout(ERROR_SECONDS):
+            async for piece in response.body:
+                body += piece
+                if len(body) >= MAX_ERROR_BYTES:
+                    break
+    return bytes(body[:MAX_ERROR_BYTES])
 
 
 async def _looked_at(response: BackendResponse) -> tuple[bytes, bool]:

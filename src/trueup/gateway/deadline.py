@@ -21,6 +21,7 @@ class Deadline(CancelScope):
         self._end_at = end_at
         self._timer: asyncio.TimerHandle | None = None
         self._is_held = self._is_firm = False
+        self._held_at = 0.0
         self.seconds = seconds
         self.has_passed = False
         self._due_at = self._loop.time() + seconds
@@ -35,16 +36,24 @@ class Deadline(CancelScope):
     def hold(self, *, is_firm: bool = False) -> None:
         """Let no time pass until `go_on`: it is somebody else's turn.
 
-        `is_firm`: nor is anything cut at `end_at`, for what must not be torn.
+        `is_firm`: nor is anything cut at `end_at`, which moves by as much.
         """
-        self._is_held, self._is_firm = True, is_firm
+        self._is_held, self._is_firm, self._held_at = True, is_firm, self._loop.time()
 
     def go_on(self, seconds: float) -> None:
-        """End a `hold`; `has_passed` tells where `end_at` came meanwhile."""
+        """End a `hold`; `has_passed` tells where `end_at` had come by then.
+
+        Nothing happens where nothing is held.
+        """
+        if not self._is_held:
+            return
         was_firm, self._is_held, self._is_firm = self._is_firm, False, False
         self.extend(seconds)
         if was_firm and self._task is not None:
-            self.has_passed |= self._end_at is not None and self._end_at <= self._loop.time()
+            if self._end_at is not None:
+                now = self._loop.time()
+                self._end_at += now - self._held_at
+                self.has_passed |= self._end_at <= now
             self._arm()
 
     def __enter__(self) -> Self:

@@ -24,7 +24,9 @@ Headers = Iterable[tuple[str, str]]
 WIRE = "trueup.wire"
 
 MAX_BODY_BYTES = ServerSettings().max_body_bytes
+# For a body: so long, and longer by what came of it.
 BODY_SECONDS = 60.0
+SLOWEST_BYTES_PER_SECOND = 2**15
 # They have to differ, not to be secret.
 _ids = random.Random()
 SANE_REQUEST_ID = re.compile(r"[\w.:/+=-]{1,128}", re.ASCII)
@@ -148,7 +150,8 @@ class Exchange:
         pieces: list[bytes] = []
         length = 0
         try:
-            async with asyncio.timeout(BODY_SECONDS):
+            async with asyncio.timeout(BODY_SECONDS) as limit:
+                end_at = limit.when() or 0.0
                 while True:
                     message = await self.receive()
                     if message["type"] == "http.disconnect":
@@ -159,9 +162,10 @@ class Exchange:
                         raise self._too_long()
                     if not message.get("more_body", False):
                         return b"".join(pieces)
+                    limit.reschedule(end_at + length / SLOWEST_BYTES_PER_SECOND)
         except TimeoutError:
             raise RequestError(
-                f"the body was not complete after {BODY_SECONDS:g} s",
+                "the body came too slowly",
                 code="request_timeout",
                 status=408,
             ) from None

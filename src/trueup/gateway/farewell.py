@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import orjson
@@ -16,14 +17,27 @@ from trueup.gateway.whole import Whole, WholeChoice
 from trueup.protocol.answer import chat_id, completion_id
 from trueup.protocol.errors import error_body
 
+log = logging.getLogger(__name__)
+
 
 def last_bytes(
     delivery: Delivery, error: TrueUpError | None, source: str, profile: ClientProfile
 ) -> bytes:
     """What closes a stream: usage where it was asked for, one error event where there is one.
 
-    A client that cannot bear an error event gets a note and a finish reason instead.
+    A client that cannot bear an error event gets a note and a finish reason instead. What cannot
+    be written is left out: without an end all of the answer would be lost.
     """
+    try:
+        return _last_bytes(delivery, error, source, profile)
+    except Exception as failure:
+        log.error("the end of a stream cannot be written", exc_info=failure)
+        return DONE if error is None else error_event(bug(), "trueup") + DONE
+
+
+def _last_bytes(
+    delivery: Delivery, error: TrueUpError | None, source: str, profile: ClientProfile
+) -> bytes:
     if error is None:
         return delivery.usage_event() + DONE
     if profile.error_events:

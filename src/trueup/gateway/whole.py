@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from trueup.errors import BackendError
+from trueup.errors import BackendError, RequestError
 from trueup.gateway.finish import finish_reason
 from trueup.gateway.json_text import written
 from trueup.gateway.odd_json import odd_json, whole_text
@@ -62,7 +62,11 @@ class Whole:
     is_estimated: bool = False
 
     def as_body(self, *, is_chat: bool) -> bytes:
-        """The body for a client that wants it whole."""
+        """The body for a client that wants it whole.
+
+        Raises:
+            BackendError: it holds what cannot be written again.
+        """
         if self.body is not None:
             return self.body
         rows: list[dict[str, Any]] = []
@@ -85,7 +89,10 @@ class Whole:
             shape["usage"] = self.usage
         if self.is_estimated:
             shape["trueup"] = {"usage": "estimated"}
-        return written(shape)
+        try:
+            return written(shape)
+        except RequestError as error:
+            raise incomplete("answered with JSON that is nested too deeply") from error
 
 
 def read_whole(body: bytes, *, choices: int, is_chat: bool, is_lenient: bool = False) -> Whole:
