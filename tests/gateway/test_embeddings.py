@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import orjson
 import pytest
 
 from tests.fakes import FakeBackend, FakeClient, Step, whole_answer
-from trueup.backends.base import Health
+from trueup.backends.base import Capabilities, Health, Limits
 from trueup.errors import BackendError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
@@ -225,3 +226,13 @@ async def test_the_largest_request_and_answer_pass() -> None:
     bench = Bench(embedded(2048))
     assert (await bench.ask({**TWO, "input": texts})).status == 200
     assert orjson.loads(bench.embedder.requests[0].body)["input"] == texts
+
+
+async def test_embeddings_have_all_the_time_that_an_answer_has() -> None:
+    async def compute() -> None:
+        await asyncio.sleep(0.1)
+
+    limits = Limits(connect_seconds=0.01, first_token_seconds=0.01)
+    bench = Bench(compute, embedded(), capabilities=Capabilities(limits=limits))
+    assert (await bench.ask()).status == 200
+    assert bench.embedder.open_count == 1

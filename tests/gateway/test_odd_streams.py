@@ -198,6 +198,16 @@ async def test_words_in_the_shape_of_the_other_path_are_the_answer(
     assert client.events[-1] == b"[DONE]"
 
 
+async def test_halves_of_a_character_are_joined_in_reasoning_too() -> None:
+    halves = [
+        b'data: {"id":"1","choices":[{"index":0,"delta":{"reasoning":"%b"}}]}\n\n' % text
+        for text in (b"a \\ud83d", b"\\ude42 b")
+    ]
+    backend = streaming(*halves, FIRST, STOP, DONE, whole_by_stream=True)
+    message = (await ask(gateway(backend), model="far")).json["choices"][0]["message"]
+    assert message["reasoning"] == "a \U0001f642 b"
+
+
 async def test_halves_of_a_character_are_joined_in_completions_too() -> None:
     halves = [
         b'data: {"id":"1","choices":[{"index":0,"text":"%b","finish_reason":null}]}\n\n' % text

@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from trueup.config.settings import ServerSettings
-from trueup.errors import CapacityError
 from trueup.events import RequestRefused, emit, subscribe
 from trueup.gateway.access_log import AccessLog
 from trueup.gateway.auth import Access
 from trueup.gateway.errors import answer_error, log_bug, unknown_path, wrong_method
 from trueup.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
+from trueup.gateway.noted import answer_noted
+from trueup.gateway.room import Room
 from trueup.gateway.routes import backends, metrics, models, openapi, status, streams
 from trueup.gateway.serving import Serving, answer
 
@@ -70,7 +71,7 @@ class Gateway:
         if log is not None and settings.access_log != "off":
             self._log = AccessLog(log, form=settings.access_log, log_prompts=settings.log_prompts)
         self._metrics: Metrics | None = None
-        self._open_count = 0
+        self._room = Room(settings.max_requests)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -90,14 +91,11 @@ class Gateway:
         log, began = self._log, time.monotonic()
         if log is not None:
             log.begin(exchange)
-        is_limited = exchange.path.startswith(LIMITED_PREFIX)
-        self._open_count += is_limited
         try:
             await self._answer(exchange)
         except ClientGone:
             exchange.outcome = "left"
         finally:
-            self._open_count -= is_limited
             if log is not None:
                 log.end(exchange, time.monotonic() - began)
 
@@ -108,8 +106,14 @@ class Gateway:
             if await cors.answer_preflight(exchange):
                 return
             self._access.check(exchange)
-            self._check_room(exchange)
-            await self._route(exchange)
+            if not exchange.path.startswith(LIMITED_PREFIX):
+                await self._route(exchange)
+                return
+            await self._room.enter(exchange.profile.retry_seconds)
+            try:
+                await self._route(exchange)
+            finally:
+                self._room.leave()
         except ClientGone:
             raise
         except Exception as error:
@@ -119,7 +123,10 @@ class Gateway:
                 log_bug(exchange, error)
                 return
             try:
-                await answer_error(exchange, error)
+                if not await answer_noted(exchange, error):
+                    await answer_error(exchange, error)
+            except ClientGone:
+                raise
             except Exception as second:
                 log_bug(exchange, second)
             if is_refused:
@@ -147,17 +154,6 @@ class Gateway:
             raise wrong_method(exchange.method, path, allowed)
         await exchange.start(204, ())
         await exchange.write(b"", more=False)
-
-    def _check_room(self, exchange: Exchange) -> None:
-        if self._open_count > self.settings.max_requests and exchange.path.startswith(
-            LIMITED_PREFIX
-        ):
-            raise CapacityError(
-                f"{self.settings.max_requests} requests are being answered, which is the limit",
-                status=429,
-                code="too_many_requests",
-                where="server.max_requests",
-            )
 
 
 def _tell_refused(exchange: Exchange) -> None:

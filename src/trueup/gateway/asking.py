@@ -122,7 +122,8 @@ class Asking:
             TrueUpError: the backend refuses, breaks off or stays silent.
         """
         body = None
-        with self._deadline() as deadline:
+        # Nothing of it can come before all of it is computed.
+        with self._deadline(self.backend.capabilities.limits.total_seconds) as deadline:
             request = self._when_sent(lambda: deadline.go_on(deadline.seconds))
             async with self.backend.open(request) as response:
                 deadline.go_on(deadline.seconds)

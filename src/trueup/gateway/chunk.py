@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from trueup.errors import BackendError
 from trueup.gateway.choice import Choice
 from trueup.gateway.json_text import written
 from trueup.gateway.odd_json import PairJoiner, odd_json
+from trueup.gateway.whole import REASONING_KEYS
 
 MALFORMED = "stream_malformed"
+# Of a choice of a completion, and of a delta.
+TEXT_KEYS = ("text", "content", *REASONING_KEYS)
 
 
 def event_of(chunk: Mapping[str, Any]) -> bytes:
@@ -51,18 +54,18 @@ def is_of(chunk: Mapping[str, Any], head: Mapping[str, Any]) -> bool:
     return bool(chunk.get("created", created) == created and chunk.get("model", model) == model)
 
 
-def join_halves(chunk: Mapping[str, Any], pairs: Sequence[PairJoiner]) -> None:
-    """Put halves of characters together that came in two chunks; `pairs` has one per choice."""
+def join_halves(chunk: Mapping[str, Any], pairs: dict[tuple[int, str], PairJoiner]) -> None:
+    """Put halves of characters together that came in two chunks; `pairs` has what was begun."""
     choices = chunk.get("choices")
     for choice in choices if isinstance(choices, list) else ():
         if not isinstance(choice, dict):
             continue
         index = choice.get("index")
         index = index if isinstance(index, int) and index >= 0 else 0
-        for said, key in ((choice, "text"), (choice.get("delta"), "content")):
-            text = said.get(key) if isinstance(said, dict) else None
-            if isinstance(said, dict) and isinstance(text, str) and index < len(pairs):
-                said[key] = pairs[index].push(text)
+        for said in (choice, choice.get("delta")):
+            for key in TEXT_KEYS if isinstance(said, dict) else ():
+                if isinstance(text := said.get(key), str):
+                    said[key] = pairs.setdefault((index, key), PairJoiner()).push(text)
 
 
 def repaired_events(data: bytes, *, is_lenient: bool) -> list[dict[str, Any]] | None:

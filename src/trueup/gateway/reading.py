@@ -67,7 +67,7 @@ class StreamReading:
         self._is_lenient = is_lenient
         self._splitter = EventSplitter()
         self._is_cut_here = bool(stop)
-        self._pairs = [PairJoiner() for _ in delivery.choices]
+        self._pairs: dict[tuple[int, str], PairJoiner] = {}
         self._choices = [
             ChoiceReading(
                 delivery, index, stop=stop, holds=not self._is_ours and not stop, after=after
