@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as families_of
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes import FakeBackend, FakeClient, answer, whole_answer
@@ -246,6 +247,33 @@ async def test_metrics_need_the_key_and_come_in_the_form_that_is_asked_for() -> 
         assert other.headers["content-type"].startswith("application/openmetrics-text")
         assert other.body.endswith(b"# EOF\n")
         assert (await ask(gateway, "HEAD", "/metrics", headers=headers)).status == 200
+
+
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/plain",
+        "text/plain;version=1.0.0;escaping=dots",
+        f"{OPENMETRICS};q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+        "text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+        OPENMETRICS,
+        "application/openmetrics-text",
+        *(f"{OPENMETRICS};escaping={how}" for how in ("allow-utf-8", "underscores", "values")),
+    ],
+)
+async def test_names_are_the_same_whatever_form_a_scraper_asks_for(accept: str) -> None:
+    with watching(FakeBackend(answer("a"))) as gateway:
+        await ask(gateway, body={**CHAT, "stream": True})
+        scrape = await ask(gateway, "GET", "/metrics", headers={"accept": accept})
+    is_open = scrape.headers["content-type"].startswith("application/openmetrics-text")
+    assert is_open is accept.startswith("application/openmetrics-text")
+    parse = families_of if is_open else text_string_to_metric_families
+    samples = {each.name for family in parse(scrape.body.decode()) for each in family.samples}
+    assert {"vllm:num_requests_running", "vllm:time_to_first_token_seconds_bucket"} <= samples
+    assert {"vllm:request_success_total", "trueup_requests_total"} <= samples
 
 
 async def test_nothing_is_counted_when_nobody_watches() -> None:

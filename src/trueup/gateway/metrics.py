@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from trueup import __version__
 from trueup.events import (
@@ -36,6 +37,7 @@ from trueup.gateway.model_metrics import ENGINE, VLLM_LABELS, ModelMetrics, OfMo
 MAX_WORDS = 64
 MAX_WORD = 64
 OTHER = "other"
+OPENMETRICS = "application/openmetrics-text"
 
 
 class Metrics:
@@ -72,8 +74,14 @@ class Metrics:
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """The body of a scrape, and its content type, in the form that `accept` prefers."""
-        encode, content_type = choose_encoder(accept)
-        return encode(_WithoutCreated(self.registry)), content_type
+        registry = _WithoutCreated(self.registry)
+        if choose_encoder(accept)[1].startswith(OPENMETRICS):
+            # Every other way of escaping renames the samples of `vllm:…`, and not their TYPE.
+            encode: Callable[..., bytes] = openmetrics.generate_latest
+            body = encode(registry, escaping=openmetrics.ALLOWUTF8)
+            return body, openmetrics.CONTENT_TYPE_LATEST
+        encode, content_type = choose_encoder("")
+        return encode(registry), content_type
 
     def collect(self) -> Iterator[Metric]:
         """What is known only while it lasts: the requests under way."""
