@@ -59,6 +59,15 @@ def test_what_cannot_be_meant_is_told(text: str, cause: str) -> None:
         backends_of([text], {})
 
 
+@pytest.mark.parametrize("word", ["api_key=hush", "key=hush", "hush"])
+def test_a_key_on_the_command_line_is_not_repeated(word: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        backends_of([f"x=http://h,{word}"], {})
+    assert "hush" not in str(raised.value)
+    if "=" in word:
+        assert "api_key_env=VARIABLE" in (raised.value.hint or "")
+
+
 def test_two_servers_of_one_name_are_told() -> None:
     with pytest.raises(UsageError, match="two servers are called `x`"):
         backends_of(["x=http://h", "x=http://g"], {})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from pathlib import Path
 
 import pytest
@@ -70,10 +71,27 @@ ERRORS: dict[str, tuple[str | bytes, str, str, str | None]] = {
     "a list": ("- 1", "holds a list,", "trueup.yaml", "config_version: 1"),
     "no YAML": (V + "server: {a: [}", "not YAML", "trueup.yaml:2", None),
     "a tab": (V + "server:\n\tport: 1", "not YAML", "trueup.yaml:3", None),
-    "a key twice": (V + "server: {}\nserver: {}", "duplicate key", "trueup.yaml:3", None),
+    "a key twice": (
+        V + "server: {}\nserver: {}",
+        "`server` is there twice",
+        "yaml:3",
+        "each name once",
+    ),
     "not UTF-8": (b"\xff\xfe\x00", "byte 0xff at offset 0", "trueup.yaml", None),
     "no version": ("server: {}", "`config_version` is missing", "trueup.yaml", "config_version: 1"),
     "another version": ("config_version: 2", "`2`, expected 1", "yaml:1: config_version", None),
+    "a version in quotes": (
+        "config_version: '1'",
+        '`config_version` is `"1"`, expected 1',
+        "yaml:1",
+        "write it without quotes",
+    ),
+    "an unknown key of a key": (
+        V + "server:\n  api_keys: [{sha25: 1}]",
+        "`sha25` is not a key here",
+        "server.api_keys[0].sha25",
+        "did you mean `sha256`",
+    ),
     "an unknown key": (
         V + "server:\n  prot: 1",
         "`prot` is not a key",
@@ -184,3 +202,22 @@ def test_a_model_knows_where_its_keys_stand(tmp_path: Path) -> None:
         "source": f"{path}:4: models.a.source",
         "pin": f"{path}:5: models.a.pin",
     }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "backends:\n  x: {api_key: hush-hush}\n  x: {api_key: hush-hush}",
+        "server: {api_keys: [hush-hush], api_keys: [hush-hush]}",
+        "server: {api_keys: [{hush-hush: 1}]}",
+        "server: {api_keys: {hush-hush: 1}}",
+        "server: {api_keys: [*hush-hush]}",
+        "server: {api_keys: [&hush-hush ]}",
+    ],
+)
+def test_mistakes_about_keys_do_not_show_them(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "trueup.yaml"
+    path.write_text(V + text)
+    with pytest.raises(ConfigError) as raised:
+        load_config(path, {})
+    assert "hush" not in "".join(traceback.format_exception(raised.value))

@@ -20,6 +20,7 @@ FLAG = "--backend"
 OPTIONS = ("preset", "model", "kind", "api_key_env")
 KINDS = ("chat", "completion", "embedding")
 NAME = re.compile(r"[^\s\x00-\x1f]{1,200}")
+KEY_HINT = "put the key into an environment variable and name that: api_key_env=VARIABLE"
 EXAMPLE = f"{FLAG} xin=http://127.0.0.1:9997,preset=xinference"
 
 
@@ -81,11 +82,14 @@ def _parts_of(url: str) -> str | None:
 def _option_of(word: str, name: str) -> tuple[str, str]:
     option, is_given, value = word.partition("=")
     if option not in OPTIONS or not is_given or not value:
+        # Not what it says: it may be a key.
+        shown = f"`{option}=…`" if is_given else "a word without `=`"
+        near = get_close_matches(option, OPTIONS, n=1)
         raise UsageError(
-            f"`{word}` says nothing about `{name}`, expected "
+            f"{shown} says nothing about `{name}`, expected "
             + ", ".join(f"`{each}=…`" for each in OPTIONS),
             where=FLAG,
-            hint=EXAMPLE,
+            hint=KEY_HINT if "key" in option else f"{near[0]}=…" if near else EXAMPLE,
         )
     return option, value
 

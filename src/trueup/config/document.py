@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from trueup.config.mistake import Key, Mistake
 from trueup.errors import ConfigError
 
 MAX_FILE_BYTES = 2**20
+DUPLICATE = re.compile(r'found duplicate key "(.*?)" with value ', re.DOTALL)
 
 
 class Document:
@@ -116,13 +119,28 @@ def _parsed(path: Path, raw: bytes) -> Any:
             where=str(path),
         ) from error
     except MarkedYAMLError as error:
+        # Not chained: what ruamel says may hold a value, and that may be a key.
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        problem = (error.problem or error.context or "no YAML").splitlines()[0]
-        raise ConfigError(f"the file is not YAML: {problem}", where=f"{path}{line}") from error
+        cause, hint = _problem(error)
+        raise ConfigError(cause, where=f"{path}{line}", hint=hint) from None
     except (YAMLError, ValueError, RecursionError) as error:
         problem = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(f"the file is not YAML: {problem}", where=str(path)) from error
+
+
+def _problem(error: MarkedYAMLError) -> tuple[str, str | None]:
+    """What is wrong, without any value of the file, and the next step."""
+    problem = (error.problem or error.context or "no YAML").splitlines()[0]
+    if isinstance(error, DuplicateKeyError):
+        found = DUPLICATE.match(error.problem or "")
+        name = f"the key `{found[1][:80]}`" if found else "a key"
+        return f"{name} is there twice", "write each name once, with all that it holds below it"
+    if "undefined alias" in problem:
+        return "the file is not YAML: it refers to what is nowhere", (
+            "write a text that begins with `*` in quotes"
+        )
+    return f"the file is not YAML: {problem}", None
 
 
 def _kind(node: Any) -> str:

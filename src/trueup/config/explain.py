@@ -37,6 +37,7 @@ PATTERNS = {
 UNQUOTED = frozenset({"int_type", "float_type", "bool_type"})
 UNQUOTED_TEXT = re.compile(r"[-+]?[\d.]{1,40}|true|false")
 SHOWN_CHARACTERS = 80
+NEAR = "did you mean"
 
 
 def explained(detail: ErrorDetails, document: Document) -> Mistake:
@@ -47,7 +48,12 @@ def explained(detail: ErrorDetails, document: Document) -> Mistake:
         return document.mistake(key[:-1], f"{name}: expected 1 to 200 characters and no spaces")
     name = _name(key)
     if kind == "extra_forbidden":
-        return document.mistake(key, *_unknown(name, key))
+        cause, hint = _unknown(name, key)
+        # Where a key was meant, what stands there may be one, and is not shown.
+        is_shown = not _is_secret(key[:-1]) or (hint or "").startswith(NEAR)
+        if is_shown:
+            return document.mistake(key, cause, hint)
+        return document.mistake(key[:-1], "a name that is not shown is not a key here", hint)
     if kind == "missing":
         hint = f"config_version: {CURRENT_VERSION}" if name == "config_version" else None
         return document.mistake(key, f"the key `{name}` is missing", hint)
@@ -62,7 +68,8 @@ def explained(detail: ErrorDetails, document: Document) -> Mistake:
     if is_secret:  # nothing of it is shown
         cause = f"`{name}` has a value that is not shown here, expected {expected}"
         return document.mistake(key, cause)
-    if kind in UNQUOTED and isinstance(found, str) and UNQUOTED_TEXT.fullmatch(found.strip()):
+    is_unquoted = kind in UNQUOTED or expected == found
+    if is_unquoted and isinstance(found, str) and UNQUOTED_TEXT.fullmatch(found.strip()):
         cause = f"`{name}` is `{json.dumps(found)}`, expected {expected}"
         return document.mistake(key, cause, "write it without quotes")
     shown = _shown(found)
