@@ -46,7 +46,7 @@ TROUBLES: list[tuple[Reply, Any]] = [
     (refusal(500, b"boom"), ("fails", "status 500: boom")),
     (
         refusal(502, b'{"error":{"message":"no JSON","code":"answer_rejected"}}'),
-        ("rejected", "status 502: no JSON"),
+        ("honoured", "checked there: status 502: no JSON"),
     ),
     (refusal(200, b'{"error":"no"}'), ("fails", "status 200 and an error: no")),
     (refusal(200, b'{"object":"error","message":"no"}'), ("fails", "status 200 and an error: no")),
@@ -80,7 +80,9 @@ WRONG = [
     (refusal(404, b'{"detail":"no"}'), ("unclear", 'status 404, {"detail": \u2026}: no')),
     (refusal(500, b"boom"), ("fails", "status 500, plain text: boom")),
     (whole(), ("ignored", "status 200 and an answer")),
-    (refusal(200, b'{"error":"no"}'), ("ignored", "status 200 and an error: no")),
+    (refusal(200, b'{"error":"no"}'), ("fails", "status 200 and an error: no")),
+    (stream(chunk("a"), fault="it closed"), ("fails", "it closed")),
+    (Reply(status=200, fault="not whole", is_late=True), ("no answer", "not whole")),
     (Reply(fault="it closed"), ("fails", "it closed")),
     (Reply(fault="no answer in 5 s", is_late=True), ("no answer", "no answer in 5 s")),
 ]  # fmt: skip

@@ -95,6 +95,12 @@ def test_what_a_configuration_cannot_say_stands_in_comments() -> None:
     ]
 
 
+def test_a_parameter_whose_every_value_is_rejected_is_in_the_entry() -> None:
+    values = ("auto", "none", "required", "named")
+    rows = [seen("tools", f"tool_choice {value}", "rejected") for value in values]
+    assert profile(rows=rows).entry()["unsupported"] == ["tool_choice"]
+
+
 SOUND = [
     (profile(), True, None),
     (profile(kind="embedding", stream=None), True, None),

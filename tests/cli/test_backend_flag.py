@@ -68,6 +68,14 @@ def test_a_key_on_the_command_line_is_not_repeated(word: str) -> None:
         assert "api_key_env=VARIABLE" in (raised.value.hint or "")
 
 
+@pytest.mark.parametrize("url", ["http://u:hush@h", "http://h/v1?key=hush"])
+def test_a_key_in_a_url_of_the_command_line_is_told_where_it_belongs(url: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        backends_of([f"x={url}"], {})
+    assert "hush" not in str(raised.value)
+    assert "api_key_env=VARIABLE" in (raised.value.hint or "")
+
+
 def test_two_servers_of_one_name_are_told() -> None:
     with pytest.raises(UsageError, match="two servers are called `x`"):
         backends_of(["x=http://h", "x=http://g"], {})

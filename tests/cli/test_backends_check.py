@@ -207,7 +207,48 @@ async def test_a_refused_key_is_told_and_nothing_else_is_asked() -> None:
     assert profile.trouble == "the key: none was sent, one is needed"
     assert other.trouble == "the key: refused"
     assert len(odd.asked) == 2
+    assert other.as_dict()["key_taken"] is False
+    assert "--api-key-env" in (other.hint or "")
     assert "wrong" not in json.dumps(other.as_dict())
+
+
+async def test_a_key_that_is_needed_for_answers_alone_is_told_as_that() -> None:
+    def talk(shape: Any) -> Said:
+        return Said({"error": {"message": "no key"}}, status=401)
+
+    async with odd_server(serving(talk)) as odd:
+        profile = await profile_of(odd)
+    assert profile.trouble == "the key: none was sent, one is needed"
+    assert rows(profile)["key"].verdict == "rejected"
+
+
+async def test_of_a_server_that_only_fails_nothing_is_said_about_the_key() -> None:
+    async with odd_server(lambda method, path, shape: Said("boom", status=500)) as odd:
+        profile = await profile_of(odd, api_key="key", key_variable="KEY")
+    assert profile.as_dict()["key_taken"] is None
+    assert profile.trouble == "no question got an answer"
+    assert odd.url in (profile.hint or "")
+
+
+async def test_answers_that_break_off_are_not_called_too_short() -> None:
+    def talk(shape: Any) -> Said:
+        if not isinstance(shape, dict) or shape["model"] != "m":
+            return chat(shape)
+        said = chat(shape)
+        body = said.body if isinstance(said.body, bytes) else json.dumps(said.body).encode()
+        return Said(body + CLOSES, said.status, said.content_type)
+
+    async with odd_server(serving(talk)) as odd:
+        profile = await profile_of(odd)
+    assert rows(profile)["stop"] == Seen(verdict="not asked", text="no whole answer came")
+    assert rows(profile)["temperature 99"].verdict != "ignored"
+
+
+async def test_a_gateway_of_ours_is_not_asked_what_it_would_learn_from() -> None:
+    async with odd_server(serving(chat)) as odd:
+        profile = await profile_of(odd, preset="trueup")
+    assert rows(profile)["an unknown parameter"].verdict == "not asked"
+    assert not any("trueup_check" in repr(shape) for _, _, shape in odd.asked)
 
 
 async def test_whether_the_key_is_needed_is_told() -> None:
@@ -300,6 +341,8 @@ def test_nobody_there_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backends", "check", "http://127.0.0.1:1"]) == 1
     shown = capsys.readouterr()
     assert "cannot be reached" in shown.err
+    assert main(["backends", "check", "http://127.0.0.1:1", "--format", "json"]) == 1
+    assert json.loads(capsys.readouterr().out)["key_taken"] is None
     assert "no connection" in shown.out
 
 
@@ -326,6 +369,11 @@ USAGE: list[tuple[list[str], str]] = [
     (["http://"], "is not the URL of a server"),
     (["http://user:secret@x/v1"], "carries more than a host"),
     (["xin"], "no configuration is named"),
+    (["127.0.0.1:8001"], "hint:  write `http://127.0.0.1:8001`"),
+    (["localhost:8001/v1"], "hint:  write `http://localhost:8001/v1`"),
+    (["ftp://x"], "is not the URL of a server"),
+    (["ftp://user:secret@x"], "carries a user name or a password"),
+    (["http://x", "--timeout-seconds", "abc"], "`abc` is no number of seconds"),
     (["http://x", "--preset", "vlm"], "is no preset"),
     (["http://x", "--api-key-env", "TRUEUP_NO_SUCH"], "is not set"),
     (["http://x", "--timeout-seconds", "0"], "is not above 0"),
@@ -362,6 +410,7 @@ def test_a_backend_of_the_configuration_is_checked_by_its_name(
     out = capsys.readouterr().out
     assert status == 0, out
     assert json.loads(out)["name"] == "odd"
+    assert json.loads(out)["config"]["backends"]["odd"]["api_key"] == "${env.ODD_KEY}"
     assert "Bearer secret-key" in odd.keys
     assert "secret-key" not in out
     assert main(["backends", "check", "od", "--config", str(file)]) == 1

@@ -188,3 +188,15 @@ def test_keys_by_their_hash_are_not_odd(tmp_path: Path) -> None:
     text = f"server: {{api_keys: [{{sha256: {SHA256}}}, {{sha256: {'b' * 64}}}, '${{env.K}}']}}"
     checked = check_config(write(tmp_path, V + text), {"K": "k"})
     assert (checked.errors, checked.warnings) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("host", "0.0.0.0"), ("cors_origins", "['*']"), ("host", "lan.example")]
+)
+def test_an_open_server_without_a_key_is_odd(key: str, value: str, tmp_path: Path) -> None:
+    checked = check_config(write(tmp_path, f"{V}server: {{{key}: {value}}}"), {})
+    (warning,) = checked.warnings
+    assert warning.where.endswith(f"server.{key}")
+    assert "TRUEUP_API_KEY" in str(warning.hint)
+    keyed = f"{V}server: {{{key}: {value}, api_keys: ['${{env.K}}']}}"
+    assert check_config(write(tmp_path, keyed), {"K": "k"}).warnings == ()

@@ -72,7 +72,8 @@ class Known:
     """What earlier answers told and later questions are made of.
 
     `text` is the greedy answer to the question that all use, `deltas` the pieces of the same
-    answer as a stream. `token_key` is the parameter that limits answers there.
+    answer as a stream; `is_cut` where one of them did not come whole. `token_key` is the
+    parameter that limits answers there.
     """
 
     model: str
@@ -80,6 +81,7 @@ class Known:
     token_key: str = "max_tokens"
     text: str = ""
     deltas: tuple[str, ...] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +119,11 @@ def trouble_of(reply: Reply) -> Seen | None:
     if reply.status is None:
         return Seen(verdict="fails", text=reply.fault or "no answer")
     if reply.status != 200:
+        if _code(reply) == "answer_rejected":
+            # A TrueUp asked in words, and did not pass on what came: it takes the parameter.
+            text = f"checked there: status {reply.status}: {error_text(reply)}"
+            return Seen(verdict="honoured", text=text)
         is_refused = 400 <= reply.status < 500 and reply.status not in NO_REFUSAL
-        # A TrueUp asked in words, and did not pass on what came.
-        is_refused = is_refused or _code(reply) == "answer_rejected"
         verdict: Verdict = "rejected" if is_refused else "fails"
         return Seen(verdict=verdict, text=f"status {reply.status}: {error_text(reply)}")
     if reply.fault is not None:

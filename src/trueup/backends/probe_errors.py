@@ -42,9 +42,7 @@ WRONG_REQUESTS = (
 def error_seen(reply: Reply) -> Seen:
     """What a server did with a wrong request."""
     if reply.status == 200:
-        trouble = trouble_of(reply)
-        text = "status 200 and an answer" if trouble is None else trouble.text
-        return Seen(verdict="ignored", text=text)
+        return trouble_of(reply) or Seen(verdict="ignored", text="status 200 and an answer")
     if reply.status is None:
         trouble = trouble_of(reply)
         return trouble or Seen(verdict="fails", text="no answer")

@@ -61,7 +61,8 @@ MAX_VERSION_PATHS = 6
 class Profile:
     """All that was found out; `rows` are (group, name, what was seen) in the order of asking.
 
-    `key` tells whether a key was sent, taken and needed. Times are seconds.
+    `key` tells whether a key was sent, taken and needed; `is_key_taken` is None where nothing
+    came that tells. Times are seconds.
     """
 
     name: str
@@ -71,7 +72,7 @@ class Profile:
     key_variable: str | None = None
     is_reachable: bool = False
     key: str = "none was sent"
-    is_key_taken: bool = True
+    is_key_taken: bool | None = None
     models: tuple[str, ...] = ()
     model: str | None = None
     kind: Kind | None = None
@@ -87,19 +88,29 @@ class Profile:
     @property
     def is_sound(self) -> bool:
         """Whether it answers, and its streams end properly."""
-        if not (self.is_reachable and self.is_key_taken and self.kind):
+        if not (self.is_reachable and self.kind) or self.is_key_taken is False:
             return False
         return self.kind == "embedding" or bool(self.stream and self.stream.ends_properly)
 
     @property
     def trouble(self) -> str | None:
         """The first reason why it is not sound."""
-        if not self.is_key_taken:
+        if self.is_key_taken is False:
             return f"the key: {self.key}"
         if self.kind is None:
             return "no question got an answer"
         if self.kind != "embedding" and not (self.stream and self.stream.ends_properly):
             return "its streams do not end properly"
+        return None
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about the trouble, where that is known."""
+        if self.is_key_taken is False:
+            return "give one of its keys: --api-key-env VAR, or `api_key` in the configuration"
+        if self.kind is None and self.is_reachable:
+            what = "is it the base of an OpenAI API, and is its model loaded?"
+            return f"{what} curl {self.url}/models"
         return None
 
     @property

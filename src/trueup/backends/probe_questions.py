@@ -49,6 +49,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 MIN_DELTAS = 4
+UNKNOWN_PARAMETER = "an unknown parameter"
 CHAT: tuple[Kind, ...] = ("chat",)
 
 Bodies = Callable[[Known], Sequence[Mapping[str, Any]] | None]
@@ -207,7 +208,7 @@ QUESTIONS: tuple[Question, ...] = (
     _parameter("frequency_penalty", _with(frequency_penalty=0.1)),
     _parameter("user", _with(user="check")),
     _parameter("role developer", _developer, kinds=CHAT),
-    _parameter("an unknown parameter", _with(trueup_check=True)),
+    _parameter(UNKNOWN_PARAMETER, _with(trueup_check=True)),
     Question(
         group="continuation",
         name="continue_final_message",

@@ -54,6 +54,13 @@ def _backend_of(text: str, environ: Mapping[str, str]) -> BackendSettings:
         raise UsageError(
             f"`{text if '@' not in text else name}` is no `NAME=URL`", where=FLAG, hint=EXAMPLE
         )
+    if "@" in url or "?" in url:
+        # Not repeated: it may hold a key.
+        raise UsageError(
+            f"the URL of `{name}` carries more than a host, a port and a path",
+            where=FLAG,
+            hint=KEY_HINT,
+        )
     options = dict(_option_of(word, name) for word in words)
     preset = options.get("preset", name if name in PRESET_NAMES else DEFAULT_PRESET)
     _check("preset", preset, PRESET_NAMES)

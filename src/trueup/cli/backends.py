@@ -86,7 +86,10 @@ def _add_check(check: argparse.ArgumentParser) -> None:
 
 
 def _seconds(word: str) -> float:
-    value = float(word)
+    try:
+        value = float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"`{word}` is no number of seconds") from None
     if not 0 < value <= TOTAL_SECONDS:
         raise argparse.ArgumentTypeError(f"`{word}` is not above 0 and up to {TOTAL_SECONDS:g}")
     return value
@@ -122,6 +125,8 @@ async def _check(arguments: argparse.Namespace) -> int:
         print(f"hint:  is it running? curl {target.url}/models", file=sys.stderr)
     elif not profile.is_sound:
         print(f"error: {profile.trouble}", file=sys.stderr)
+        if profile.hint is not None:
+            print(f"hint:  {profile.hint}", file=sys.stderr)
     return int(not profile.is_sound)
 
 

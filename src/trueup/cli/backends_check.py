@@ -31,7 +31,13 @@ from trueup.backends.probe_profile import (
     make_of_version,
     version_rows,
 )
-from trueup.backends.probe_questions import MAX_TOKENS, QUESTIONS, asked, embedding_asked
+from trueup.backends.probe_questions import (
+    MAX_TOKENS,
+    QUESTIONS,
+    UNKNOWN_PARAMETER,
+    asked,
+    embedding_asked,
+)
 from trueup.backends.probe_stream import stream_facts, stream_rows
 from trueup.cli.backends_prober import Prober
 from trueup.cli.backends_target import Target
@@ -107,15 +113,22 @@ class _Check:
             profile.preset, profile.is_preset_guessed = make, True
         return True
 
+    def _note_refused_key(self, reply: Reply) -> None:
+        profile = self._profile
+        profile.is_key_taken = False
+        is_sent = self._target.api_key is not None
+        profile.key = "refused" if is_sent else "none was sent, one is needed"
+        text = f"status {reply.status}: {error_text(reply)}"
+        self._add("server", "key", Seen(verdict="rejected", text=text))
+
     async def _check_key(self, reply: Reply, url: str) -> bool:
         profile = self._profile
         has_key = self._target.api_key is not None
         if reply.status in REFUSED_KEY:
-            profile.is_key_taken = False
-            profile.key = "refused" if has_key else "none was sent, one is needed"
-            text = f"status {reply.status}: {error_text(reply)}"
-            self._add("server", "key", Seen(verdict="rejected", text=text))
+            self._note_refused_key(reply)
             return False
+        if reply.status == 200:
+            profile.is_key_taken = True
         if has_key:
             without = await self._prober.get(url, sends_key=False)
             is_needed = without.status in REFUSED_KEY
@@ -144,6 +157,8 @@ class _Check:
             known = Known(model=model, kind=kind)
             seen = await self._embed(known) if kind == "embedding" else await self._greet(known)
             first = first or seen
+            if self._profile.is_key_taken is False:
+                return None
             if seen.verdict == "honoured":
                 self._profile.kind = kind
                 self._add("server", "answers", Seen(verdict="honoured", text=seen.text))
@@ -173,6 +188,9 @@ class _Check:
         self._tell(f"{known.kind}, whole")
         reply = await self._post(PATHS[known.kind], asked(known))
         trouble = trouble_of(reply)
+        if reply.status == 401:  # the list of models may be open to all
+            self._note_refused_key(reply)
+            return trouble or Seen(verdict="fails", text="no answer")
         if trouble and trouble.verdict == "rejected" and "max_completion_tokens" in trouble.text:
             known.token_key = "max_completion_tokens"
             self._add("parameters", "max_tokens", trouble)
@@ -187,6 +205,7 @@ class _Check:
             self._add("parameters", known.token_key, tokens_kept(reply, MAX_TOKENS))
             self._profile.answer_seconds = reply.seconds
         is_streamed = await self._stream(known, is_certain=trouble is None)
+        known.is_cut = known.is_cut or trouble is not None
         if trouble is None:
             return Seen(verdict="honoured", text=f"{known.kind}: `{one_line(known.text)}`")
         if is_streamed:
@@ -202,7 +221,7 @@ class _Check:
         if not facts.chunks and not is_certain:
             return False
         self._profile.stream = facts
-        known.deltas = facts.deltas
+        known.deltas, known.is_cut = facts.deltas, trouble is not None
         if trouble is not None and not facts.chunks:
             self._add("stream", "form", trouble)
             return False
@@ -216,7 +235,8 @@ class _Check:
         seen = self._not_asked(question)
         bodies = None if seen else question.bodies(known)
         if seen is None and bodies is None:
-            seen = Seen(verdict="not asked", text="the model's answer is too short or repeats")
+            why = "no whole answer came" if known.is_cut else "the answer is too short or repeats"
+            seen = Seen(verdict="not asked", text=why)
         if seen is None:
             self._tell(question.name)
             replies = []
@@ -236,6 +256,8 @@ class _Check:
             first = next((seen for _, name, seen in self._profile.rows if name == "tools"), None)
             if first is not None and first.verdict in ("rejected", "fails", "no answer"):
                 return Seen(verdict="not asked", text="tools give no answer")
+        if question.name == UNKNOWN_PARAMETER and self._profile.preset == "trueup":
+            return Seen(verdict="not asked", text="it would learn that a backend does not take it")
         return None
 
     async def _ask_wrongly(self, known: Known) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from trueup.config.settings import BackendSettings
 
 DEFAULT_NAME = "backend"
+# `localhost:8001`, which no backend is called.
+HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(?:/|$)|\[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +53,11 @@ def target_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Targ
             api_key=key,
             key_variable=arguments.api_key_env,
         )
-    settings = _configured(word, arguments, environ)
+    settings, stated = _configured(word, arguments, environ)
     variable = arguments.api_key_env
     if key is None and settings.api_key is not None:
         key = settings.api_key.reveal()
-        variable = re.sub(r"\W", "_", settings.name.upper()) + "_API_KEY"
+        variable = stated or re.sub(r"\W", "_", settings.name.upper()) + "_API_KEY"
     return Target(
         name=settings.name,
         url=checked_url(settings.url, settings.place),
@@ -107,7 +109,13 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:
 
 def _configured(
     name: str, arguments: argparse.Namespace, environ: Mapping[str, str]
-) -> BackendSettings:
+) -> tuple[BackendSettings, str | None]:
+    """The backend of that name, and the variable that holds its key where the file names one."""
+    from trueup.config.url import url_trouble
+
+    if "://" in name or HOST_AND_PORT.match(name):
+        cause, hint = url_trouble(name) or (f"`{name}` is no URL", None)
+        raise UsageError(cause, where="NAME|URL", hint=hint)
     file = arguments.config or environ.get(CONFIG_VARIABLE)
     if not file:
         raise UsageError(
@@ -115,8 +123,10 @@ def _configured(
             hint=f"trueup backends check {name} --config trueup.yaml",
         )
     # pydantic and ruamel.yaml cost a tenth of a second that a URL does not need.
+    from trueup.config.document import read_document
     from trueup.config.load import load_config
     from trueup.config.names import nearest
+    from trueup.config.variables import VARIABLE
 
     backends = {each.name: each for each in load_config(Path(file), environ).backends}
     if name not in backends:
@@ -125,4 +135,7 @@ def _configured(
             where=str(file),
             hint=nearest(name, list(backends)),
         )
-    return backends[name]
+    entries = read_document(Path(file)).tree["backends"]
+    entry = next(each for key, each in entries.items() if str(key) == name)
+    found = VARIABLE.fullmatch(str(entry.get("api_key")).strip())
+    return backends[name], found[1] if found else None

@@ -22,7 +22,7 @@ def check_roles(settings: Settings, kinds: Mapping[str, str], refused: Container
         if each.name in kinds:
             what = _word(each)
             raise ConfigError(
-                f"`{each.name}` names a MODEL of the command line and the {what} of this file"
+                f"`{each.name}` names a MODEL of the command line and the {what} there"
                 if each.place
                 else f"`{each.name}` names a MODEL and a {what}",
                 where=each.place or None,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from trueup.config.document import Document
 from trueup.config.mistake import Key, Mistake
 from trueup.config.settings import Settings
-from trueup.config.url import is_encrypted_or_near
+from trueup.config.url import is_encrypted_or_near, is_loopback
 from trueup.config.variables import VARIABLE
 
 PLAIN_KEY = "this key can be read by everybody who can read the file"
@@ -21,6 +21,7 @@ def find_odd(document: Document, settings: Settings) -> Iterator[Mistake]:
     yield from _plain_keys(document)
     yield from _twin_keys(document, settings)
     yield from _open_keys(document, settings)
+    yield from _open_server(document, settings)
     for model in settings.models:
         key: Key = ("models", str(model.name))
         if model.pin and "ttl_seconds" in document.places(*key):
@@ -106,6 +107,20 @@ def _twin_keys(document: Document, settings: Settings) -> Iterator[Mistake]:
         elif namesake != index:
             cause = f"two keys are called `{key.name}`: the access log cannot tell them apart"
             yield document.mistake(place, cause)
+
+
+def _open_server(document: Document, settings: Settings) -> Iterator[Mistake]:
+    """What a server does not start with while nobody needs a key."""
+    server = settings.server
+    if server.api_keys:
+        return
+    hint = "set TRUEUP_API_KEY for the server, or write `api_keys`"
+    if not is_loopback(server.host):
+        cause = f"`{server.host}` can be reached from other machines, and no key is set here"
+        yield document.mistake(("server", "host"), cause, hint)
+    if "*" in server.cors_origins:
+        cause = "the pages of every site may ask, and no key is set here"
+        yield document.mistake(("server", "cors_origins"), cause, hint)
 
 
 def _open_keys(document: Document, settings: Settings) -> Iterator[Mistake]:
