@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from tests.cli.odd_server import OddServer, Said, odd_server
 from trueup.cli.main import main
+from trueup.config.servers import RunningServer, registered
 
 LESSON = {
     "parameter": "tool_choice",
@@ -120,6 +123,27 @@ def test_without_a_server_there_is_nothing_to_list_or_clear(
     assert main(["backends", "clear"]) == 2
     assert main(["backends", "--url", "http://127.0.0.1:1"]) == 1
     assert "no server" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["backends"], ["ps"]])
+def test_of_several_servers_those_that_want_a_key_are_told_with_what_to_do(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = {"message": "no API key is given; send it", "hint": "send it"}
+    locked = Said({"error": error}, status=401)
+
+    async def asked() -> int:
+        async with odd_server(lambda *_: locked) as one, odd_server(lambda *_: locked) as two:
+            with contextlib.ExitStack() as stack:
+                for pid, odd in ((os.getpid(), one), (os.getppid(), two)):
+                    url = odd.url.removesuffix("/v1")
+                    running = RunningServer(url=url, pid=pid, models=())
+                    stack.enter_context(registered(running))
+                return await asyncio.to_thread(main, words)
+
+    assert asyncio.run(asked()) == 1
+    err = capsys.readouterr().err
+    assert err.count(": no API key is given; set TRUEUP_API_KEY to the server's key") == 2
 
 
 def test_among_several_servers_the_one_that_has_the_backend_is_meant(

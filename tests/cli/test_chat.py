@@ -144,6 +144,17 @@ def test_a_server_that_wants_a_key_for_the_model_is_named(
     assert "hint:  set TRUEUP_API_KEY" in shown
 
 
+def test_a_server_that_refuses_the_key_is_told_in_words_of_the_command_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = {"message": "no API key is given; send a header", "hint": "send a header"}
+    with served((401, json.dumps({"error": error}).encode())) as server:
+        assert main(["chat", "a", "--url", server.url, "--message", "a"]) == 1
+    shown = capsys.readouterr().err
+    assert "error: no API key is given\n" in shown
+    assert "hint:  set TRUEUP_API_KEY to the server's key" in shown
+
+
 @pytest.mark.parametrize(("model", "models"), [("demo", ("demo",)), ("other", ("glm",))])
 async def test_a_locked_server_is_passed_over_where_another_will_do(
     model: str, models: tuple[str, ...]

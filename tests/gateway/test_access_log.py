@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any, TextIO
 import orjson
 import pytest
 
-from tests.fakes import FakeBackend, FakeClient, answer, chunk
+from tests.fakes import FakeBackend, FakeClient, Turn, answer, chunk
 from trueup.config.secret import Secret
 from trueup.config.settings import ApiKey, ServerSettings
 from trueup.errors import BackendError
@@ -87,6 +88,33 @@ async def test_what_a_backend_was_not_told_is_in_the_line() -> None:
     assert line["dropped"] == ["seed", "stop"]
     text = await logged(backend, body=CHAT, headers=headers, settings=ServerSettings())
     assert " dropped=seed,stop " in text
+
+
+async def test_two_requests_that_have_one_id_have_lines_of_their_own() -> None:
+    first_is_asked, second_is_over = asyncio.Event(), asyncio.Event()
+
+    async def asked() -> None:
+        first_is_asked.set()
+
+    waiting = Turn([asked, second_is_over.wait, *answer("a")])
+    backend = FakeBackend(turns=[waiting, Turn(answer("b", "c"))])
+    serving = Serving()
+    serving.router.open(Served(id="demo", kind="chat", backend=backend))
+    written = io.StringIO()
+    gateway = Gateway(serving, Access(()), log=written, settings=JSON)
+    headers = {"x-request-id": "same"}
+    one, two = FakeClient(body=CHAT, headers=headers), FakeClient(body=CHAT, headers=headers)
+    with gateway.watching():
+        first = asyncio.create_task(gateway(one.scope, one.receive, one.send))
+        await first_is_asked.wait()
+        await asyncio.create_task(gateway(two.scope, two.receive, two.send))
+        second_is_over.set()
+        await first
+    lines = [orjson.loads(line) for line in written.getvalue().splitlines()]
+    assert [line["request_id"] for line in lines] == ["same", "same"]
+    assert [line["backend"] for line in lines] == ["fake", "fake"]
+    assert [line["tries"] for line in lines] == [1, 1]
+    assert all(line["first_token_ms"] is not None for line in lines)
 
 
 async def test_the_text_tells_of_tries_and_of_the_key() -> None:

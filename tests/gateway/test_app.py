@@ -167,6 +167,7 @@ async def test_a_body_that_grows_too_long_is_refused() -> None:
     gateway = Gateway(Serving(), Access(()), settings=ServerSettings(max_body_bytes=50))
     client = await ask(gateway, body=b" " * 51)
     assert (client.status, client.json["error"]["code"]) == (413, "body_too_large")
+    assert "`server.max_body_bytes`" in client.json["error"]["hint"]
 
 
 async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

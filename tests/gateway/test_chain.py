@@ -405,7 +405,10 @@ async def test_a_key_that_a_backend_refuses_is_not_the_clients() -> None:
 async def test_what_a_backend_does_is_told_with_its_name(turn: Turn, words: str) -> None:
     error = (await ask(gateway(foreign(turn)))).json["error"]
     assert error["message"].startswith(words)
-    assert (error["where"], error["hint"]) == ("far", "trueup backends check far")
+    assert (error["where"], error["hint"]) == (
+        "far",
+        "see what it can do: trueup backends check far",
+    )
 
 
 async def test_a_limit_that_shrinks_with_every_try_is_not_followed_for_ever() -> None:

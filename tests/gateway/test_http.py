@@ -131,6 +131,7 @@ async def test_what_has_no_end_is_refused_and_not_kept(case: str) -> None:
         assert b"connection: close" in said
         error = orjson.loads(said.partition(b"\r\n\r\n")[2])["error"]
         assert error["code"] == "bad_http"
+        assert (status == b"431") is ("`server.max_header_bytes`" in error["message"])
         assert app.bodies == []
         assert b"200 OK" in await say(address, LAST)
 

@@ -105,6 +105,7 @@ def test_each_policy_is_kept(name: str) -> None:
             with pytest.raises(RequestError) as caught:
                 adapted(changes, far, is_strict=True)
             assert caught.value.param == name
+            assert "`server.strict`" in (caught.value.hint or "")
     assert found.shape is not None
     assert name not in found.shape
     assert found.dropped[0].partition("=")[0] == name

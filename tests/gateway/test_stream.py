@@ -371,6 +371,7 @@ async def test_a_whole_answer_that_did_not_finish_is_an_error(finish: str | None
 async def test_a_backend_that_never_gives_its_whole_answer_is_given_up() -> None:
     client = await ask(FakeBackend([b"{", forever]), WHOLE, QUICK)
     assert (client.status, client.json["error"]["code"]) == (504, "backend_silent")
+    assert "trueup ps" in client.json["error"]["hint"]  # its worker is one of ours
 
 
 @pytest.mark.parametrize("body", [STREAM, WHOLE], ids=["stream", "whole"])

@@ -91,7 +91,7 @@ def fault_of(name: str, address: Address, fault: HttpFault, *, in_body: bool) ->
         code, what, hint = "too_many_files", "cannot be reached", "raise the limit: ulimit -n 65536"
     elif fault.is_connecting:
         code, what = "backend_unreachable", "cannot be reached"
-        hint = f"curl {address}/models"
+        hint = f"is it running? curl {address}/models"
     else:
         code, what = "backend_closed", "gave no answer"
     return BackendError(

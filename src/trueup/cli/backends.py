@@ -151,7 +151,8 @@ def _list(arguments: argparse.Namespace) -> int:
         except BackendError as error:
             if len(urls) == 1:
                 raise
-            print(f"{url}: {error.cause}", file=sys.stderr)
+            hint = f"; {error.hint}" if error.hint else ""
+            print(f"{url}: {error.cause}{hint}", file=sys.stderr)
             continue
         servers.append({"url": url, "backends": shape["backends"]})
     if arguments.format == "json":

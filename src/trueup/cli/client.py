@@ -18,6 +18,7 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
+from trueup.cli.server_api import KEY_VARIABLE
 from trueup.errors import BackendError, RequestError, TrueUpError
 from trueup.gateway.sse import EventSplitter
 
@@ -204,6 +205,8 @@ class ChatClient:
         where, hint = stated.get("where") or self.url, stated.get("hint")
         if hint:  # for clients that show the message alone, TrueUp repeats the hint in it
             cause = cause.removesuffix(f"; {hint}")
+        if status == 401:  # a user of the command line sends no headers
+            hint = f"set {KEY_VARIABLE} to the server's key"
         if 400 <= status < 500 and status != 429:
             return RequestError(cause, status=status, where=where, hint=hint)
         return BackendError(cause, retryable=True, where=where, hint=hint)

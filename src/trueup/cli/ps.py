@@ -38,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         except BackendError as error:
             if len(urls) == 1:
                 raise
-            print(f"{url}: {error.cause}", file=sys.stderr)
+            hint = f"; {error.hint}" if error.hint else ""
+            print(f"{url}: {error.cause}{hint}", file=sys.stderr)
     if arguments.format == "json":
         _print_json(shown)
     else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -22,6 +23,8 @@ UNLOGGED_PATHS = frozenset({"/health", "/ready", "/metrics", "/api/ps", "/api/st
 MAX_TEXT = 512
 MAX_PROMPT_BYTES = 16 * 2**10
 PROMPT_KEYS = ("messages", "prompt", "input")
+# Of the task that answers: clients choose the ids of requests, and two may have the same.
+_answered: ContextVar[Exchange | None] = ContextVar("trueup_answered", default=None)
 
 
 class AccessLog:
@@ -33,46 +36,45 @@ class AccessLog:
         self._out = out
         self._form = form
         self._log_prompts = log_prompts
-        self._open: dict[str, Exchange] = {}
 
     def begin(self, exchange: Exchange) -> None:
-        """A request arrived."""
-        self._open[exchange.request_id] = exchange
+        """A request arrived; this task and those that it starts answer it."""
+        _answered.set(exchange)
 
     def note(self, event: Event) -> None:
-        """Keep what an event says of a request that is open here."""
+        """Keep what an event says of the request that is answered here."""
         if isinstance(event, RequestFinished):
-            if (exchange := self._open.get(event.request_id)) is not None:
+            if (exchange := _answered_by(event)) is not None:
                 exchange.finished = event
         elif isinstance(event, RequestRefused):
             if not event.request_id:
                 self._note_no_request(event)
         elif isinstance(event, FallbackTaken):
-            if (exchange := self._open.get(event.request_id)) is not None:
+            if (exchange := _answered_by(event)) is not None:
                 exchange.dropped.clear()  # the line is about who answered
         elif (
             isinstance(event, ParameterDropped)
-            and (exchange := self._open.get(event.request_id)) is not None
+            and (exchange := _answered_by(event)) is not None
             and event.parameter not in exchange.dropped
         ):
             exchange.dropped.append(event.parameter)
 
     def end(self, exchange: Exchange, seconds: float) -> None:
         """A request is over: write its line."""
-        if self._open.get(exchange.request_id) is exchange:
-            del self._open[exchange.request_id]
-        if exchange.path in UNLOGGED_PATHS:
-            return
-        self._write(
-            self._json(exchange, seconds) if self._form == "json" else self._text(exchange, seconds)
-        )
+        _answered.set(None)
+        if exchange.path not in UNLOGGED_PATHS:
+            self._tell(exchange, seconds)
+
+    def _tell(self, exchange: Exchange, seconds: float) -> None:
+        is_json = self._form == "json"
+        self._write(self._json(exchange, seconds) if is_json else self._text(exchange, seconds))
 
     def _note_no_request(self, event: RequestRefused) -> None:
         """A line for what came to no exchange: it was no HTTP, or too much of it."""
         exchange = Exchange({"method": "-", "path": "-", "headers": []}, _nobody, _nobody)
         exchange.request_id, exchange.status = "-", event.status
         exchange.outcome, exchange.error_code = "failed", event.code
-        self.end(exchange, 0.0)
+        self._tell(exchange, 0.0)
 
     def _write(self, line: str) -> None:
         # Where nobody reads it any more there is no reason to stop serving.
@@ -122,6 +124,14 @@ def as_dict(exchange: Exchange, seconds: float) -> dict[str, Any]:
         "first_token_ms": None if first is None else round(first * 1000, 1),
         "profile": exchange.profile.name,
     }
+
+
+def _answered_by(
+    event: RequestFinished | FallbackTaken | ParameterDropped,
+) -> Exchange | None:
+    exchange = _answered.get()
+    is_its = exchange is not None and exchange.request_id == event.request_id
+    return exchange if is_its else None
 
 
 async def _nobody(*_: Any) -> Any:

@@ -208,7 +208,9 @@ class Asking:
             code="backend_silent",
             status=504,
             where=self.backend.name,
-            hint="`trueup ps` shows what the model does",
+            hint="`trueup ps` shows what the model does"
+            if self.backend.capabilities.queues
+            else f"`limits` of `backends.{self.backend.name}` say how long it is waited for",
         )
 
 

@@ -148,7 +148,8 @@ def _is_strict(exchange: Exchange) -> bool:
         return False
     if stated.lower() not in BOOLEANS:
         raise RequestError(
-            f"the value is `{stated}`, expected `true` or `false`", where="X-TrueUp-Strict"
+            f"the header `X-TrueUp-Strict` is `{stated}`, expected `true` or `false`",
+            where="X-TrueUp-Strict",
         )
     return BOOLEANS[stated.lower()]
 
@@ -159,5 +160,6 @@ def _foreign(header: str, stated: str) -> RequestError:
         code="forbidden_origin",
         status=403,
         where=header,
-        hint="set TRUEUP_API_KEY for the server and send it as the key",
+        hint="set TRUEUP_API_KEY for the server and send it as the key"
+        + (", or name the page's origin in `server.cors_origins`" if header == "Origin" else ""),
     )

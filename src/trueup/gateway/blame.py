@@ -34,5 +34,5 @@ def blamed_on(error: TrueUpError, backend: Backend) -> TrueUpError:
             error.cause = f"{named} says: {error.cause}"
         error.where = name
         if error.hint is None and not backend.capabilities.queues:
-            error.hint = f"trueup backends check {name}"
+            error.hint = f"see what it can do: trueup backends check {name}"
     return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from trueup.errors import RequestError
 from trueup.gateway.exchange import Exchange
 
 ANY = "*"
@@ -43,16 +44,26 @@ class Cors:
     async def answer_preflight(self, exchange: Exchange) -> bool:
         """Answer what a browser asks before it sends; it has no key to show yet.
 
-        False: it is none, or not of an origin that may ask.
+        False: it is none.
+
+        Raises:
+            RequestError: 403, it is of an origin whose pages may not ask.
         """
         origin = exchange.header("origin")
         if (
             exchange.method != "OPTIONS"
             or origin is None
             or exchange.header("access-control-request-method") is None
-            or not self.allows(origin)
         ):
             return False
+        if not self.allows(origin):
+            raise RequestError(
+                f"pages of `{origin}` may not ask here",
+                code="forbidden_origin",
+                status=403,
+                where="Origin",
+                hint="the server's operator can name it in `server.cors_origins`",
+            )
         headers = [
             ("access-control-allow-methods", METHODS),
             ("access-control-max-age", str(PREFLIGHT_SECONDS)),

@@ -175,7 +175,7 @@ class Exchange:
             f"the body is longer than {self._max_body_bytes} bytes",
             code="body_too_large",
             status=413,
-            hint="send less in one request",
+            hint="send less in one request, or the operator raises `server.max_body_bytes`",
         )
 
     def watching(self, call: Callable[[], None]) -> Watching:

@@ -257,14 +257,17 @@ class Protocol(HttpToolsProtocol):
         elif len(self.url) > self._max_bytes // 2:
             self._refuse(414, f"the request line is longer than {self._max_bytes} bytes")
         else:
-            self._refuse(431, f"the headers are longer than {self._max_bytes} bytes")
+            hint = "send less, or the operator raises `server.max_header_bytes`"
+            self._refuse(431, f"the headers are longer than {self._max_bytes} bytes", hint)
 
-    def _refuse(self, status: int, cause: str) -> None:
+    def _refuse(self, status: int, cause: str, hint: str | None = None) -> None:
         """Read no more; tell why when the answers under way are whole."""
         if self._is_refused:
             return
         self._is_refused = True
-        self._refusal = closing_response(RequestError(cause, code="bad_http", status=status))
+        self._refusal = closing_response(
+            RequestError(cause, code="bad_http", status=status, hint=hint)
+        )
         emit(
             RequestRefused(
                 at_seconds=time.monotonic(), request_id="", status=status, code="bad_http"

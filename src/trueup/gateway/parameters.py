@@ -98,7 +98,8 @@ def adapt(
             f"`{backend.name}` does not take `{name}`, and the request is strict",
             param=name,
             code="unsupported_parameter",
-            hint=f"leave `{name}` out, or ask without X-TrueUp-Strict",
+            hint=f"leave `{name}` out, or have neither the header X-TrueUp-Strict nor "
+            "`server.strict` ask for that",
         )
     return adapting.adapted()
 
