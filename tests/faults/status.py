@@ -115,8 +115,7 @@ REJECTED = (
         {"tools": TOOLS, "tool_choice": "required"},
         label="required",
         shapes=(OPENAI,),
-        alone=EITHER,
-        why="whether there is a call can be checked, or it is refused",
+        why="whether there is a call is checked",
     ),
     Rejected("parallel_tool_calls", {"tools": TOOLS, "parallel_tool_calls": True}),
     Rejected("stream_options", {"stream_options": {"include_usage": True}}, modes=(True,)),
@@ -337,12 +336,7 @@ FAULTS = (
     _both("403", answered(403, {"detail": "Forbidden"}), NOT_AGAIN),
     _both("404", answered(404, MODEL), NOT_AGAIN),
     _both("404-detail", answered(404, {"detail": "Model not found"}), NOT_AGAIN),
-    _both(
-        "400-no-reason",
-        answered(400, {"error": {"message": "Bad request"}}),
-        NOT_AGAIN,
-        holds=EITHER,
-    ),
+    _both("400-no-reason", answered(400, {"error": {"message": "Bad request"}}), NOT_AGAIN),
     _both("500-for-streams", answered(500, ENGINE_LOST), NO_STREAMS, modes=(True,)),
     _both(
         "501-for-streams",
@@ -373,7 +367,6 @@ FAULTS = (
             ALWAYS: (ERROR, "the caller's value is wrong, and max_tokens is never dropped"),
         },
         asks={"max_tokens": 99999},
-        holds=EITHER,
     ),
     _both(
         "rejects-two-in-turn",
@@ -382,7 +375,7 @@ FAULTS = (
         asks={"seed": 7, "user": "somebody"},
         drops=("seed", "user"),
     ),
-    _both("context-length", answered(400, CONTEXT), NOT_AGAIN, holds=EITHER),
+    _both("context-length", answered(400, CONTEXT), NOT_AGAIN),
     _both(
         "vllm-without-tools",
         _vllm_tools,
