@@ -35,7 +35,8 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 PATIENCE_SECONDS = 120.0
 
 STREAMS = 500
-PIECES = 110
+# One each half second, the first at once: a minute.
+PIECES = 121
 FIRST_PIECES = 10
 PAUSE_SECONDS = 0.5
 
