@@ -62,8 +62,9 @@ def join_halves(chunk: Mapping[str, Any], pairs: dict[tuple[int, str], PairJoine
             continue
         index = choice.get("index")
         index = index if isinstance(index, int) and index >= 0 else 0
-        for said in (choice, choice.get("delta")):
-            for key in TEXT_KEYS if isinstance(said, dict) else ():
+        delta = choice.get("delta")
+        for said in (choice, delta) if isinstance(delta, dict) else (choice,):
+            for key in TEXT_KEYS:
                 if isinstance(text := said.get(key), str):
                     said[key] = pairs.setdefault((index, key), PairJoiner()).push(text)
 
