@@ -1,7 +1,8 @@
 """Langchain-Chatchat 0.3.1 as the runs of `make test-clients` showed it, imitated.
 
 What relays a stream there catches nothing: any exception of the openai package cuts the answer
-that the user reads.
+that the user reads. Its agents ask through langchain-openai and tell their users of an exception
+as of a word of the model's.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from typing import Any
 
 import openai
 import pytest
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
 
 from tests.clients.chatchat_asking import (
+    AGENT_FINISHED,
     COMPLETE,
     CUT,
     EMPTY,
     ERROR_AS_TEXT,
     ERROR_EVENT,
+    FAILED,
+    LLM_FINISHED,
     NOTED,
     SHORT,
     Seen,
@@ -34,7 +40,9 @@ from tests.faults.raw import ENDED, Heard
 from tests.faults.server import FaultServer
 
 OURS = [column for column in COLUMNS if column != DIRECT]
-IMITATED = list(askings(("plain", "v1")))
+IMITATED = list(askings())
+# What an agent sends on while its model speaks.
+SPEAKING = 2
 AT_ONCE = 16
 PLAIN = next(each for each in IMITATED if each.name == "plain.close-after-3.always")
 AGENT = next(each for each in askings(("glm3",)) if each.case.lasts == "always")
@@ -56,6 +64,35 @@ async def relayed(url: str, asking: Asking, column: str) -> Heard:
     return Heard(200, {}, body, end)
 
 
+async def relayed_by_agent(url: str, asking: Asking, column: str) -> Heard:
+    """What an agent sends on: the model's words as they come, then all of them, then its own."""
+    is_streaming = asking.door == "glm3"
+    chat = ChatOpenAI(
+        model=asking.model(column),
+        base_url=url,
+        api_key=SecretStr("EMPTY"),
+        default_headers={"X-TrueUp-Profile": PROFILE},
+        temperature=0.1,
+        max_completion_tokens=1000,
+        streaming=is_streaming,
+        max_retries=0,
+    )
+    question = asked(asking.case.marker.removeprefix("fault:"))["messages"][0]["content"]
+    told: list[tuple[int, str]] = []
+    try:
+        if is_streaming:
+            async for piece in chat.astream(question):
+                told.append((SPEAKING, str(piece.content)))
+        else:
+            told.append((SPEAKING, str((await chat.ainvoke(question)).content)))
+    except Exception as error:  # a callback tells of it, and the answer ends in order
+        told.append((FAILED, str(error)))
+    else:
+        text = "".join(words for _, words in told)
+        told += [(LLM_FINISHED, text), (AGENT_FINISHED, text)]
+    return heard([chunk(words, status=status) for status, words in told])
+
+
 async def _all() -> dict[tuple[str, str], Seen]:
     turn = asyncio.Semaphore(AT_ONCE)
     seen: dict[tuple[str, str], Seen] = {}
@@ -68,7 +105,8 @@ async def _all() -> dict[tuple[str, str], Seen]:
 
             async def one(asking: Asking, column: str) -> None:
                 async with turn:
-                    seen[asking.name, column] = judge(await relayed(url, asking, column), asking)
+                    relay = relayed_by_agent if asking.is_agent else relayed
+                    seen[asking.name, column] = judge(await relay(url, asking, column), asking)
 
             for column in OURS:
                 for asking in IMITATED:

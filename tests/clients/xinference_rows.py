@@ -118,6 +118,11 @@ ROWS = (
         profile="langchain-chatchat",
     ),
     Row(
+        name="max_tokens above what the prompt leaves of the context",
+        asks={"max_tokens": CONTEXT_TOKENS - 8},
+        due=NO_ANSWER,
+    ),
+    Row(
         name="a prompt longer than the context",
         asks=_turns({"role": "user", "content": "word " * (CONTEXT_TOKENS * 2)}),
         due=ANY,

@@ -16,6 +16,7 @@ from trueup.config.settings import PROFILES
 from trueup.errors import BackendError, RequestError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
+from trueup.gateway.clamp import check_room
 from trueup.gateway.lessons import Lessons
 from trueup.gateway.parameters import Adapted, adapt
 from trueup.gateway.policies import POLICIES
@@ -230,6 +231,31 @@ def test_null_limits_are_none_and_large_ones_are_cut_for_clients_that_cannot_kno
     found = adapted({"max_tokens": 5000}, profile="langchain-chatchat")
     assert found.shape is not None
     assert 50 < found.shape["max_tokens"] < 100
+
+
+@pytest.mark.parametrize(
+    ("prompt", "limit", "param"),
+    [
+        ([1] * 101, None, "prompt"),
+        ([[1], [1] * 101], None, "prompt"),
+        ([1] * 60, 41, "max_tokens"),
+        ([1] * 60, 40, None),
+        ([1] * 100, None, None),
+        ("word " * 500, 40, None),  # its tokens are known to nobody here
+        (["word " * 500], 40, None),
+    ],
+)
+def test_a_prompt_of_token_ids_has_to_fit_the_context(
+    prompt: Any, limit: int | None, param: str | None
+) -> None:
+    shape = {"prompt": prompt, **({} if limit is None else {"max_tokens": limit})}
+    if param is None:
+        check_room(shape, 100)
+        return
+    with pytest.raises(RequestError) as caught:
+        check_room(shape, 100)
+    assert (caught.value.param, caught.value.code) == (param, "context_length_exceeded")
+    check_room(shape, None)
 
 
 WRONG: dict[str, Any] = {

@@ -36,21 +36,43 @@ def clamped(
 
 
 def check_room(shape: Mapping[str, Any], context_tokens: int | None) -> None:
-    """See that a limit of tokens fits the model's context at all, where that is known.
+    """See that a request fits the model's context at all, where that is known.
+
+    Of texts only the model's tokenizer knows their tokens: prompts of token ids alone count.
 
     Raises:
         RequestError: it does not; some servers say of it no more than that something failed.
     """
+    if context_tokens is None:
+        return
+    ids = _most_ids(shape.get("prompt"))
+    if ids > context_tokens:
+        raise RequestError(
+            f"the prompt has {ids} tokens, but the model's context holds {context_tokens}",
+            param="prompt",
+            code="context_length_exceeded",
+            hint="shorten the prompt",
+        )
     for name in SUCCESSOR:
         value = shape.get(name)
-        if context_tokens is not None and isinstance(value, int) and value > context_tokens:
+        if isinstance(value, int) and value + ids > context_tokens:
+            told = f" of {ids} tokens" if ids else ""
             raise RequestError(
                 f"`{name}` is {value}, but the model's context holds {context_tokens} tokens with "
-                "the prompt",
+                f"the prompt{told}",
                 param=name,
                 code="context_length_exceeded",
                 hint=f"ask for fewer, or leave `{name}` out",
             )
+
+
+def _most_ids(prompt: Any) -> int:
+    """The length of the longest prompt that is given as token ids; 0 for texts."""
+    if not isinstance(prompt, list) or not prompt:
+        return 0
+    if isinstance(prompt[0], int):
+        return len(prompt)
+    return max((len(each) for each in prompt if isinstance(each, list)), default=0)
 
 
 def prompt_tokens(shape: Mapping[str, Any]) -> int:
