@@ -55,6 +55,18 @@ async def read(
     return b"".join(pieces)
 
 
+UNFRAMED = b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n"
+
+
+@pytest.mark.parametrize(("wire", "is_framed"), [(STREAM, True), (UNFRAMED, False)])
+async def test_it_is_told_whether_a_body_has_a_frame(wire: bytes, is_framed: bool) -> None:
+    async with (
+        asking(says_and_closes(wire)) as (backend, _),
+        backend.open(REQUEST) as response,
+    ):
+        assert response.is_framed is is_framed
+
+
 async def test_bytes_go_through_both_ways_as_they_are() -> None:
     async with asking() as (backend, far), backend.open(REQUEST) as response:
         assert (response.status, response.headers["content-type"]) == (200, "text/event-stream")

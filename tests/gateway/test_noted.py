@@ -50,7 +50,7 @@ async def test_a_note_where_nothing_came_names_the_model_that_was_asked_for() ->
 async def test_who_bears_no_error_waits_for_room() -> None:
     app = gateway(FakeBackend(answer("a")))
     app = Gateway(app.serving, app._access, settings=ServerSettings(max_requests=1))
-    await app._room.enter(0)
+    assert app._room.take()
     client = FakeClient(body=STREAM, headers=CHATCHAT)
     task = asyncio.create_task(app(client.scope, client.receive, client.send))
     while not app._room._waiting:  # noqa: ASYNC110 - nobody tells
@@ -58,20 +58,19 @@ async def test_who_bears_no_error_waits_for_room() -> None:
     app._room.leave()
     await task
     assert (client.status, client.text) == (200, "a")
-    await app._room.enter(0)  # it was given back
+    assert app._room.take()  # it was given back
 
 
 async def test_a_full_house_is_told_when_it_was_waited_for_long_enough() -> None:
     room = Room(1)
-    await room.enter(0)
-    with pytest.raises(CapacityError):
-        await room.enter(0.01)
-    waiting = asyncio.create_task(room.enter(3600))
+    assert room.take()
+    for seconds in (0, 0.01):
+        with pytest.raises(CapacityError):
+            await room.wait(seconds)
+    waiting = asyncio.create_task(room.wait(3600))
     while not room._waiting:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait((waiting,))
     room.leave()
-    await room.enter(0)
-    with pytest.raises(CapacityError):
-        await room.enter(0)
+    assert (room.take(), room.take()) == (True, False)

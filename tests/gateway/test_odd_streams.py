@@ -11,6 +11,8 @@ from tests.fakes import FakeBackend, FakeClient, Turn
 from tests.gateway.test_chain import JSON, ask, foreign, gateway
 from tests.gateway.test_recovery import delta, sse
 from trueup.backends.base import Accepts, Capabilities
+from trueup.gateway.delivery import Delivery
+from trueup.gateway.reading import StreamReading
 
 DONE = b"data: [DONE]\n\n"
 FIRST, STOP = delta({"role": "assistant", "content": "a"}), delta({}, "stop")
@@ -237,3 +239,11 @@ async def test_an_answer_that_cannot_be_written_again_is_none() -> None:
     choice = b'{"message":{"content":"a","x":%b},"finish_reason":"stop"}' % deep(1000)
     client = await ask(gateway(foreign(Turn([b'{"choices":[%b]}' % choice], headers=JSON))))
     assert (client.status, client.json["error"]["code"]) == (502, "answer_incomplete")
+
+
+@pytest.mark.parametrize("is_framed", [True, False])
+def test_a_body_that_ends_with_its_connection_says_nothing_of_its_answer(is_framed: bool) -> None:
+    reading = StreamReading(Delivery(choices=1, is_chat=True), Capabilities(end_of_answer="end"))
+    reading.take(FIRST)
+    reading.end(is_framed=is_framed)
+    assert (reading.fault is None, reading.is_complete) == (is_framed, is_framed)

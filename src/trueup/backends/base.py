@@ -98,12 +98,14 @@ class BackendResponse:
     Iterating `body` raises BackendError where the connection fails. `pump`, where a backend has
     it, hands the pieces to a callable as they come, without a task's turn for each, until that
     returns False; it returns whether the body came to its end. `body` then goes on from there.
+    `is_framed` false: the body ends with its connection, as it does where the server is killed.
     """
 
     status: int
     headers: Mapping[str, str]
     body: AsyncIterator[bytes]
     pump: Callable[[Take], Awaitable[bool]] | None = None
+    is_framed: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

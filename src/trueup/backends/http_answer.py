@@ -52,7 +52,7 @@ class Answer:
             lenient_spaces_after_chunk_size=True,
         )
         self._head_bytes = 0
-        self._has_head = self._ends_with_connection = False
+        self._has_head = self.ends_with_connection = False
         self._inflater: Inflater | None = None
         self._pieces: list[bytes] = []
         self._held_bytes = 0
@@ -141,7 +141,7 @@ class Answer:
     def lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         self.keeps_alive = False
-        if self._ends_with_connection and error is None:
+        if self.ends_with_connection and error is None:
             self._complete()
         else:
             self._break(lost_words(error))
@@ -169,7 +169,7 @@ class Answer:
         headers = self.headers
         self._has_head, self.status = True, status
         self.keeps_alive = parser.should_keep_alive()
-        self._ends_with_connection = (
+        self.ends_with_connection = (
             "content-length" not in headers
             and coding_of(headers) != "chunked"
             and status not in WITHOUT_BODY

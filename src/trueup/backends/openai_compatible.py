@@ -243,7 +243,11 @@ class _Opened:
             raise
         body = Body(answer, self._backend.broken)
         return BackendResponse(
-            status=answer.status, headers=answer.headers, body=body, pump=body.pump
+            status=answer.status,
+            headers=answer.headers,
+            body=body,
+            pump=body.pump,
+            is_framed=not answer.ends_with_connection,
         )
 
     async def __aexit__(self, *_: object) -> None:

@@ -109,7 +109,8 @@ class Gateway:
             if not exchange.path.startswith(LIMITED_PREFIX):
                 await self._route(exchange)
                 return
-            await self._room.enter(exchange.profile.retry_seconds)
+            if not self._room.take():
+                await self._room.wait(exchange.profile.retry_seconds)
             try:
                 await self._route(exchange)
             finally:

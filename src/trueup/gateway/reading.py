@@ -99,13 +99,13 @@ class StreamReading:
             out.append(self.fail(unreadable(error)))
         return out[0] if len(out) == 1 else b"".join(out)
 
-    def end(self) -> bytes:
-        """The backend's body has come to its orderly end."""
+    def end(self, *, is_framed: bool = True) -> bytes:
+        """The backend's body has come to its end; one with a frame is known to be whole."""
         out: list[bytes] = []
         if not self.is_over:
             try:
                 out.append(self._rest())
-                out.append(self._ended(is_orderly=self._end_of_answer == "end"))
+                out.append(self._ended(is_orderly=is_framed and self._end_of_answer == "end"))
             except TrueUpError as error:
                 out.append(self.fail(error))
             except ODD as error:

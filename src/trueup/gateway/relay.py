@@ -89,7 +89,7 @@ class Relay:
         except BackendError as error:
             self._hold(reading.fail(error))
         else:
-            self._hold(reading.end())
+            self._hold(reading.end(is_framed=response.is_framed))
         await self._send_rest()
 
     def _take(self, piece: bytes) -> bool:

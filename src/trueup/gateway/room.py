@@ -16,15 +16,18 @@ class Room:
         self._count = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def enter(self, wait_seconds: float) -> None:
-        """Take a place, to be given back by `leave`; where there is none, wait for one so long.
+    def take(self) -> bool:
+        """Take a place, to be given back by `leave`; False where there is none."""
+        has_place = self._count < self._limit
+        self._count += has_place
+        return has_place
+
+    async def wait(self, wait_seconds: float) -> None:
+        """Take the next place that is given back.
 
         Raises:
-            CapacityError: there is none.
+            CapacityError: there was none for so long.
         """
-        if self._count < self._limit:
-            self._count += 1
-            return
         if wait_seconds:
             place = asyncio.get_running_loop().create_future()
             self._waiting.append(place)
