@@ -176,6 +176,35 @@ def _empty_deltas(after: int) -> Play:
     return lambda asked: stream(part(asked, after), Stall(event(asked.delta({}))))
 
 
+def _in_the_other_shape(asked: Asked, chunks: Sequence[dict[str, Any]]) -> Iterable[Any]:
+    """A chat in the shape of a completion, or the other way round."""
+    for chunk in chunks:
+        choices = []
+        for each in chunk["choices"]:
+            delta, text = each.get("delta", {}), each.get("text")
+            said = (
+                {"text": delta.get("content") or ""}
+                if asked.is_chat
+                else {"delta": {"content": text}}
+            )
+            bare = {key: each[key] for key in each if key not in ("delta", "text")}
+            choices.append({**bare, **said})
+        yield {**chunk, "choices": choices}
+
+
+def _with_pings(asked: Asked, sent: Sequence[bytes]) -> Iterable[bytes]:
+    """Events that only keep the connection alive, in the shapes that servers give them."""
+    pings = (
+        b"data:\n\n",
+        b"data: \n\n",
+        b"event: ping\ndata: ping\n\n",
+        b"event: ping\ndata: {}\n\n",
+    )
+    for at, each in enumerate(sent):
+        yield pings[at % len(pings)]
+        yield each
+
+
 def _escaped(shape: Any) -> bytes:
     """JSON in ASCII alone: an emoji is two surrogates."""
     return json.dumps(shape).encode()
@@ -380,6 +409,22 @@ FAULTS = (
         lambda asked: stream(part(asked, 3)),
         of_whole(lambda asked, whole: _choice(whole, finish_reason=None)),
         path="/v1/completions",
+    ),
+    *(
+        _row(
+            f"shape-of-the-other-path-{name}",
+            of_chunks(_in_the_other_shape),
+            lasts=HARMLESS,
+            path=path,
+        )
+        for name, path in (("chat", "/v1/chat/completions"), ("text", "/v1/completions"))
+    ),
+    _row("pings", of_events(_with_pings), lasts=HARMLESS),
+    _row(
+        "text-unicode-escapes",
+        lambda asked: stream([*(event(_escaped(each)) for each in asked.chunks()), DONE]),
+        path="/v1/completions",
+        lasts=HARMLESS,
     ),
     _row(
         "second-choice-cut",

@@ -47,7 +47,6 @@ def texts(client: FakeClient) -> str:
 NOTHING = {
     "no data": b"data:\n\n",
     "blank data": b"data: \n\n",
-    "null": b"data: null\n\n",
     "a word": b"data: ping\n\n",
     "a ping": b"event: ping\ndata: ping\n\n",
     "a ping with an object": b'event: ping\ndata: {"message":"hi"}\n\n',

@@ -160,8 +160,6 @@ class StreamReading:
             chunk = orjson.loads(data)
         except orjson.JSONDecodeError as error:
             return self._odd_event(data, error)
-        if chunk is None:
-            return b""  # a heartbeat, of some servers
         if chunk.__class__ is not dict:
             raise malformed(f"an event that is a {type(chunk).__name__}, not an object")
         return self._chunk(chunk, data)
