@@ -95,7 +95,8 @@ async def test_an_answer_put_together_has_all_pieces_of_what_is_passed_on(key: s
 
 
 async def test_what_is_said_beside_every_word_is_no_piece() -> None:
-    steps = [delta({"content": "a", "mood": "good"}), delta({"content": "b", "mood": "good"})]
+    said = [{"reasoning": "h"}, {"reasoning": "m"}, {"content": "a"}, {"content": "b"}]
+    steps = [delta({**each, "mood": "good"}) for each in said]
     backend = streaming(*steps, STOP, DONE, whole_by_stream=True)
     client = await ask(gateway(backend), model="far")
     assert client.json["choices"][0]["message"]["mood"] == "good"

@@ -51,7 +51,7 @@ class Choice:
 def keep_extra(choice: Choice, extra: Mapping[str, Any], *, is_beside: bool) -> None:
     """Keep what a chunk has that is passed on unread: pieces of the answer are put together.
 
-    `is_beside`: there was a content as well, so that words under unknown names are none of it.
+    `is_beside`: there was something known as well, so that words under unknown names are none.
     """
     for key, value in extra.items():
         is_piece = key in CARRIERS or (isinstance(value, str) and not is_beside)

@@ -143,7 +143,7 @@ class ChoiceReading:
             reason = "stop" if self._cut.is_stopped else reason
         extra = {k: v for k, v in delta.items() if k not in READ_KEYS and v not in (None, [])}
         if extra:
-            keep_extra(state, extra, is_beside=bool(content))
+            keep_extra(state, extra, is_beside=bool(content or thoughts or calls))
         if extra and not content and any(isinstance(each, str) for each in extra.values()):
             state.has_other = True
         self.has_moved = bool(content or calls or extra or out or reason or has_scores)
