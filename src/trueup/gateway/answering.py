@@ -32,6 +32,9 @@ from trueup.gateway.tries import Try
 from trueup.gateway.whole import Whole, joined
 from trueup.protocol.errors import code_of
 
+# An answer that a silent stream is asked for whole may take so many times as long to begin.
+UNSEEN_FACTOR = 10
+
 
 class Answering:
     """The answer to one request; `interruption` is how the server ends it early.
@@ -177,11 +180,16 @@ class Answering:
         has_other_way = capabilities.streams and capabilities.asks_again
         is_first = attempt.number == 1 and has_other_way and not capabilities.queues
         patience = capabilities.limits.first_token_seconds if is_first else None
+        if self.asked.is_stream and attempt.was_silent:
+            # Nobody sees whether it moves: some patience is due, but not all there is.
+            patience = UNSEEN_FACTOR * capabilities.limits.first_token_seconds
 
         def ask(number: int) -> Awaitable[Whole]:
             asking = self._asking(attempt, mode, number=number)
             return (
-                asking.assembled() if mode == "assembled" else asking.whole(first_seconds=patience)
+                asking.assembled()
+                if mode == "assembled"
+                else asking.whole(first_seconds=patience, has_other_way=is_first)
             )
 
         count = attempt.adapted.requests

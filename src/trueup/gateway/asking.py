@@ -80,8 +80,12 @@ class Asking:
         patience = self.backend.capabilities.limits.between_tokens_seconds
         return Relay(reading, sink, deadline, self.note_progress, patience)
 
-    async def whole(self, *, first_seconds: float | None = None) -> Whole:
+    async def whole(
+        self, *, first_seconds: float | None = None, has_other_way: bool = False
+    ) -> Whole:
         """Ask for a whole answer; `first_seconds` is how long it may take to begin.
+
+        `has_other_way`: it may be asked for as a stream then.
 
         Raises:
             TrueUpError: there is none.
@@ -110,7 +114,7 @@ class Asking:
             return scratch.whole()
         if whole is None:
             silent = self._silent(deadline)
-            if first_seconds is not None and not self._is_out:
+            if has_other_way and not self._is_out:
                 raise SlowAnswerError(silent.cause) from None
             raise silent
         return whole

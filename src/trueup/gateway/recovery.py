@@ -163,9 +163,7 @@ class Recovery:
         return [*others, first] if is_gone else [first, *others]
 
     async def _whole(self, attempt: Try) -> Whole:
-        before = attempt.before
-        was_silent = before is not None and code_of(before) == "backend_silent"
-        is_last_way = attempt.number > STREAM_TRIES or was_silent
+        is_last_way = attempt.number > STREAM_TRIES or attempt.was_silent
         mode: Mode = "whole"
         if is_last_way and attempt.backend.capabilities.streams:
             mode = "assembled"

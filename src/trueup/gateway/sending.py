@@ -16,7 +16,6 @@ from trueup.gateway.parameters import Adapted
 from trueup.gateway.stop import StopCut
 from trueup.gateway.tries import Try
 from trueup.gateway.whole import Whole, WholeChoice
-from trueup.protocol.errors import code_of
 
 # `assembled`: asked as a stream for a client that wants it whole.
 Mode = Literal["stream", "assembled", "whole"]
@@ -38,19 +37,17 @@ def mode_of(attempt: Try, asked: Asked) -> Mode:
     capabilities, adapted = attempt.backend.capabilities, attempt.adapted
     is_held = adapted.verify is not None or adapted.requests > 1
     streams = capabilities.streams and "stream" not in attempt.unsupported
-    was_silent = attempt.before is not None and code_of(attempt.before) == "backend_silent"
     if WHOLE in attempt.unsupported and streams:
         return "assembled" if is_held or not asked.is_stream else "stream"
     if asked.is_stream and not is_held and streams:
-        # Who stays silent in a stream does not show whether it moves in a whole answer either.
-        is_tried = attempt.number > STREAM_TRIES and not (capabilities.queues or was_silent)
+        is_tried = attempt.number > STREAM_TRIES and not capabilities.queues
         return "whole" if is_tried else "stream"  # 1, 4
     if capabilities.queues or not streams:
         return "whole"  # 4
     first, second = (
         ("assembled", "whole") if capabilities.whole_by_stream else ("whole", "assembled")
     )
-    return second if attempt.number > STREAM_TRIES or was_silent else first  # type: ignore[return-value]
+    return second if attempt.number > STREAM_TRIES or attempt.was_silent else first  # type: ignore[return-value]
 
 
 def request_of(

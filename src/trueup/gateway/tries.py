@@ -55,6 +55,11 @@ class Try:
         """Who is asked."""
         return self.served.backend
 
+    @property
+    def was_silent(self) -> bool:
+        """Whether the try before it ended in silence."""
+        return self.before is not None and code_of(self.before) == "backend_silent"
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
