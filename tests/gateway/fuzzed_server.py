@@ -11,14 +11,16 @@ from typing import Any
 import orjson
 
 from tests.fakes import FakeBackend
-from trueup.backends.base import BackendRequest, BackendResponse, Capabilities
+from trueup.backends.base import Accepts, BackendRequest, BackendResponse, Capabilities
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
+from trueup.gateway.policies import POLICIES
 from trueup.gateway.router import Served, ServedAlias, ServedRole
 from trueup.gateway.server import Server, listen, url_of
 from trueup.gateway.serving import Serving
 
 WORDS = ("One", " two")
+CHECKED = {"response_format", "tool_choice", "tools", "functions", "function_call"}
 
 
 class Answering(FakeBackend):
@@ -72,8 +74,13 @@ async def main() -> None:
     local = Served(id="own", kind="chat", backend=Answering(name="own", capabilities=own))
     embedder = Answering(name="embedding", capabilities=others)
     embedding = Served(id="embedding", kind="embedding", backend=embedder)
+    # What it lacks is translated, emulated or dropped; what needs checked answers it has.
+    accepts = Accepts(unsupported=frozenset(POLICIES) - CHECKED)
+    lacking = Answering(name="lacking", is_foreign=True, capabilities=Capabilities(accepts=accepts))
+    bare = Served(id="lacking", kind="chat", backend=lacking)
     role = ServedRole(id="role", chain=(chat,))
-    serving.router.open(chat, local, embedding, roles=[role, ServedAlias(id="alias", target=role)])
+    names = [role, ServedAlias(id="alias", target=role)]
+    serving.router.open(chat, local, embedding, bare, roles=names)
     listener = listen("127.0.0.1", 0)
     server = Server(Gateway(serving, Access(())), drain_seconds=1)
     stopped = asyncio.Event()

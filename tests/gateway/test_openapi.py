@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema_rs
 import orjson
 import pytest
 
+from tests.fakes import FakeBackend
+from trueup.config.settings import PROFILES
 from trueup.gateway.openapi import OPERATIONS, PRIVATE_FIELDS, document
+from trueup.gateway.parameters import adapt
 from trueup.protocol import chat, completion, embedding
 
 READERS = {
@@ -28,6 +32,48 @@ def test_every_field_that_is_read_is_in_the_document_and_no_other(name: str) -> 
 
 def test_every_field_of_a_message_is_in_the_document() -> None:
     assert set(schemas()["Message"]["properties"]) == set(chat.MESSAGE_READERS)
+
+
+ACCEPTED: list[tuple[str, dict[str, Any]]] = [
+    ("ChatRequest", {"messages": [{"role": "user", "content": "hi"}], "guided_json": {}}),
+    ("ChatRequest", {"messages": [{"role": "user", "content": "hi", "prefix": True}]}),
+    (
+        "ChatRequest",
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "What is it?"},
+                        {"type": "image_url", "image_url": {"url": "data:image/png;base64,"}},
+                    ],
+                }
+            ]
+        },
+    ),
+    ("CompletionRequest", {"prompt": [1, 2], "best_of": 1, "echo": None}),
+    ("EmbeddingRequest", {"input": ["a"], "input_type": "query"}),
+]
+
+
+@pytest.mark.parametrize(("name", "asked"), ACCEPTED)
+def test_what_servers_of_others_take_can_be_said_by_the_document(
+    name: str, asked: dict[str, Any]
+) -> None:
+    schema = {**schemas()[name], "components": {"schemas": schemas()}}
+    validator = jsonschema_rs.validator_for(schema)
+    shape = {"model": "m", **asked}
+    validator.validate(shape)
+    path = {"ChatRequest": "chat/completions", "CompletionRequest": "completions"}
+    far = FakeBackend(is_foreign=True)
+    adapt(
+        f"/v1/{path.get(name, 'embeddings')}",
+        shape,
+        far,
+        profile=PROFILES["strict"],
+        is_strict=False,
+    )
+    assert not validator.is_valid({**shape, "model": 1})
 
 
 def test_ranges_are_those_of_the_readers() -> None:

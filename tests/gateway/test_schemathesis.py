@@ -25,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
 from trueup.gateway.openapi import document
 
 ANSWER_SECONDS = 20.0
-SERVED = ("chat", "embedding", "alias", "own")
+SERVED = ("chat", "embedding", "alias", "own", "lacking")
 MESSAGES = [{"role": "user", "content": "Hello"}]
 SCHEMA = schemathesis.openapi.from_dict(dict(document()))
 OPERATIONS = {found.ok().label: found.ok() for found in SCHEMA.get_all_operations()}

@@ -12,7 +12,7 @@ from typing import Any
 
 from trueup import __version__
 from trueup.gateway.exchange import MAX_BODY_BYTES
-from trueup.gateway.openapi_shapes import SCHEMAS, reference
+from trueup.gateway.openapi_shapes import FURTHER, SCHEMAS, reference
 from trueup.protocol import chat, completion, embedding
 from trueup.protocol.fields import Reader, schema_of
 from trueup.protocol.sampling import MAX_STOP_STRINGS
@@ -163,7 +163,8 @@ def request_schema(readers: Mapping[str, Reader], required: tuple[str, ...]) -> 
         "type": "object",
         "properties": properties,
         "required": list(required),
-        "additionalProperties": False,
+        "description": FURTHER,
+        "additionalProperties": True,
     }
 
 

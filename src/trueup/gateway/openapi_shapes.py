@@ -12,10 +12,24 @@ NULL = {"type": "null"}
 INTEGER = {"type": "integer"}
 OBJECT = {"type": "object"}
 PART = {
-    "type": "object",
-    "properties": {"type": {"const": "text"}, "text": STRING},
-    "required": ["type", "text"],
+    "anyOf": [
+        {
+            "type": "object",
+            "properties": {"type": {"const": "text"}, "text": STRING},
+            "required": ["type", "text"],
+        },
+        {
+            "type": "object",
+            "description": "Images and the like, for servers that take them.",
+            "properties": {"type": {"type": "string", "not": {"const": "text"}}},
+            "required": ["type"],
+        },
+    ]
 }
+FURTHER = (
+    "What is not named here goes on as it is to servers that others run; models that TrueUp runs "
+    "itself refuse it."
+)
 
 
 def reference(name: str) -> dict[str, str]:
@@ -40,7 +54,8 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
             "content": {"anyOf": [STRING, {"type": "array", "items": PART, "minItems": 1}, NULL]},
         },
         "required": ["role"],
-        "additionalProperties": False,
+        "description": FURTHER,
+        "additionalProperties": True,
     },
     "Error": _object(
         "error",
