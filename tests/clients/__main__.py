@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from tests.clients.chatchat_export import run_exported
 from tests.clients.chatchat_run import run_chatchat
 from tests.clients.chatchat_server import VERSIONS
 from tests.clients.processes import NotStarted
@@ -30,6 +31,7 @@ PARTS: Mapping[str, Part] = {
     "openai": run_sdk,
     "langchain-openai": run_langchain,
     **{f"chatchat-{version}": partial(run_chatchat, version) for version in VERSIONS},
+    **{f"chatchat-{version}-export": partial(run_exported, version) for version in VERSIONS},
     "xinference": run_xinference,
     "xinference-keys": run_xinference_keys,
 }

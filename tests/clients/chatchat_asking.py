@@ -45,7 +45,7 @@ async def ask(url: str, asking: Asking, column: str, *, limit_seconds: float) ->
     shape: dict[str, Any] = {"model": model, "messages": messages, "stream": True}
     path = "/chat/chat/completions"
     if asking.is_agent:
-        shape |= {"tools": [AGENT_TOOL], "chat_model_config": _agent_models(model)}
+        shape |= {"tools": [AGENT_TOOL], "chat_model_config": agent_models(model)}
     else:
         shape |= asking.shape
         path = "/v1/chat/completions" if asking.door == "v1" else path
@@ -53,7 +53,7 @@ async def ask(url: str, asking: Asking, column: str, *, limit_seconds: float) ->
     return judge(heard, asking)
 
 
-def _agent_models(model: str) -> dict[str, Any]:
+def agent_models(model: str) -> dict[str, Any]:
     """As LLM_MODEL_CONFIG: an agent does not look at the request's model."""
     base = {"model": model, "temperature": 0.1, "max_tokens": 1000, "history_len": 3}
     prompts = {"llm_model": "default", "action_model": "ChatGLM3"}

@@ -10,7 +10,12 @@ from typing import Any
 
 from tests.clients.chatchat_asking import COMPLETE, NOTED, Seen, ask
 from tests.clients.chatchat_rows import DOORS, TITLES, Asking, askings
-from tests.clients.chatchat_server import EMBEDDING_MODEL, Platform, running_chatchat
+from tests.clients.chatchat_server import (
+    EMBEDDING_MODEL,
+    Platform,
+    running_chatchat,
+    settings_of,
+)
 from tests.clients.table import Cell, Table
 from tests.faults.gateways import HEALTHY, LIMITS, running_gateway
 from tests.faults.server import FaultServer
@@ -45,7 +50,7 @@ async def run_chatchat(version: str, folder: Path, only: Sequence[str]) -> list[
             Platform("gateway", gateway, _gateway_models(chosen), api_key=KEY),
         ]
         url = await stack.enter_async_context(
-            running_chatchat(version, platforms, folder / "chatchat")
+            running_chatchat(version, settings_of(platforms), folder / "chatchat")
         )
         seen = await _ask_all(url, chosen)
     return list(_tables(version, chosen, seen))

@@ -45,11 +45,22 @@ class Platform:
         }
 
 
+def settings_of(platforms: Sequence[Platform]) -> dict[str, Any]:
+    """What model_settings.yaml says of platforms."""
+    return {
+        "DEFAULT_LLM_MODEL": platforms[0].models[0],
+        "DEFAULT_EMBEDDING_MODEL": EMBEDDING_MODEL,
+        "MODEL_PLATFORMS": [each.as_dict() for each in platforms],
+    }
+
+
 @contextlib.asynccontextmanager
 async def running_chatchat(
-    version: str, platforms: Sequence[Platform], folder: Path
+    version: str, settings: Mapping[str, Any], folder: Path
 ) -> AsyncIterator[str]:
     """The base URL of its API for the length of the block; `folder` becomes its data folder.
+
+    `settings` are keys of its model_settings.yaml.
 
     Raises:
         NotStarted: it did not come up, or it listens beyond loopback.
@@ -67,14 +78,7 @@ async def running_chatchat(
     )
     port = free_port()
     _bind(folder / "basic_settings.yaml", port)
-    _edit(
-        folder / "model_settings.yaml",
-        {
-            "DEFAULT_LLM_MODEL": platforms[0].models[0],
-            "DEFAULT_EMBEDDING_MODEL": EMBEDDING_MODEL,
-            "MODEL_PLATFORMS": [each.as_dict() for each in platforms],
-        },
-    )
+    _edit(folder / "model_settings.yaml", settings)
     url = f"http://{LOOPBACK}:{port}"
     start = (chatchat, "start", "--api")
     log = folder / "start.log"
