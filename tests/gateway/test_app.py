@@ -14,7 +14,14 @@ from tests.fakes import FakeBackend, FakeClient, Step, answer, chunk, forever, w
 from trueup.backends.base import Health
 from trueup.config.secret import Secret
 from trueup.config.settings import ApiKey, ServerSettings
-from trueup.errors import AdaptError, BackendError, CapacityError, ConfigError, TrueUpError
+from trueup.errors import (
+    AdaptError,
+    BackendError,
+    CapacityError,
+    ConfigError,
+    RequestError,
+    TrueUpError,
+)
 from trueup.events import Event, FirstTokenSent, RequestFinished, RequestStarted, subscribe
 from trueup.gateway import exchange
 from trueup.gateway.app import ROUTES, Gateway
@@ -168,6 +175,22 @@ async def test_a_body_that_grows_too_long_is_refused() -> None:
     client = await ask(gateway, body=b" " * 51)
     assert (client.status, client.json["error"]["code"]) == (413, "body_too_large")
     assert "`server.max_body_bytes`" in client.json["error"]["hint"]
+
+
+async def test_a_body_in_chunks_that_is_there_at_once_has_its_bound_too() -> None:
+    class AtOnce:
+        """A connection on which the whole body came with the head."""
+
+        def whole_body(self) -> bytes:
+            return b"{" + b" " * 50
+
+    client = FakeClient(body=b"")
+    client.scope["extensions"] = {exchange.WIRE: AtOnce()}
+    client.scope["headers"] = [each for each in client.scope["headers"] if b"length" not in each[0]]
+    asked = exchange.Exchange(client.scope, client.receive, client.send, max_body_bytes=50)
+    with pytest.raises(RequestError) as caught:
+        await asked.read_json()
+    assert (caught.value.status, caught.value.code) == (413, "body_too_large")
 
 
 async def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

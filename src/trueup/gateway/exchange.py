@@ -146,6 +146,8 @@ class Exchange:
         if stated.isascii() and stated.isdigit() and int(stated) > self._max_body_bytes:
             raise self._too_long()
         if self._wire is not None and (whole := self._wire.whole_body()) is not None:
+            if len(whole) > self._max_body_bytes:  # in chunks its length is not stated
+                raise self._too_long()
             return whole
         pieces: list[bytes] = []
         length = 0
