@@ -110,11 +110,15 @@ class BackendResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How a backend is; what it does not know is None."""
+    """How a backend is; what it does not know is None.
+
+    `memory_bytes` is the host's, `device_bytes` the GPUs'.
+    """
 
     state: State
     progress: float | None = None
     memory_bytes: int | None = None
+    device_bytes: int | None = None
     queued: int = 0
     leases: int = 0
     idle_seconds: float | None = None

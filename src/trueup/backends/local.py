@@ -124,6 +124,7 @@ class LocalBackend:
                     state=model.state,
                     progress=model.progress,
                     memory_bytes=model.memory_bytes,
+                    device_bytes=model.device_bytes,
                     queued=model.queued,
                     leases=model.leases,
                     idle_seconds=model.idle_seconds,

@@ -24,6 +24,7 @@ from trueup.config.settings import (
 CURRENT_VERSION = 1
 
 LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
+Bytes = Annotated[int, Field(gt=0)]
 Language = Annotated[str, StringConstraints(pattern=LANGUAGE_PATTERN)]
 
 
@@ -75,7 +76,7 @@ class ModelSection(Section):
 
 
 class AcceptanceSection(Section):
-    """What the answers of a role have to reach. It is kept and shown; nothing measures it yet."""
+    """What the answers of a role have to reach; `trueup suite` measures it."""
 
     answer_seconds: Seconds | None = Field(
         default=None, description="The longest time of a whole answer."
@@ -95,6 +96,25 @@ class AcceptanceSection(Section):
     languages: list[Language] = Field(
         default=[], description="The languages it has to answer in, such as zh and en."
     )
+    host_memory_bytes: Bytes | None = Field(
+        default=None, description="The most host memory that loading a model may take."
+    )
+    device_memory_bytes: Bytes | None = Field(
+        default=None, description="The most GPU memory that loading a model may take."
+    )
+    prompts: list[Filled] = Field(
+        default=[],
+        description="Files of prompts with what the answers must contain, relative to this file.",
+    )
+    pairs: Filled | None = Field(
+        default=None,
+        description="Labelled pairs of code for the similarity, relative to this file.",
+    )
+    compare_with: Filled | None = Field(
+        default=None,
+        description="A name of this file: whoever answers for the role does no worse than it on "
+        "the same prompts.",
+    )
 
 
 class RoleSection(Section):
@@ -106,7 +126,7 @@ class RoleSection(Section):
     )
     acceptance: AcceptanceSection = Field(
         default=AcceptanceSection(),
-        description="What its answers have to reach. Kept and shown; nothing measures it yet.",
+        description="What its answers have to reach; `trueup suite` measures it.",
     )
 
 
@@ -159,6 +179,5 @@ class Configuration(Section):
 
 
 def _acceptance(section: AcceptanceSection) -> Acceptance:
-    return Acceptance(
-        **section.model_dump(exclude={"languages"}), languages=tuple(section.languages)
-    )
+    lists = {"languages": tuple(section.languages), "prompts": tuple(section.prompts)}
+    return Acceptance(**{**section.model_dump(), **lists})

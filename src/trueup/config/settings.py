@@ -149,9 +149,10 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """What a role's answers have to reach; kept and shown, measured by nothing yet.
+    """What a role's answers have to reach; `trueup suite` measures it.
 
-    None and () ask for nothing. `similarity_accuracy` is a share from 0 to 1.
+    None and () ask for nothing. `similarity_accuracy` is a share from 0 to 1. `prompts` and
+    `pairs` are files, relative to the configuration's folder; `compare_with` is a served name.
     """
 
     answer_seconds: float | None = None
@@ -159,6 +160,11 @@ class Acceptance:
     embedding_seconds: float | None = None
     similarity_accuracy: float | None = None
     languages: tuple[str, ...] = ()
+    host_memory_bytes: int | None = None
+    device_memory_bytes: int | None = None
+    prompts: tuple[str, ...] = ()
+    pairs: str | None = None
+    compare_with: str | None = None
 
     def as_dict(self) -> dict[str, object]:
         """What is asked for, and nothing else."""
@@ -169,8 +175,12 @@ class Acceptance:
         }
         if self.similarity_accuracy is not None:
             shape["similarity_accuracy"] = self.similarity_accuracy
-        if self.languages:
-            shape["languages"] = list(self.languages)
+        for name in ("languages", "prompts"):
+            if values := getattr(self, name):
+                shape[name] = list(values)
+        for name in ("host_memory_bytes", "device_memory_bytes", "pairs", "compare_with"):
+            if (value := getattr(self, name)) is not None:
+                shape[name] = value
         return shape
 
 

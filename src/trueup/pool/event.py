@@ -49,6 +49,7 @@ class Measured:
     model_id: str
     load: int
     memory_bytes: int
+    device_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class WorkerReady:
     model_id: str
     load: int
     memory_bytes: int | None = None
+    device_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

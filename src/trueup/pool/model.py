@@ -33,6 +33,7 @@ class Model:
     leases: set[Ticket] = field(default_factory=set)
     progress: float = 0.0
     memory_bytes: int | None = None
+    device_bytes: int | None = None
     idle_since: float | None = None
     failures: int = 0
     retry_at: float = 0.0

@@ -63,6 +63,7 @@ class ModelState:
     idle_seconds: float | None
     pid: int | None
     last_error: TrueUpError | None
+    device_bytes: int | None = None
 
 
 class Pool:
@@ -173,6 +174,7 @@ class Pool:
                 state=model.state,
                 progress=model.progress,
                 memory_bytes=model.memory_bytes,
+                device_bytes=model.device_bytes,
                 queued=len(model.waiters),
                 leases=len(model.leases),
                 idle_seconds=None if model.idle_since is None else now - model.idle_since,

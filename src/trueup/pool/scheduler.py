@@ -169,9 +169,9 @@ class Scheduler:
             case Progressed() if model.state == "starting":
                 model.progress = event.progress
             case Measured():
-                model.memory_bytes = event.memory_bytes
+                model.memory_bytes, model.device_bytes = event.memory_bytes, event.device_bytes
             case WorkerReady() if model.state == "starting":
-                model.memory_bytes = event.memory_bytes
+                model.memory_bytes, model.device_bytes = event.memory_bytes, event.device_bytes
                 model.progress, model.failures, model.error = 1.0, 0, None
                 self._change(model, "ready")
                 self._serve_waiters(model, now)
@@ -265,7 +265,7 @@ class Scheduler:
 
     def _start(self, model: Model) -> None:
         model.load += 1
-        model.progress, model.memory_bytes = 0.0, None
+        model.progress, model.memory_bytes, model.device_bytes = 0.0, None, None
         self._change(model, "starting")
         self._effects.start_worker(model.id, model.load)
 
@@ -275,7 +275,8 @@ class Scheduler:
 
     def _gone(self, model: Model, state: State, reason: str | None) -> None:
         model.leases.clear()
-        model.memory_bytes, model.idle_since, model.progress = None, None, 0.0
+        model.memory_bytes = model.device_bytes = model.idle_since = None
+        model.progress = 0.0
         self._change(model, state, reason)
 
     def _change(self, model: Model, state: State, reason: str | None = None) -> None:

@@ -138,11 +138,12 @@ class _Run:
             self._post(Progressed(model_id=name, load=load, progress=progress))
             events.emit(LoadProgressed(at_seconds=now, model_id=name, progress=progress))
             return
-        memory_bytes = report["memory_bytes"]
+        memory_bytes, device_bytes = report["memory_bytes"], report.get("device_bytes")
+        measured = {"memory_bytes": memory_bytes, "device_bytes": device_bytes}
         if not self._is_ready:
             self._is_ready = True
-            self._post(WorkerReady(model_id=name, load=load, memory_bytes=memory_bytes))
+            self._post(WorkerReady(model_id=name, load=load, **measured))
         elif memory_bytes is not None:
-            self._post(Measured(model_id=name, load=load, memory_bytes=memory_bytes))
+            self._post(Measured(model_id=name, load=load, **measured))
         if memory_bytes is not None:
             events.emit(MemoryMeasured(at_seconds=now, model_id=name, memory_bytes=memory_bytes))

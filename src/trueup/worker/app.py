@@ -88,6 +88,7 @@ class App:
             "progress": model.progress,
             # Before the model thread has measured, what there is so far.
             "memory_bytes": model.memory_bytes or private_bytes(),
+            "device_bytes": model.device_bytes,
             "finding": model.finding,
             "queued": model.queued,
             "prefilled_tokens": model.work.prefilled_tokens,

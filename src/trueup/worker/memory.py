@@ -1,7 +1,8 @@
-"""A process's own memory, as the system counts it."""
+"""A process's own memory, as the system counts it, and what it holds of a GPU."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 PRIVATE = ("Private_Clean", "Private_Dirty", "Private_Hugetlb")
@@ -22,3 +23,15 @@ def private_bytes(process: int | str = "self") -> int | None:
         for line in text.splitlines()
         if line.partition(":")[0] in PRIVATE
     )
+
+
+def device_bytes() -> int | None:
+    """What this process holds of the GPUs' memory, the allocator's reserve included.
+
+    None where it has none: torch is not imported, or CUDA was never used.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    cuda = torch.cuda
+    return sum(int(cuda.memory_reserved(index)) for index in range(cuda.device_count()))

@@ -19,7 +19,7 @@ from trueup.errors import TrueUpError
 from trueup.protocol.errors import error_body
 from trueup.worker.faults import engine_error, load_error
 from trueup.worker.job import Failed, Finished, Job, Prepared
-from trueup.worker.memory import private_bytes
+from trueup.worker.memory import device_bytes, private_bytes
 
 # Memory is measured after an answer, at most this often: the kernel walks every page for it.
 MEASURE_SECONDS = 5.0
@@ -31,7 +31,9 @@ Report = Callable[[Mapping[str, Any]], None]
 
 
 class ModelThread:
-    """Loads, then answers; `state`, `progress`, `finding` and `memory_bytes` tell how it is.
+    """Loads, then answers; `state`, `progress`, `finding`, `memory_bytes` tell how it is.
+
+    `memory_bytes` is the host's, `device_bytes` the GPUs'.
 
     `work` counts what a chat engine has computed. `report` gets every change of the others as a
     mapping of their names, in the model thread.
@@ -42,6 +44,7 @@ class ModelThread:
         self.progress = 0.0
         self.finding: dict[str, Any] | None = None
         self.memory_bytes: int | None = None
+        self.device_bytes: int | None = None
         self.work = Work()
         self.kind = plan.kind
         self._plan = plan
@@ -72,16 +75,25 @@ class ModelThread:
             self.state = "failed"
             self._report({"state": "failed", "finding": self.finding})
             return
-        self.memory_bytes, self.progress = private_bytes(), 1.0
-        self.state = "ready"
-        self._report({"state": "ready", "memory_bytes": self.memory_bytes})
-        measured_at = time.monotonic()
+        measured_at = self._measure()
+        self.progress, self.state = 1.0, "ready"
+        self._tell_memory()
         take_turn = self._turns(engine)
         while True:
             take_turn()
             if self._jobs.empty() and time.monotonic() - measured_at > MEASURE_SECONDS:
-                self.memory_bytes, measured_at = private_bytes(), time.monotonic()
-                self._report({"state": "ready", "memory_bytes": self.memory_bytes})
+                measured_at = self._measure()
+                self._tell_memory()
+
+    def _measure(self) -> float:
+        self.memory_bytes, self.device_bytes = private_bytes(), device_bytes()
+        return time.monotonic()
+
+    def _tell_memory(self) -> None:
+        report: dict[str, Any] = {"state": "ready", "memory_bytes": self.memory_bytes}
+        if self.device_bytes is not None:
+            report["device_bytes"] = self.device_bytes
+        self._report(report)
 
     def _turns(self, engine: Engine) -> Callable[[], None]:
         """What answers the next request or the next batch of several."""
