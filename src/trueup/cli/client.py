@@ -62,14 +62,7 @@ class ChatClient:
 
     async def models(self) -> list[dict[str, Any]]:
         """The rows of `/v1/models`."""
-        try:
-            async with self._open_session.get(f"{self.url}/models") as response:
-                body = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._unreachable(error) from error
-        if response.status != 200:
-            raise self._stated(response.status, body)
-        shape = _json_object(body)
+        shape = await self._get(f"{self.url}/models")
         rows = shape.get("data")
         if not isinstance(rows, list):
             raise self._malformed("the answer to /models has no list `data`")
@@ -106,6 +99,31 @@ class ChatClient:
             )
         return found, shape
 
+    async def complete(
+        self, model: str, prompt: str, options: Mapping[str, Any]
+    ) -> tuple[str, str | None]:
+        """The text that goes on from a prompt, and why it ends.
+
+        Raises:
+            BackendError: there is no answer, or not one with a text.
+            RequestError: the server refuses the request.
+        """
+        shape = await self._post("/completions", {"model": model, "prompt": prompt, **options})
+        choices = shape.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict) or not isinstance(first.get("text"), str):
+            raise self._malformed("the answer to /completions has no choice with a `text`")
+        return first["text"], first.get("finish_reason")
+
+    async def processes(self) -> list[dict[str, Any]]:
+        """The rows of /api/ps, which servers of ours have."""
+        url = f"{self.url.removesuffix('/v1')}/api/ps"
+        shape = await self._get(url)
+        rows = shape.get("models")
+        if not isinstance(rows, list):
+            raise self._malformed("the answer to /api/ps has no list `models`")
+        return rows
+
     async def _post(self, path: str, shape: Mapping[str, Any]) -> dict[str, Any]:
         try:
             async with self._open_session.post(
@@ -114,6 +132,16 @@ class ChatClient:
                 data=io.BytesIO(_json(shape)),
                 headers={"Content-Type": "application/json"},
             ) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise self._unreachable(error) from error
+        if response.status != 200:
+            raise self._stated(response.status, body)
+        return _json_object(body)
+
+    async def _get(self, url: str) -> dict[str, Any]:
+        try:
+            async with self._open_session.get(url) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._unreachable(error) from error

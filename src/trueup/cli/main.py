@@ -31,6 +31,7 @@ VERBS: dict[str, str] = {
     "config": "write, check, show or convert a configuration file",
     "embed": "turn texts and files into vectors",
     "similar": "find code that is alike: in two files, in a directory, or all duplicates",
+    "suite": "test a whole system: checks, loading, acceptance figures, and a report",
     "demo": "show the main job on a small model that comes with TrueUp",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trueup.config.document import Document
@@ -12,6 +12,25 @@ from trueup.errors import ConfigError
 
 VARIABLE = re.compile(r"\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}")
 UNFINISHED = re.compile(r"\$\{[^}]*\}?")
+
+
+class _Kept(Mapping[str, str]):
+    """Has every variable, each as the reference to itself: nothing is replaced."""
+
+    def __getitem__(self, name: str) -> str:
+        return f"${{env.{name}}}"
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+KEPT: Mapping[str, str] = _Kept()
 # YAML's references can make a small file endless.
 MAX_VALUES = 100_000
 

@@ -1,0 +1,51 @@
+"""What failed as GitHub's workflow commands: `::error file=…,line=…,title=…::…`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trueup.suite.render.words import counts_words, unhappy
+
+
+def github(report: Mapping[str, Any], *, root: Path) -> str:
+    """A line for each case that failed or could not be judged, and one for the whole.
+
+    Files below `root`, the repository, are named relative to it: only those can be marked.
+    """
+    lines = [_line(case, root) for case in unhappy(report)]
+    summary = report["summary"]
+    level = "notice" if summary["passed"] == summary["cases"] else "warning"
+    lines.append(f"::{level} title=trueup suite::{_data(counts_words(summary))}")
+    return "\n".join(lines) + "\n"
+
+
+def _line(case: Mapping[str, Any], root: Path) -> str:
+    level = "error" if case["state"] == "failed" else "warning"
+    where = case["where"] or {}
+    properties = {}
+    if where.get("path"):
+        properties["file"] = _relative(where["path"], root)
+        if where.get("line"):
+            properties["line"] = str(where["line"])
+    properties["title"] = f"trueup suite: {case['id']}"
+    told = [case["cause"]]
+    if where and not where.get("path"):
+        told.append(f"where: {where['text']}")
+    told += [f"{label}: {case[label]}" for label in ("hint", "instead") if case[label]]
+    shown = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    return f"::{level} {shown}::{_data(chr(10).join(map(str, told)))}"
+
+
+def _relative(path: str, root: Path) -> str:
+    whole = Path(path).absolute()
+    return str(whole.relative_to(root) if whole.is_relative_to(root) else whole)
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

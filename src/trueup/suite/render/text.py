@@ -1,0 +1,89 @@
+"""The report as text for people."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trueup.doctor.render.text import Line, printable
+from trueup.suite.render.words import (
+    STATE_WORDS,
+    case_words,
+    cases_of,
+    change_words,
+    counts_words,
+    key_of,
+    remarks,
+    run_words,
+    subject_words,
+    unhappy,
+)
+
+WIDTH = 100
+KINDS = {"passed": "good", "failed": "bad", "skipped": "warning", "not_run": "dim"}
+# What passed stands back.
+CASE_KINDS = {**KINDS, "passed": "plain"}
+CHANGE_KINDS = {"broken": "bad", "fixed": "good", "slower": "warning"}
+LABEL_WIDTH = 9
+
+
+def report_lines(report: Mapping[str, Any]) -> Iterator[Line]:
+    """What passed, what failed and why, what to use instead, what changed."""
+    summary = report["summary"]
+    is_good = summary["passed"] == summary["cases"]
+    for subject in report["subjects"]:
+        yield Line(f"{printable(subject['title'])}: {printable(subject_words(subject))}", "title")
+        cases = cases_of(report, subject)
+        width = max((len(key_of(case)) for case in cases), default=0)
+        for case in cases:
+            state = STATE_WORDS[case["state"]]
+            text = f"  {state:<7}  {printable(key_of(case)):<{width}}  {_short(case)}"
+            yield Line(text.rstrip(), CASE_KINDS[case["state"]])
+        yield Line("")
+    yield from _problems(report)
+    if changed := list(change_words(report)):
+        yield Line("Since the baseline:", "title")
+        for word, text in changed:
+            yield Line(f"  {word:<7} {printable(text)}", CHANGE_KINDS.get(word, "plain"))
+        yield Line("")
+    for remark in remarks(report):
+        yield Line(remark, "warning")
+    yield Line(f"Passed: {counts_words(summary)}", "good" if is_good else "bad")
+    yield Line(f"  {printable(run_words(report))}", "dim")
+
+
+def _short(case: Mapping[str, Any]) -> str:
+    notes = [each for each in case["notes"] if len(each) < WIDTH]
+    told = case_words(case)
+    return printable("; ".join((told, *notes[:1])) if case["state"] == "passed" else told)
+
+
+def _problems(report: Mapping[str, Any]) -> Iterator[Line]:
+    cases = unhappy(report)
+    if not cases:
+        return
+    yield Line("What failed, and why:" if report["summary"]["failed"] else "Not judged:", "title")
+    for case in cases:
+        yield Line("")
+        word = "" if case["state"] == "failed" else " (skipped)"
+        yield Line(f"{printable(case['id'])}{word}", KINDS[case["state"]])
+        yield from _labelled("cause:", case["cause"])
+        if case["where"] is not None:
+            yield from _labelled("where:", case["where"]["text"])
+        yield from _labelled("hint:", case["hint"])
+        yield from _labelled("instead:", case["instead"])
+    yield Line("")
+
+
+def _labelled(label: str, text: str | None) -> Iterator[Line]:
+    if not text:
+        return
+    lines = textwrap.wrap(
+        printable(" ".join(text.split())),
+        WIDTH - LABEL_WIDTH - 2,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for number, line in enumerate(lines):
+        yield Line(f"  {label if not number else '':<{LABEL_WIDTH}}{line}")

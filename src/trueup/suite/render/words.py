@@ -1,0 +1,143 @@
+"""Words and numbers that every form of the report shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+STATE_WORDS = {"passed": "passed", "failed": "failed", "skipped": "skipped", "not_run": "not run"}
+UNSHOWN_NAMES = ("answer", "load", "first text")
+KIB = 1024
+CHANGE_WORDS = {
+    "broken": "broken",
+    "fixed": "fixed",
+    "slower": "slower",
+    "new": "new",
+    "gone": "gone",
+}
+
+
+def amount(value: float, unit: str) -> str:
+    """A number with its unit, as people read it."""
+    if unit == "s":
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    if unit == "share":
+        return f"{value:.1%}" if value < 0.99 or value == 1 else f"{value:.4%}"
+    if unit == "bytes":
+        return _size(value)
+    return f"{value:g}"
+
+
+def _size(value: float) -> str:
+    size, units = abs(value), ("B", "KiB", "MiB", "GiB", "TiB")
+    power = 0
+    while size >= KIB and power < len(units) - 1:
+        size, power = size / KIB, power + 1
+    number = f"{size:.2f}" if power > 2 else f"{size:.0f}"
+    return f"{'-' if value < 0 else ''}{number} {units[power]}"
+
+
+def figure_words(figure: Mapping[str, Any]) -> str:
+    """`host, private 412 MiB (at most 560 MiB)`."""
+    name = "" if figure["name"] in UNSHOWN_NAMES else f"{figure['name']} "
+    words = f"{name}{amount(figure['value'], figure['unit'])}"
+    if figure["limit"] is not None:
+        bound = "at least" if figure["is_floor"] else "at most"
+        words += f" ({bound} {amount(figure['limit'], figure['unit'])})"
+    return words
+
+
+def case_words(case: Mapping[str, Any]) -> str:
+    """What is told of a case on one line beside its state: its figures, or why it has none."""
+    if case["because"]:
+        return str(case["because"])
+    figures = "; ".join(map(figure_words, case["figures"]))
+    return figures or str(case["title"])
+
+
+def key_of(case: Mapping[str, Any]) -> str:
+    """The case's id without its subject."""
+    return str(case["id"]).removeprefix(f"{case['subject']}/")
+
+
+def counts_words(summary: Mapping[str, Any]) -> str:
+    """`9 of 11, 81.8 %; 1 failed, 1 skipped`."""
+    rest = ", ".join(
+        f"{summary[state]} {STATE_WORDS[state]}"
+        for state in ("failed", "skipped", "not_run")
+        if summary[state]
+    )
+    return f"{summary['text']}; {rest}" if rest else str(summary["text"])
+
+
+def run_words(report: Mapping[str, Any]) -> str:
+    """Where and when the suite ran, on one line."""
+    environment = report["environment"]
+    parts = [
+        f"{name} {version}" for name, version in environment.get("packages", {}).items() if version
+    ]
+    if environment.get("python"):
+        parts.append(f"Python {environment['python']}")
+    if environment.get("config"):
+        parts.insert(0, environment["config"])
+    if environment.get("url"):
+        parts.insert(0, environment["url"])
+    seconds = amount(report["seconds"], "s")
+    return " · ".join((*parts, f"{report['started_at']}, {seconds}"))
+
+
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """What must be known of the run as a whole."""
+    found = []
+    if report["is_static"]:
+        found.append("Static: nothing was loaded.")
+    if report["is_interrupted"]:
+        found.append("Interrupted: what had not been run is marked so.")
+    return found
+
+
+def subject_words(subject: Mapping[str, Any]) -> str:
+    """`chat, native as transformers.GlmForCausalLM, float32 on cpu`."""
+    parts = [subject["kind"] or "of an unknown kind"]
+    plan = subject["plan"]
+    if plan is not None and plan["route"] == "refused":
+        parts.append("no route")
+    elif plan is not None:
+        implementation = f" as {plan['implementation']}" if plan["implementation"] else ""
+        parts.append(f"{plan['route']}{implementation}, {plan['dtype']} on {plan['device']}")
+    if subject["type"] == "role":
+        parts.append("chain: " + ", ".join(subject["chain"]))
+    if subject["type"] == "backend":
+        parts.append("another's server")
+    return ", ".join(parts)
+
+
+def cases_of(report: Mapping[str, Any], subject: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The cases of a subject in order."""
+    return [case for case in report["cases"] if case["subject"] == subject["id"]]
+
+
+def unhappy(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What failed, then what was skipped for a reason of its own."""
+    cases: Sequence[Mapping[str, Any]] = report["cases"]
+    failed = [each for each in cases if each["state"] == "failed"]
+    alone = [each for each in cases if each["state"] == "skipped" and not each["needed"]]
+    return [*failed, *alone]
+
+
+def change_words(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The kind of every change since the baseline and a line on it."""
+    for name, word in CHANGE_WORDS.items():
+        for row in (report["baseline"] or {}).get(name, ()):
+            if name == "slower":
+                told = f"{amount(row['before'], 's')} then, {amount(row['now'], 's')} now"
+            elif name in ("new", "gone"):
+                state = row.get("now") or row.get("before")
+                told = STATE_WORDS.get(state, str(state))
+            else:
+                told = f"{_state(row['before'])} then, {_state(row['now'])} now"
+            yield word, f"{row['id']}: {told}"
+
+
+def _state(name: str) -> str:
+    return STATE_WORDS.get(name, name)
