@@ -15,7 +15,7 @@ from trueup.suite.criteria import MAX_TOKENS, Wanted
 EXAMPLE = """  trueup suite --config trueup.yaml
   trueup suite --config trueup.yaml --static --format github
   trueup suite ./chatglm2-6b ./codebert --report suite.html --report junit.xml
-  trueup suite demo --prompts prompts.yaml --only prompt --baseline last.json
+  trueup suite demo --prompts prompts.yaml --only prompts --baseline last.json
   trueup suite --url http://127.0.0.1:8484 --report last.json"""
 KINDS = ("chat", "completion", "embedding")
 WISHES = ("revision", "dtype", "device", "kind")

@@ -175,7 +175,7 @@ def _examined(
         )
     except TrueUpError as error:
         told = Problem.of(error)
-        where = told.where if place is None else _place(place)
+        where = told.where if place is None else Place.in_file(place)
         kind = None if model.kind == "auto" else model.kind
         name = _name(model)
         subject = Subject(
@@ -203,13 +203,6 @@ def _examined(
         check_seconds=time.monotonic() - started,
         is_able=plan.route != "refused",
     )
-
-
-def _place(text: str) -> Place:
-    """The place of a key in a configuration file, `file:line: key`."""
-    path, _, rest = text.partition(":")
-    line = rest.partition(":")[0]
-    return Place(text=text, path=path, line=int(line) if line.isdecimal() else None)
 
 
 def _environment(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def acceptance_cases(
             for prompt in read(path):
                 yield case_of(
                     subject,
-                    f"prompt-{path.stem}-{prompt.id}",
+                    f"{path.stem}/{prompt.id}",
                     f"the answer to `{prompt.id}` of {path.name} is as expected",
                     partial(measures.meets, prompt=prompt),
                     needs=(load,),
@@ -69,7 +69,7 @@ def _language(
     told, limit = name_of(language), criteria.answer_seconds
     title = f"a whole answer in {limit:g} s, asked in {told}"
     if not is_known(language):
-        verdict = unknown_language(language, subject.place)
+        verdict = unknown_language(language)
         yield case_of(subject, f"answer-{language}", title, partial(_given, verdict=verdict))
         return
     asked = partial(measures.answers, language=language)
@@ -98,5 +98,7 @@ def _embedding(subject: Subject, criteria: Criteria, load: str) -> Iterator[Case
     stable = partial(embedding_cases.is_stable, name=name)
     yield case_of(subject, "stable", "the same text, the same vector", stable, needs=needs)
     title = f"its similarity is right on {criteria.similarity_accuracy:.0%} of the pairs"
-    apart = partial(embedding_cases.tells_apart, name=name, criteria=criteria)
+    apart = partial(
+        embedding_cases.tells_apart, name=name, criteria=criteria, source=subject.source
+    )
     yield case_of(subject, "similarity", title, apart, needs=needs)

@@ -14,7 +14,7 @@ from trueup.errors import TrueUpError
 from trueup.suite.service import Service
 
 State = Literal["passed", "failed", "skipped", "not_run"]
-Unit = Literal["s", "bytes", "share", "count"]
+Unit = Literal["s", "bytes", "share", "cosine", "count"]
 STATES: tuple[State, ...] = ("passed", "failed", "skipped", "not_run")
 
 
@@ -47,6 +47,13 @@ class Place:
     text: str
     path: str | None = None
     line: int | None = None
+
+    @classmethod
+    def in_file(cls, text: str) -> Place:
+        """The place of a key, stated as `file:line: key`."""
+        path, _, rest = text.partition(":")
+        line = rest.partition(":")[0]
+        return cls(text=text, path=path, line=int(line) if line.isdecimal() else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

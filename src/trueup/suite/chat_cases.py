@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trueup.suite.case import Figure, Place, Problem, Verdict
+from trueup.suite.case import Figure, Problem, Verdict
 from trueup.suite.criteria import Criteria
 from trueup.suite.expectation import disappointments, shown
 from trueup.suite.language import BEGINNINGS, QUESTIONS, base_of, is_in, name_of, share_in
@@ -148,13 +148,12 @@ def _question(kind: str, language: str) -> str:
     return texts[base_of(language)]
 
 
-def unknown_language(language: str, place: str | None) -> Verdict:
+def unknown_language(language: str) -> Verdict:
     """The verdict on a language that nothing can be asked in."""
     known = ", ".join(f"`{each}`" for each in QUESTIONS)
     return Verdict(
         unable=Problem(
             cause=f"there is no question of ours in `{language}`, only in {known}",
-            where=None if place is None else Place(text=place),
             hint="write a file of prompts in it and name it under the role's `prompts`",
         )
     )

@@ -96,10 +96,12 @@ async def is_stable(service: Service, name: str) -> Verdict:
 
 
 def _cosine_figure(name: str, value: float, least: float) -> Figure:
-    return Figure(name=name, value=value, unit="share", limit=least, is_floor=True)
+    return Figure(name=name, value=value, unit="cosine", limit=least, is_floor=True)
 
 
-async def tells_apart(service: Service, name: str, criteria: Criteria) -> Verdict:
+async def tells_apart(
+    service: Service, name: str, criteria: Criteria, source: str | None = None
+) -> Verdict:
     """The share of labelled pairs of code that the model's similarity tells rightly."""
     if lacking := [each for each in ("numpy", "sklearn") if not importlib.util.find_spec(each)]:
         return Verdict(
@@ -135,7 +137,7 @@ async def tells_apart(service: Service, name: str, criteria: Criteria) -> Verdic
             cause=f"{accuracy:.1%} of {len(pairs.pairs)} pairs are told rightly as alike or not, "
             f"expected {least:.0%} or more",
             where=None if criteria.pairs is None else Place(text=str(path), path=str(path)),
-            hint=f"trueup similar --evaluate {path} --model {name}",
+            hint=f"trueup similar --evaluate {path} --model {source or name}",
         )
     return Verdict(problem=problem, figures=(figure,), notes=notes)
 

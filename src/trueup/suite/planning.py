@@ -6,6 +6,7 @@ model comes together, so that models that do not fit side by side are loaded onc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -68,6 +69,7 @@ def plan_suite(
         planning.add_role(role)
     for one, other in wanted.compared:
         planning.add_comparison(one, other)
+    planning.check_ids()
     return SuitePlan(subjects=tuple(planning.subjects.values()), cases=tuple(planning.cases))
 
 
@@ -160,6 +162,18 @@ class _Planning:
         title = f"{other} does no worse than {one} on the same prompts"
         body = self._compared(one, other, kind, self._plain, where)
         self._add(case_of(subject, "compare", title, body, needs=needs))
+
+    def check_ids(self) -> None:
+        """See that every case has an id of its own.
+
+        Raises: ConfigError where names or files of prompts make two the same.
+        """
+        twice = [name for name, count in Counter(c.id for c in self.cases).items() if count > 1]
+        if twice:
+            raise ConfigError(
+                f"two cases are called `{twice[0]}`",
+                hint="rename a role, a model or a file of prompts",
+            )
 
     def _compared(
         self, one: str, other: str, kind: str, criteria: Criteria, where: str | None

@@ -8,7 +8,8 @@ from typing import Any
 from trueup.suite.case import Result, Subject
 
 CPU = "cpu"
-SLOW_KEYS = ("answer-", "begin-", "prompt-")
+SLOW_KEYS = ("answer-", "begin-")
+FIRST_KEYS = ("check", "load", "reach")
 SIMILARITY_MODEL = "microsoft/unixcoder-base"
 
 
@@ -18,6 +19,8 @@ class Proposals:
     def __init__(self, subjects: Sequence[Subject], results: Sequence[Result]) -> None:
         self._subjects = {each.id: each for each in subjects}
         self._results = results
+        has_loaded = any(each.case.key == "load" for each in results)
+        self._first_keys = {"load", "reach"} if has_loaded else {"check"}
 
     def instead_of(self, failed: Result) -> str | None:
         """What to use instead, where anything is known to help.
@@ -36,28 +39,37 @@ class Proposals:
         for role in self._subjects.values():
             if role.type != "role" or subject.name not in role.chain:
                 continue
-            for name in role.chain:
-                if name != subject.name and self._passes(failed, role.name, name):
-                    chain = ", ".join((name, *(each for each in role.chain if each != name)))
-                    return (
-                        f"`{name}`, which is in the chain of `{role.name}` too and passes this: "
-                        f"`chain: [{chain}]`"
-                    )
+            others = [
+                name
+                for name in role.chain
+                if name != subject.name and self._passes(failed, role.name, name)
+            ]
+            if others:
+                best = min(others, key=lambda name: self._shortcomings(role.name, name))
+                chain = ", ".join((best, *(each for each in role.chain if each != best)))
+                return (
+                    f"`{best}`, which is in the chain of `{role.name}` too and passes this: "
+                    f"`chain: [{chain}]`"
+                )
         return None
 
     def _passes(self, failed: Result, role: str, name: str) -> bool:
         """Whether a member of a chain passed the same, or answers at all where that failed."""
-        keys = {"load", "reach"} if failed.case.key in ("check", "load", "reach") else None
+        keys = self._first_keys if failed.case.key in FIRST_KEYS else None
         prefix = name if keys or failed.case.subject == name else f"{role}/{name}"
         wanted = {f"{prefix}/{key}" for key in keys or {failed.case.key}}
         return any(each.case.id in wanted and each.state == "passed" for each in self._results)
+
+    def _shortcomings(self, role: str, name: str) -> int:
+        own = (name, f"{role}/{name}")
+        return sum(each.case.subject in own and each.state != "passed" for each in self._results)
 
     def _elsewhere(self, failed: Result, subject: Subject) -> str | None:
         if failed.case.key == "similarity":
             if subject.source == SIMILARITY_MODEL:
                 return None
             return f"`{SIMILARITY_MODEL}`, which was trained so that code that is alike is near"
-        if failed.case.key not in ("check", "load", "reach"):
+        if failed.case.key not in FIRST_KEYS:
             return None
         for other in self._subjects.values():
             is_like = other.kind == subject.kind and other.name != subject.name
@@ -84,6 +96,7 @@ def _other_way(failed: Result, subject: Subject) -> str | None:
     if key == "embedding" and plan.get("dtype") != "int8":
         return "the same model in int8: `dtype: int8`"
     is_late = any(each.unit == "s" and not each.is_met for each in failed.verdict.figures)
-    if is_late and key.startswith(SLOW_KEYS):
+    is_answer = key.startswith(SLOW_KEYS) or "/" in key  # a prompt's key has its file's name
+    if is_late and is_answer:
         return "the same model on a GPU (`device: cuda`), or a smaller one"
     return None

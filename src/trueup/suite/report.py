@@ -25,6 +25,7 @@ def build_report(
     is_interrupted: bool = False,
 ) -> dict[str, Any]:
     """Everything that is known of a run; `baseline` is added by those who have one."""
+    places = {each.id: Place.in_file(each.place) for each in subjects if each.place}
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": KIND,
@@ -36,7 +37,7 @@ def build_report(
         "environment": dict(environment),
         "summary": summary(results),
         "subjects": [_subject(each, results) for each in subjects],
-        "cases": [_case(each) for each in results],
+        "cases": [_case(each, places.get(each.case.subject)) for each in results],
         "baseline": None,
     }
 
@@ -80,7 +81,8 @@ def _subject(subject: Subject, results: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def _case(result: Result) -> dict[str, Any]:
+def _case(result: Result, place: Place | None) -> dict[str, Any]:
+    """The case in the report's shape; a problem without a place is at its subject's."""
     case, verdict = result.case, result.verdict
     problem = verdict.problem or verdict.unable
     return {
@@ -92,17 +94,17 @@ def _case(result: Result) -> dict[str, Any]:
         "figures": [each.as_dict() for each in verdict.figures],
         "because": result.because,
         "needed": result.needed,
-        **_problem(problem),
+        **_problem(problem, place),
         "instead": result.instead,
         "notes": list(verdict.notes),
         "details": dict(verdict.details),
     }
 
 
-def _problem(problem: Problem | None) -> dict[str, Any]:
+def _problem(problem: Problem | None, place: Place | None) -> dict[str, Any]:
     if problem is None:
         return {"cause": None, "where": None, "hint": None}
-    return {"cause": problem.cause, "where": _place(problem.where), "hint": problem.hint}
+    return {"cause": problem.cause, "where": _place(problem.where or place), "hint": problem.hint}
 
 
 def _place(place: Place | None) -> dict[str, Any] | None:

@@ -64,8 +64,10 @@ class Run:
         for needed in case.needs:
             before = self._results.get(needed)
             if before is not None and before.state != "passed":
-                because = f"`{needed}` {'failed' if before.state == 'failed' else 'was skipped'}"
-                return Result(case=case, state="skipped", because=because, needed=needed)
+                first = before.needed or needed  # what began it, not what was skipped for it
+                word = "failed" if self._results[first].state == "failed" else "was skipped"
+                because = f"`{first}` {word}"
+                return Result(case=case, state="skipped", because=because, needed=first)
         assert case.body is not None
         loop = asyncio.get_running_loop()
         started = loop.time()

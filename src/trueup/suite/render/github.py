@@ -44,6 +44,7 @@ def _relative(path: str, root: Path) -> str:
 
 
 def _data(text: str) -> str:
+    text = "".join(each if each.isprintable() or each in "\r\n" else " " for each in text)
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -169,7 +169,7 @@ def _gauge(figure: Mapping[str, Any]) -> str:
     limit, value = figure["limit"], max(figure["value"], 0)
     if not limit:
         return ""
-    longest = 1.0 if figure["unit"] == "share" else max(value, limit) * 1.05
+    longest = 1.0 if figure["unit"] in ("share", "cosine") else max(value, limit) * 1.05
     missed = "" if figure["is_met"] else " missed"
     return (
         f'<span class="gauge{missed}" aria-hidden="true"><i style="width:'

@@ -8,6 +8,7 @@ from typing import Any
 STATE_WORDS = {"passed": "passed", "failed": "failed", "skipped": "skipped", "not_run": "not run"}
 UNSHOWN_NAMES = ("answer", "load", "first text")
 KIB = 1024
+SHOWN_CHARACTERS = 120
 CHANGE_WORDS = {
     "broken": "broken",
     "fixed": "fixed",
@@ -22,7 +23,9 @@ def amount(value: float, unit: str) -> str:
     if unit == "s":
         return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
     if unit == "share":
-        return f"{value:.1%}" if value < 0.99 or value == 1 else f"{value:.4%}"
+        return f"{value:.1%}"
+    if unit == "cosine":
+        return f"{value:.6f}"
     if unit == "bytes":
         return _size(value)
     return f"{value:g}"
@@ -52,7 +55,11 @@ def case_words(case: Mapping[str, Any]) -> str:
     if case["because"]:
         return str(case["because"])
     figures = "; ".join(map(figure_words, case["figures"]))
-    return figures or str(case["title"])
+    return figures or _shortened(str(case["cause"] or case["title"]))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
 def key_of(case: Mapping[str, Any]) -> str:
