@@ -25,6 +25,7 @@ from trueup.cli.suite_arguments import (
 )
 from trueup.cli.suite_reports import rendered, report_files, write_reports
 from trueup.cli.suite_system import System, chosen, examined_system
+from trueup.config.servers import running_servers
 from trueup.config.settings import Settings
 from trueup.errors import UsageError
 from trueup.suite.baseline import changes, read_baseline
@@ -127,8 +128,9 @@ class _Suite:
         from trueup.cli.suite_server import ClientService
 
         arguments = self._arguments
-        url = arguments.url.rstrip("/").removesuffix("/v1") + "/v1"
-        async with ChatClient(url, api_key=os.environ.get("TRUEUP_API_KEY")) as client:
+        base = arguments.url.rstrip("/").removesuffix("/v1")
+        is_here = any(server.url.rstrip("/") == base for server in running_servers())
+        async with ChatClient(f"{base}/v1", api_key=os.environ.get("TRUEUP_API_KEY")) as client:
             rows = await client.models()
             system = running_system(
                 rows,
@@ -137,11 +139,12 @@ class _Suite:
                 kind=arguments.kind,
                 roles=self._settings.roles,
                 folder=self._folder,
+                is_here=is_here,
             )
             suite, work = self._planned(system)
             is_ours = any("trueup" in row for row in rows)
             try:
-                await self._carry_out(work, ClientService(client, is_ours=is_ours))
+                await self._carry_out(work, ClientService(client, is_ours=is_ours, is_here=is_here))
             finally:
                 status = self._report(system, suite, work)
         return status

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,13 @@ def running_system(
     kind: str | None,
     roles: Iterable[RoleSettings],
     folder: Path,
+    is_here: bool,
 ) -> System:
     """The system that a server's rows of /v1/models tell of.
 
     `roles` are those of a configuration file, by whose acceptance roles of these names are
-    judged; `kind` is that of models whose server does not say.
+    judged; `kind` is that of models whose server does not say. `is_here`: the server runs on this
+    machine.
 
     Raises:
         UsageError: it serves nothing, or not what was named.
@@ -55,7 +57,7 @@ def running_system(
             its = own_roles.get(name) or _role(name, role)
             system.roles = (*system.roles, its)
         else:
-            system.tested.append(_tested(name, ours, kind))
+            system.tested.append(replace(_tested(name, ours, kind), is_here=is_here))
     return system
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from trueup.adapt.wishes import Wishes
 from trueup.cli.report import model_report
 from trueup.cli.roles import check_roles
-from trueup.config.names import listing
+from trueup.config.names import listing, nearest
 from trueup.config.settings import BackendSettings, ModelSettings, RoleSettings, Settings
 from trueup.errors import TrueUpError, UsageError
 from trueup.suite.case import Place, Problem, Subject, Verdict
@@ -51,12 +51,15 @@ def chosen(settings: Settings, named: Sequence[str], added: ModelSettings) -> Se
 
     A MODEL that is no name of the file is a source, with the wishes of `added`. A chosen role
     brings its chain, a chosen model is judged by its roles.
+
+    Raises: UsageError for a word that can be neither.
     """
     if not named:
         return settings
     aliases = {each.name: each.target for each in settings.aliases}
     chains = {role.name: role.chain for role in settings.roles}
     known = {*(str(each.name) for each in settings.models), *(b.name for b in settings.backends)}
+    every = [*known, *chains, *aliases]
     names: set[str] = set()
     sources: list[str] = []
     for word in named:
@@ -65,6 +68,12 @@ def chosen(settings: Settings, named: Sequence[str], added: ModelSettings) -> Se
             names.update(chains[name])
         elif name in known:
             names.add(name)
+        elif every and not _is_source(word):
+            raise UsageError(
+                f"`{word}` is neither a name of the configuration nor a directory nor a hub id",
+                where="MODEL",
+                hint=nearest(word, every),
+            )
         else:
             sources.append(word)
     return replace(
@@ -81,6 +90,10 @@ def chosen(settings: Settings, named: Sequence[str], added: ModelSettings) -> Se
         ),
         aliases=(),
     )
+
+
+def _is_source(word: str) -> bool:
+    return "/" in word or word in ("demo", ".", "..") or Path(word).is_dir()
 
 
 def examined_system(
@@ -146,7 +159,10 @@ def _add(system: System, tested: Tested, model: ModelSettings) -> None:
 
 
 def _name(model: ModelSettings, identity: str | None = None) -> str:
-    name = model.name or identity or Path(model.source).name or model.source
+    """The name that it is asked by: the file's, else the plan's, else what the plan's would be."""
+    source = model.source
+    is_path = source.startswith((".", "/", "~")) or Path(source).is_dir()
+    name = model.name or identity or (Path(source).name if is_path else source) or source
     return "-".join(name.split())
 
 

@@ -28,7 +28,7 @@ from trueup.suite.prompts import Prompt, read_prompts
 class Tested:
     """A name that answers; `check` is None for another's server, `is_able` whether it may load.
 
-    `is_unchecked`: its check was interrupted.
+    `is_unchecked`: its check was interrupted. `is_here`: its process can be looked at.
     """
 
     subject: Subject
@@ -36,6 +36,7 @@ class Tested:
     check_seconds: float = 0.0
     is_able: bool = True
     is_unchecked: bool = False
+    is_here: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ class _Planning:
         for each, its in zip(judged, criteria, strict=True):
             self.subjects[each.id] = each
             self.cases += acceptance_cases(each, kind, its, load, self._read)
-        if ours:
+        if ours and tested.is_here:
             body = partial(model_cases.keeps_memory, name=name, kind=kind)
             title = "repeated requests take no more memory"
             self._add(case_of(subject, "memory-steady", title, body, needs=(load,)))
