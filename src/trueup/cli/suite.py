@@ -29,12 +29,11 @@ from trueup.config.servers import running_servers
 from trueup.config.settings import Settings
 from trueup.errors import UsageError
 from trueup.suite.baseline import changes, read_baseline
-from trueup.suite.case import Case
+from trueup.suite.case import Case, Subject
 from trueup.suite.planning import SuitePlan, plan_suite
 from trueup.suite.proposal import Proposals
 from trueup.suite.report import build_report
 from trueup.suite.run import Run, chosen_cases, is_chosen, with_instead
-from trueup.suite.service import Service
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -67,6 +66,7 @@ class _Suite:
         self._started = time.monotonic()
         self._started_at = datetime.now().astimezone().isoformat(timespec="seconds")
         self._is_interrupted = False
+        self._subjects: tuple[Subject, ...] = ()  # those without cases too: roles have chains
 
     def run(self) -> int:
         with _terminated_as_interrupted():
@@ -106,6 +106,7 @@ class _Suite:
             self._line.show(f"({number} of {count}{failed}: {case.id}: {case.title})")
 
         work = Run(kept, progress=show)
+        self._subjects = suite.subjects
         return suite.narrowed(kept), work
 
     async def _ask_private(self, system: System) -> int:
@@ -113,11 +114,12 @@ class _Suite:
 
         suite, work = self._planned(system)
         try:
-            if system.can_serve:
-                async with private_service(system.served) as service:
-                    await self._carry_out(work, service)
-            else:
-                await self._carry_out(work, NoService())
+            with self._noting_interrupts():
+                if system.can_serve:
+                    async with private_service(system.served) as service:
+                        await work.carry_out(service)
+                else:
+                    await work.carry_out(NoService())
         finally:  # a bug of ours ends the run and not what is known
             status = self._report(system, suite, work)
         return status
@@ -143,27 +145,29 @@ class _Suite:
             )
             suite, work = self._planned(system)
             is_ours = any("trueup" in row for row in rows)
+            service = ClientService(client, is_ours=is_ours, is_here=is_here)
             try:
-                await self._carry_out(work, ClientService(client, is_ours=is_ours, is_here=is_here))
+                with self._noting_interrupts():
+                    await work.carry_out(service)
             finally:
                 status = self._report(system, suite, work)
         return status
 
-    async def _carry_out(self, work: Run, service: Service) -> None:
-        """Run the cases; an interrupt ends this and not the report."""
-        task = asyncio.current_task()
+    @contextlib.contextmanager
+    def _noting_interrupts(self) -> Iterator[None]:
+        """Have an interrupt end the block and not the report."""
         try:
-            await work.carry_out(service)
+            yield
         except asyncio.CancelledError:
             self._is_interrupted = True
-            if task is not None:
+            if (task := asyncio.current_task()) is not None:
                 task.uncancel()
 
     def _report(self, system: System, suite: SuitePlan, work: Run) -> int:
         """Print and write what is known; returns the exit status."""
         self._line.clear()
         arguments = self._arguments
-        proposals = Proposals(suite.subjects, work.results)
+        proposals = Proposals(self._subjects, work.results)
         results = with_instead(work.results, proposals.instead_of)
         report = build_report(
             suite.subjects,

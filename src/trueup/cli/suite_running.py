@@ -15,7 +15,7 @@ from trueup.config.settings import Acceptance, RoleSettings
 from trueup.errors import TrueUpError, UsageError
 from trueup.suite.case import Problem, Subject, Verdict
 from trueup.suite.model_cases import check_verdict
-from trueup.suite.planning import Tested
+from trueup.suite.planning import Examined
 
 LISTS = ("languages", "prompts")
 
@@ -69,7 +69,7 @@ def _role(name: str, role: Mapping[str, Any]) -> RoleSettings:
     return RoleSettings(name=name, chain=tuple(role.get("chain") or ()), acceptance=acceptance)
 
 
-def _tested(name: str, ours: Mapping[str, Any], kind: str | None) -> Tested:
+def _tested(name: str, ours: Mapping[str, Any], kind: str | None) -> Examined:
     plan = ours.get("plan")
     subject = Subject(
         id=name,
@@ -82,7 +82,7 @@ def _tested(name: str, ours: Mapping[str, Any], kind: str | None) -> Tested:
     )
     folder = None if plan is None else plan["model"].get("directory")
     if not folder or not os.path.isdir(folder):
-        return Tested(subject=subject)
+        return Examined(subject=subject)
     started = time.monotonic()
     try:
         report, _ = model_report("check", folder)
@@ -90,4 +90,4 @@ def _tested(name: str, ours: Mapping[str, Any], kind: str | None) -> Tested:
     except TrueUpError as error:
         verdict = Verdict(problem=Problem.of(error))
     seconds = time.monotonic() - started
-    return Tested(subject=subject, check=verdict, check_seconds=seconds)
+    return Examined(subject=subject, check=verdict, check_seconds=seconds)

@@ -20,7 +20,7 @@ from trueup.config.settings import BackendSettings, ModelSettings, RoleSettings,
 from trueup.errors import TrueUpError, UsageError
 from trueup.suite.case import Place, Problem, Subject, Verdict
 from trueup.suite.model_cases import check_verdict
-from trueup.suite.planning import Tested
+from trueup.suite.planning import Examined
 
 UNSERVED = ("name", "places", "ttl_seconds")
 
@@ -33,7 +33,7 @@ class System:
     interrupted.
     """
 
-    tested: list[Tested] = field(default_factory=list)
+    tested: list[Examined] = field(default_factory=list)
     roles: tuple[RoleSettings, ...] = ()
     folder: Path = Path()
     environment: dict[str, Any] = field(default_factory=dict)
@@ -122,7 +122,7 @@ def examined_system(
         system.is_whole = False
         for model in waiting:
             subject = Subject(id=_name(model), type="model", name=_name(model), kind=None)
-            _add(system, Tested(subject=subject, is_unchecked=True, is_able=False), model)
+            _add(system, Examined(subject=subject, is_unchecked=True, is_able=False), model)
     kinds = {each.subject.name: each.subject.kind or "" for each in system.tested}
     unable = [each.subject.name for each in system.tested if not each.is_able]
     for backend in settings.backends:
@@ -139,7 +139,7 @@ def examined_system(
     return system
 
 
-def _add(system: System, tested: Tested, model: ModelSettings) -> None:
+def _add(system: System, tested: Examined, model: ModelSettings) -> None:
     name = tested.subject.name
     if any(each.subject.name == name for each in system.tested):
         raise UsageError(
@@ -168,7 +168,7 @@ def _name(model: ModelSettings, identity: str | None = None) -> str:
 
 def _examined(
     model: ModelSettings, transformers: str | None, environment: dict[str, Any]
-) -> Tested:
+) -> Examined:
     started = time.monotonic()
     place = model.places.get("source") or model.places.get("")
     wishes = Wishes(
@@ -199,7 +199,7 @@ def _examined(
         )
         verdict = Verdict(problem=replace(told, where=where))
         seconds = time.monotonic() - started
-        return Tested(subject=subject, check=verdict, check_seconds=seconds, is_able=False)
+        return Examined(subject=subject, check=verdict, check_seconds=seconds, is_able=False)
     if not environment:
         environment.update(_environment(report))
     name = _name(model, plan.model.id)
@@ -213,7 +213,7 @@ def _examined(
         place=place,
         is_ours=True,
     )
-    return Tested(
+    return Examined(
         subject=subject,
         check=check_verdict(report),
         check_seconds=time.monotonic() - started,
@@ -229,7 +229,7 @@ def _environment(report: Mapping[str, Any]) -> dict[str, Any]:
     return {"packages": packages, "python": environment["python_version"]}
 
 
-def _backend(backend: BackendSettings) -> Tested:
+def _backend(backend: BackendSettings) -> Examined:
     subject = Subject(
         id=backend.name,
         type="backend",
@@ -238,10 +238,10 @@ def _backend(backend: BackendSettings) -> Tested:
         source=backend.url,
         place=backend.place or None,
     )
-    return Tested(subject=subject)
+    return Examined(subject=subject)
 
 
-def _with_kind(tested: Tested, system: System) -> Tested:
+def _with_kind(tested: Examined, system: System) -> Examined:
     """A model that could not be read is of the kind of those beside it in a chain."""
     if tested.subject.kind is not None:
         return tested

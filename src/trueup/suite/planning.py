@@ -25,7 +25,7 @@ from trueup.suite.prompts import Prompt, read_prompts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class Examined:
     """A name that answers; `check` is None for another's server, `is_able` whether it may load.
 
     `is_unchecked`: its check was interrupted. `is_here`: its process can be looked at.
@@ -56,7 +56,7 @@ class SuitePlan:
 
 
 def plan_suite(
-    tested: Sequence[Tested], roles: Sequence[RoleSettings], wanted: Wanted, *, folder: Path
+    tested: Sequence[Examined], roles: Sequence[RoleSettings], wanted: Wanted, *, folder: Path
 ) -> SuitePlan:
     """The test plan of a system; the paths of acceptances are relative to `folder`.
 
@@ -77,7 +77,7 @@ def plan_suite(
 class _Planning:
     def __init__(
         self,
-        tested: Sequence[Tested],
+        tested: Sequence[Examined],
         roles: Sequence[RoleSettings],
         wanted: Wanted,
         folder: Path,
@@ -90,7 +90,7 @@ class _Planning:
         self._criteria = {role.name: criteria_of(role.acceptance, wanted, folder) for role in roles}
         self._prompts: dict[Path, tuple[Prompt, ...]] = {}
 
-    def add_name(self, tested: Tested) -> None:
+    def add_name(self, tested: Examined) -> None:
         """All that needs one model or backend."""
         subject = tested.subject
         name, kind = subject.name, subject.kind
@@ -214,7 +214,7 @@ class _Planning:
         return self._prompts[path]
 
 
-def _check_case(tested: Tested) -> Case:
+def _check_case(tested: Examined) -> Case:
     return Case(
         id=f"{tested.subject.id}/check",
         subject=tested.subject.id,
