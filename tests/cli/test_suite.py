@@ -14,6 +14,7 @@ import pytest
 from tests.cli.embedding_server import EmbeddingServer, our_row
 from trueup.cli import suite_system
 from trueup.cli.main import main
+from trueup.cli.report import model_report
 from trueup.cli.suite_reports import report_files
 from trueup.cli.suite_system import chosen
 from trueup.config.load import load_config
@@ -248,7 +249,7 @@ def test_what_changed_since_the_baseline_is_told(
 def test_an_interrupt_while_models_are_checked_still_gives_a_report(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = suite_system.model_report
+    first = model_report
 
     def interrupted(kind: Any, source: str, **options: Any) -> Any:
         if source != "demo":

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,29 @@ aliases: {gpt-4o: talk, b: bert}
         f"{path}:10: aliases.gpt-4o",
         f"{path}:10: aliases.b",
     ]
+
+
+def test_what_a_suite_measures_is_read_and_shown_as_it_was_written(tmp_path: Path) -> None:
+    stated = {
+        "languages": ["zh"],
+        "prompts": ["p.yaml"],
+        "host_memory_bytes": 5,
+        "device_memory_bytes": 7,
+        "pairs": "x.jsonl",
+        "compare_with": "bert",
+    }
+    roles = {"talk": {"chain": ["glm"], "acceptance": stated}}
+    path = write(tmp_path, f"{HEAD}roles: {json.dumps(roles)}\n")
+    acceptance = load_config(path, {}).roles[0].acceptance
+    assert acceptance == Acceptance(
+        languages=("zh",),
+        prompts=("p.yaml",),
+        host_memory_bytes=5,
+        device_memory_bytes=7,
+        pairs="x.jsonl",
+        compare_with="bert",
+    )
+    assert acceptance.as_dict() == stated
 
 
 # text behind HEAD, the key, what the cause says, what the hint says
@@ -164,6 +188,18 @@ ERRORS: dict[str, tuple[str, str, str, str | None]] = {
         "roles: {r: {chain: [glm], acceptance: {languages: [Chinese]}}}",
         "roles.r.acceptance.languages[0]",
         "`Chinese`, expected the code of a language, such as `zh`",
+        None,
+    ),
+    "an unknown rival": (
+        "roles: {r: {chain: [glm], acceptance: {compare_with: glmm}}}",
+        "roles.r.acceptance.compare_with",
+        "`glmm` is not known: what a role is compared with is a model or a backend",
+        "did you mean `glm`",
+    ),
+    "no memory": (
+        "roles: {r: {chain: [glm], acceptance: {host_memory_bytes: 0}}}",
+        "roles.r.acceptance.host_memory_bytes",
+        "`0`, expected greater than 0",
         None,
     ),
     "an unknown aim": (

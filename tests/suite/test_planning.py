@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from trueup.suite.criteria import Wanted
 from trueup.suite.planning import Examined, SuitePlan, plan_suite
 from trueup.suite.run import Run
 
+TABLE = Path(__file__).resolve().parents[2] / "docs" / "suite.md"
 PROMPTS = "prompts: [{id: greet, prompt: hi}]"
 
 
@@ -147,6 +149,18 @@ def test_a_role_is_compared_with_the_name_of_its_acceptance() -> None:
     with pytest.raises(ConfigError) as caught:
         planned(ours("a"), roles=(role,))
     assert caught.value.where == "c.yaml:9: roles.r"
+
+
+def test_every_kind_of_case_is_in_the_documentation(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(PROMPTS)
+    acceptance = Acceptance(first_token_seconds=1, compare_with="a", prompts=("p.yaml",))
+    role = RoleSettings(name="r", chain=("a",), acceptance=acceptance)
+    tested = (ours("a"), ours("b", kind="embedding"), far("c"))
+    suite = planned(*tested, roles=(role,), folder=tmp_path, compared=(("a", "c"),))
+    documented = re.findall(r"`([\w/-]+)`", TABLE.read_text(encoding="utf-8"))
+    names = {"p/greet": "FILE/ID", "compare-a": "compare-NAME"}
+    keys = {names.get(case.key, case.key) for case in suite.cases}
+    assert keys - {"language-en", "begin-en"} <= set(documented)
 
 
 def test_two_cases_never_share_an_id(tmp_path: Path) -> None:

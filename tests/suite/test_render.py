@@ -107,7 +107,9 @@ def test_the_page_is_whole_loads_nothing_and_shows_everything() -> None:
 
 
 def test_a_page_without_changes_says_so() -> None:
-    nothing = {name: [] for name in ("broken", "fixed", "slower", "new", "gone")}
+    nothing: dict[str, list[Any]] = {
+        name: [] for name in ("broken", "fixed", "slower", "new", "gone")
+    }
     assert "Nothing changed." in html(whole_report(baseline=nothing))
     assert "Since the baseline" not in html(whole_report())
 
@@ -166,7 +168,7 @@ def test_numbers_are_shown_with_their_units(value: float, unit: str, shown: str)
 
 
 def test_a_failed_case_without_figures_is_told_by_its_cause() -> None:
-    case = {"because": None, "figures": [], "cause": "x" * 200, "title": "t"}
+    case: dict[str, Any] = {"because": None, "figures": [], "cause": "x" * 200, "title": "t"}
     assert case_words(case) == "x" * 120 + "…"
 
 

@@ -44,6 +44,7 @@ def check_names(document: Document, tree: Mapping[str, Any]) -> Iterator[Mistake
         return
     for role, shape in _entries(tree, "roles"):
         yield from _chain(document, sections, role, shape, tree)
+        yield from _compared(document, sections, role, shape)
     for alias, target in _entries(tree, "aliases"):
         if isinstance(target, str) and target:
             yield from _alias(document, sections, alias, target, tree)
@@ -106,6 +107,18 @@ def _chain(
             yield document.mistake(key, *_no_answering(name, sections, tree))
         seen.add(name)
     yield from _mixed(document, role, chain, tree)
+
+
+def _compared(
+    document: Document, sections: Mapping[str, Sequence[str]], role: str, shape: Any
+) -> Iterator[Mistake]:
+    acceptance = shape.get("acceptance") if isinstance(shape, Mapping) else None
+    name = acceptance.get("compare_with") if isinstance(acceptance, Mapping) else None
+    known = _answering(sections)
+    if isinstance(name, str) and name and name not in known:
+        key: Key = ("roles", role, "acceptance", "compare_with")
+        cause = f"`{name}` is not known: what a role is compared with is a model or a backend"
+        yield document.mistake(key, cause, nearest(name, known))
 
 
 def _answering(sections: Mapping[str, Sequence[str]]) -> list[str]:
