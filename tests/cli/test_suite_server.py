@@ -18,7 +18,7 @@ import pytest
 
 from tests.checkpoints.encoders import build_encoder
 from trueup.cli import suite_server
-from trueup.cli.suite_server import NoService, PrivateService, private_service
+from trueup.cli.suite_server import NoService, PrivateService, own_names, private_service
 from trueup.config.document import parsed_document
 from trueup.errors import AdaptError, TrueUpError
 
@@ -164,6 +164,11 @@ async def test_a_server_that_does_not_start_answers_every_question_with_the_reas
             with pytest.raises(TrueUpError, match="the private server did not start"):
                 await service.embed("x", ["a"])
     assert "does not exist" in capfd.readouterr().err
+
+
+def test_a_role_is_our_own_where_nobody_else_is_in_its_chain() -> None:
+    roles = {"mine": {"chain": ["a", "b"]}, "mixed": {"chain": ["a", "far"]}}
+    assert own_names(["a", "b"], roles) == {"a", "b", "mine"}
 
 
 async def test_where_nothing_can_run_every_question_says_so() -> None:

@@ -103,6 +103,7 @@ class _Suite:
 
         def show(case: Case, number: int, count: int) -> None:
             failed = f", {work.failed} failed" if work.failed else ""
+            self._line.clear()  # else a quick case's line would stand through the next one's load
             self._line.show(f"({number} of {count}{failed}: {case.id}: {case.title})")
 
         work = Run(kept, progress=show)
@@ -127,7 +128,7 @@ class _Suite:
     async def _ask_running(self) -> int:
         from trueup.cli.client import ChatClient
         from trueup.cli.suite_running import running_system
-        from trueup.cli.suite_server import ClientService
+        from trueup.cli.suite_server import ClientService, own_names
 
         arguments = self._arguments
         base = arguments.url.rstrip("/").removesuffix("/v1")
@@ -144,8 +145,9 @@ class _Suite:
                 is_here=is_here,
             )
             suite, work = self._planned(system)
-            is_ours = any("trueup" in row for row in rows)
-            service = ClientService(client, is_ours=is_ours, is_here=is_here)
+            models = [each.subject.name for each in system.tested if each.subject.is_ours]
+            roles = {role.name: {"chain": role.chain} for role in system.roles}
+            service = ClientService(client, own=own_names(models, roles), is_here=is_here)
             try:
                 with self._noting_interrupts():
                     await work.carry_out(service)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ GREEDY = {"temperature": 0.0}
 class ClientService:
     """Asks a server by a client of it (see `Service`).
 
-    `is_here`: its processes are this machine's, so that their memory can be looked at now.
+    `own` are the names that models of a server of ours answer to. `is_here`: its processes are
+    this machine's, so that their memory can be looked at now.
     """
 
-    def __init__(self, client: ChatClient, *, is_ours: bool, is_here: bool = False) -> None:
+    def __init__(
+        self, client: ChatClient, *, own: Collection[str] = (), is_here: bool = False
+    ) -> None:
         self._client = client
-        self._is_ours = is_ours
+        self._own = own
         self._is_here = is_here
 
     async def client(self) -> ChatClient:
@@ -63,16 +66,15 @@ class ClientService:
         return Said(text=text, seconds=seconds, first_seconds=None, finish_reason=reason)
 
     async def embed(self, model: str, texts: Sequence[str]) -> list[bytes]:
-        """A vector for each text; long ones by windows where the server is ours."""
+        """A vector for each text; long ones by windows where the model is ours."""
         client = await self.client()
-        vectors, _ = await client.embeddings(
-            model, texts, {"windows": True} if self._is_ours else {}
-        )
+        options = {"windows": True} if model in self._own else {}
+        vectors, _ = await client.embeddings(model, texts, options)
         return vectors
 
     async def memory(self, model: str) -> MemoryUsed | None:
         """What the model's worker holds."""
-        if not self._is_ours:
+        if model not in self._own:
             return None
         rows = await (await self.client()).processes()
         row = next((each for each in rows if each.get("id") == model), None)
@@ -90,11 +92,13 @@ class PrivateService(ClientService):
     def __init__(self, served: Mapping[str, Any], stack: contextlib.AsyncExitStack) -> None:
         self._served = served
         self._outer = stack
-        self._own: contextlib.AsyncExitStack | None = None
+        self._open: contextlib.AsyncExitStack | None = None
         self._server: PrivateServer | None = None
         self._config: Path | None = None
         self._fault: TrueUpError | None = None
-        self._is_ours = self._is_here = True
+        models = served.get("models", {})
+        self._own = own_names(models, served.get("roles", {}))
+        self._is_here = True
 
     async def client(self) -> ChatClient:
         """The client of a server that runs.
@@ -106,9 +110,9 @@ class PrivateService(ClientService):
             return self._client
         if self._fault is not None:
             raise self._fault
-        if self._own is not None:
-            await self._own.aclose()
-        own = self._own = contextlib.AsyncExitStack()
+        if self._open is not None:
+            await self._open.aclose()
+        own = self._open = contextlib.AsyncExitStack()
         try:
             config = self._written()
             words = ["--config", str(config), "--host", "127.0.0.1"]
@@ -127,8 +131,8 @@ class PrivateService(ClientService):
 
     async def close(self) -> None:
         """End the server."""
-        if self._own is not None:
-            await self._own.aclose()
+        if self._open is not None:
+            await self._open.aclose()
 
     def _written(self) -> Path:
         """The configuration as a file, once, in a folder of this user alone."""
@@ -140,6 +144,12 @@ class PrivateService(ClientService):
             tree = {"config_version": 1, **{k: v for k, v in self._served.items() if v}}
             self._config.write_text(yaml_text(tree), encoding="utf-8")
         return self._config
+
+
+def own_names(models: Iterable[str], roles: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The names of models, and of roles that have nobody else in their chains."""
+    known = set(models)
+    return known | {name for name, role in roles.items() if known.issuperset(role["chain"])}
 
 
 class NoService:

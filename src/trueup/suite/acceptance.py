@@ -98,7 +98,6 @@ def _embedding(subject: Subject, criteria: Criteria, load: str) -> Iterator[Case
     stable = partial(embedding_cases.is_stable, name=name)
     yield case_of(subject, "stable", "the same text, the same vector", stable, needs=needs)
     title = f"its similarity is right on {criteria.similarity_accuracy:.0%} of the pairs"
-    apart = partial(
-        embedding_cases.tells_apart, name=name, criteria=criteria, source=subject.source
-    )
+    source = subject.source if subject.is_ours else None
+    apart = partial(embedding_cases.tells_apart, name=name, criteria=criteria, source=source)
     yield case_of(subject, "similarity", title, apart, needs=needs)
