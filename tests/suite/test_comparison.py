@@ -24,7 +24,7 @@ async def test_who_meets_all_that_the_other_meets_does_no_worse() -> None:
 async def test_what_only_the_first_meets_is_named_and_both_answers_kept() -> None:
     verdict = await compared({"a": "yes", "b": "yes"}, {"a": "no", "b": "yes"})
     problem, details = verdict.problem, verdict.details  # type: ignore[attr-defined]
-    assert problem.cause == "`other` does not meet `a`, which `one` meets"
+    assert problem.cause == "`other` does not meet `p/a`, which `one` meets"
     first = details["prompts"][0]
     assert first["asked"] == "a"
     assert [each["answer"] for each in first["answers"]] == ["yes", "no"]

@@ -44,6 +44,10 @@ def test_the_text_has_each_case_what_failed_and_the_pass_rate_last() -> None:
     assert "far/y (skipped)\n  cause:   `numpy` is not installed" in problem
     assert "\nfar/x" not in problem  # it waited for far/reach, which is there
     assert "  broken  glm/answer-zh: passed then, failed now\n" in shown
+    assert (
+        "on the same prompts  glm            far\n1                    passed 1.00 s  failed\n"
+        in shown
+    )
     assert "  slower  glm/load: 1.00 s then, 12.0 s now\n" in shown
     assert "Passed: 3 of 9, 33.3 %; 3 failed, 2 skipped, 1 not run" in shown
     assert shown.endswith(
@@ -62,6 +66,7 @@ def test_markdown_is_no_markup_of_others() -> None:
     assert "| ❌ failed | `answer-zh` | 7.00 s (at most 5.00 s) |" in shown
     assert "\n- instead: `far`, which is faster" in shown
     assert r"a\|b \<i\>" in shown
+    assert "| | glm | far |\n|---|---|---|\n| `1` | passed 1.00 s | failed |\n" in shown
     assert "\n- slower: glm/load: 1.00 s then, 12.0 s now" in shown
     assert not [line for line in shown.splitlines() if line.startswith("::error")]
 

@@ -56,7 +56,7 @@ def acceptance_cases(
             for prompt in read(path):
                 yield case_of(
                     subject,
-                    f"{path.stem}/{prompt.id}",
+                    prompt.title,
                     f"the answer to `{prompt.id}` of {path.name} is as expected",
                     partial(measures.meets, prompt=prompt),
                     needs=(load,),

@@ -21,12 +21,12 @@ class _Side:
 
     name: str
     kind: str
-    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
 
     @property
-    def passed(self) -> set[str]:
-        """The prompts that it answered as expected."""
-        return {name for name, row in self.rows.items() if row["passed"]}
+    def passed(self) -> set[int]:
+        """The numbers of the prompts that it answered as expected."""
+        return {number for number, row in enumerate(self.rows) if row["passed"]}
 
 
 async def compare_chats(
@@ -41,7 +41,7 @@ async def compare_chats(
     for side in (one, other):  # one after the other: they may not fit into memory together
         measures = ChatMeasures(side.name, side.kind, criteria)
         for prompt in prompts:
-            side.rows[prompt.id] = await _row(service, measures, prompt)
+            side.rows.append(await _row(service, measures, prompt))
     lost = sorted(one.passed - other.passed)
     figures = tuple(
         Figure(name=f"met by {side.name}", value=len(side.passed), unit="count")
@@ -49,7 +49,7 @@ async def compare_chats(
     )
     problem = None
     if lost:
-        shown = ", ".join(f"`{each}`" for each in lost)
+        shown = ", ".join(f"`{prompts[number].title}`" for number in lost)
         problem = Problem(
             cause=f"`{other.name}` does not meet {shown}, which `{one.name}` meets",
             hint=f"keep `{one.name}` first, or change what these prompts expect",
@@ -58,11 +58,11 @@ async def compare_chats(
         "compared": [one.name, other.name],
         "prompts": [
             {
-                "id": prompt.id,
+                "id": prompt.title,
                 "asked": prompt.messages[-1]["content"],
-                "answers": [side.rows[prompt.id] for side in (one, other)],
+                "answers": [side.rows[number] for side in (one, other)],
             }
-            for prompt in prompts
+            for number, prompt in enumerate(prompts)
         ],
     }
     return Verdict(problem=problem, figures=figures, details=details)

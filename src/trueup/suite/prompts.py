@@ -40,6 +40,11 @@ class Prompt:
     within_seconds: float | None
     place: Place
 
+    @property
+    def title(self) -> str:
+        """The id with the name of its file: ids are of one file each."""
+        return f"{Path(self.place.path).stem}/{self.id}" if self.place.path else self.id
+
 
 class _Wrong(Exception):
     """A value of an entry cannot be used."""

@@ -44,6 +44,8 @@ def _parts(report: Mapping[str, Any]) -> Iterator[str]:
     for remark in remarks(report):
         yield f'<p class="remark">{_text(remark)}</p>\n'
     yield "</header>\n<main>\n"
+    if len(report["subjects"]) > 1:
+        yield from _overview(report)
     yield from _problems(report)
     yield from _changes(report)
     yield "<h2>All cases</h2>\n"
@@ -64,13 +66,8 @@ def _words(value: object) -> str:
 
 def _hero(report: Mapping[str, Any]) -> str:
     summary = report["summary"]
-    total = summary["cases"] or 1
     is_good = summary["passed"] == summary["cases"]
     rate = summary["text"].rpartition(", ")[2]
-    bar = "".join(
-        f'<span class="{state}" style="width:{summary[state] / total:.2%}"></span>'
-        for state in ("passed", "failed", "skipped")
-    )
     legend = "".join(
         f"<span>{summary[state]} {STATE_WORDS[state]}</span>"
         for state in STATE_WORDS
@@ -79,10 +76,31 @@ def _hero(report: Mapping[str, Any]) -> str:
     return (
         f'<div class="card hero"><div class="rate {"good" if is_good else "bad"}">{_text(rate)}'
         f'</div>\n<div class="facts"><strong>{summary["passed"]} of {summary["cases"]} passed'
-        f'</strong>\n<div class="bar" role="img" aria-label="{_text(counts_words(summary))}">{bar}'
-        f'</div>\n<div class="legend">{legend}</div>\n'
+        f'</strong>\n{_bar(summary)}\n<div class="legend">{legend}</div>\n'
         f'<p class="quiet">{_text(run_words(report))}</p></div></div>\n'
     )
+
+
+def _bar(summary: Mapping[str, Any]) -> str:
+    total = summary["cases"] or 1
+    parts = "".join(
+        f'<span class="{state}" style="width:{summary[state] / total:.2%}"></span>'
+        for state in ("passed", "failed", "skipped")
+    )
+    told = _text(counts_words(summary))
+    return f'<div class="bar" role="img" aria-label="{told}">{parts}</div>'
+
+
+def _overview(report: Mapping[str, Any]) -> Iterator[str]:
+    yield '<section class="card"><table class="overview"><tbody>\n'
+    for subject in report["subjects"]:
+        summary = subject["summary"]
+        yield (
+            f"<tr><td><strong>{_text(subject['title'])}</strong></td>"
+            f'<td class="share">{_bar(summary)}</td><td class="count">{_text(summary["text"])}</td>'
+            "</tr>\n"
+        )
+    yield "</tbody></table></section>\n"
 
 
 def _problems(report: Mapping[str, Any]) -> Iterator[str]:

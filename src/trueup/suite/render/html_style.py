@@ -86,6 +86,13 @@ dd.instead { color: var(--good); }
 details { margin-top: .35rem; } summary { cursor: pointer; color: var(--accent); }
 summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 pre { margin: .4rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+.overview { margin-top: 0; } .overview td { padding-block: .3rem; vertical-align: middle; }
+.overview td:first-child { padding-left: 0; overflow-wrap: anywhere; }
+.overview .share { width: 35%; } .overview .bar { margin: 0; }
+.overview .count {
+  width: 8.5rem; padding-right: 0; text-align: right; color: var(--quiet);
+  font-variant-numeric: tabular-nums;
+}
 .sides td { width: 50%; } .sides td.asked { width: auto; color: var(--quiet); }
 ul.changes { margin: 0; padding: 0; list-style: none; } ul.changes li { padding: .25rem 0; }
 @media (max-width: 640px) {

@@ -11,6 +11,7 @@ from trueup.suite.render.words import (
     case_words,
     cases_of,
     change_words,
+    comparisons,
     counts_words,
     key_of,
     remarks,
@@ -55,6 +56,12 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
             ):
                 if text:
                     yield f"- {label}: {_words(text)}"
+    for names, rows in comparisons(report):
+        yield "\n## On the same prompts\n"
+        yield f"| | {' | '.join(map(_text, names))} |"
+        yield "|---|---|---|"
+        for row in rows:
+            yield f"| {' | '.join((_code(row[0]), *map(_text, row[1:])))} |"
     if changed := list(change_words(report)):
         yield "\n## Since the baseline\n"
         for word, text in changed:

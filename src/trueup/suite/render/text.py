@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trueup.doctor.render.text import Line, printable
@@ -12,6 +12,7 @@ from trueup.suite.render.words import (
     case_words,
     cases_of,
     change_words,
+    comparisons,
     counts_words,
     key_of,
     remarks,
@@ -42,6 +43,8 @@ def report_lines(report: Mapping[str, Any]) -> Iterator[Line]:
             yield Line(text.rstrip(), CASE_KINDS[case["state"]])
         yield Line("")
     yield from _problems(report)
+    for names, rows in comparisons(report):
+        yield from _table([["on the same prompts", *names], *rows])
     if changed := list(change_words(report)):
         yield Line("Since the baseline:", "title")
         for word, text in changed:
@@ -51,6 +54,15 @@ def report_lines(report: Mapping[str, Any]) -> Iterator[Line]:
         yield Line(remark, "warning")
     yield Line(f"Passed: {counts_words(summary)}", "good" if is_good else "bad")
     yield Line(f"  {printable(run_words(report))}", "dim")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[Line]:
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
+    for number, row in enumerate(shown):
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        yield Line("  ".join(cells).rstrip(), "plain" if number else "title")
+    yield Line("")
 
 
 def _short(case: Mapping[str, Any]) -> str:

@@ -132,6 +132,19 @@ def unhappy(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*failed, *alone]
 
 
+def comparisons(report: Mapping[str, Any]) -> Iterator[tuple[Sequence[str], list[list[str]]]]:
+    """The two names of each comparison, and for every prompt its id and how each fared."""
+    for case in report["cases"]:
+        if prompts := case["details"].get("prompts"):
+            rows = [[row["id"], *map(_fared, row["answers"])] for row in prompts]
+            yield case["details"]["compared"], rows
+
+
+def _fared(answer: Mapping[str, Any]) -> str:
+    word = STATE_WORDS["passed" if answer["passed"] else "failed"]
+    return word if answer["seconds"] is None else f"{word} {amount(answer['seconds'], 's')}"
+
+
 def change_words(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The kind of every change since the baseline and a line on it."""
     for name, word in CHANGE_WORDS.items():
