@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.checkpoints.encoders import build_encoder
 from trueup.cli import suite_server
@@ -30,6 +31,7 @@ models:
   good: {source: demo, dtype: float32}
   broken: {source: ./broken}
   bert: {source: ./bert}
+  lost: {source: ./lost, kind: chat}
 backends:
   far: {url: "http://127.0.0.1:9/v1", api_key: "${env.FAR_KEY}"}
 roles:
@@ -49,6 +51,10 @@ def folder(tmp_path: Path) -> Path:
     shutil.copytree(DEMO, tmp_path / "broken")
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"")
     build_encoder("roberta", tmp_path / "bert")
+    shutil.copytree(DEMO, tmp_path / "lost")
+    tensors = load_file(tmp_path / "lost" / "model.safetensors")
+    del tensors["transformer.encoder.final_layernorm.weight"]
+    save_file(tensors, tmp_path / "lost" / "model.safetensors")
     (tmp_path / "trueup.yaml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "prompts.yaml").write_text(PROMPTS, encoding="utf-8")
     return tmp_path
@@ -89,6 +95,9 @@ def test_a_whole_system_is_tested_and_one_broken_model_ends_nothing(folder: Path
         "broken/memory-steady": "skipped",
         "bert/check": "passed", "bert/load": "passed", "bert/memory": "passed",
         "bert/embedding": "passed", "bert/stable": "passed", "bert/memory-steady": "passed",
+        "lost/check": "passed", "lost/load": "failed", "lost/memory": "skipped",
+        "lost/answer-zh": "skipped", "lost/language-zh": "skipped", "lost/answer-en": "skipped",
+        "lost/language-en": "skipped", "lost/memory-steady": "skipped",
         "far/reach": "failed", "far/answer-zh": "skipped", "far/language-zh": "skipped",
         "far/answer-en": "skipped", "far/language-en": "skipped",
         "talk/answers": "passed", "good~far/compare": "skipped",
@@ -100,6 +109,8 @@ def test_a_whole_system_is_tested_and_one_broken_model_ends_nothing(folder: Path
         "`far` at http://127.0.0.1:9/v1 cannot be reached"
     )
     assert "passes this: `chain: [good, broken]`" in by_id["broken/check"]["instead"]
+    assert by_id["lost/load"]["where"]["text"] == str(folder / "lost")
+    assert by_id["lost/load"]["cause"] == "the weight files hold nothing for `model.norm.weight`"
     (host,) = by_id["good/memory"]["figures"]
     assert host["value"] > 10**6
 

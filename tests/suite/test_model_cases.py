@@ -83,6 +83,18 @@ async def test_loading_is_the_first_request_of_the_models_kind(kind: str) -> Non
     assert service.max_tokens == ([] if kind == "embedding" else [1])
 
 
+async def test_a_load_that_fails_says_so_at_the_models_directory() -> None:
+    known = await loads(FakeService(), "m", "chat", directory="/models/m")
+    assert known.problem is not None
+    assert (known.problem.cause, known.problem.hint) == ("`m` cannot be loaded", "mend it")
+    assert known.problem.where is not None
+    assert known.problem.where.text == "/models/m"
+    unknown = await loads(FakeService(), "m", "chat")
+    assert unknown.problem is not None
+    assert unknown.problem.where is not None
+    assert unknown.problem.where.text == "here"
+
+
 async def test_a_load_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_cases, "LOAD_SECONDS", 0.0)
     verdict = await loads(FakeService({"m": {}}, hangs=True), "m", "chat")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trueup.errors import TrueUpError
 from trueup.suite.case import Figure, Place, Problem, Verdict
 from trueup.suite.criteria import Criteria
 from trueup.suite.service import Service
@@ -68,13 +70,18 @@ def _problem(finding: Mapping[str, Any], report: Mapping[str, Any]) -> Problem:
     return Problem(cause=cause, where=place, hint=finding["hint"])
 
 
-async def loads(service: Service, name: str, kind: str) -> Verdict:
-    """The first request is answered, which loads the model."""
+async def loads(service: Service, name: str, kind: str, directory: str | None = None) -> Verdict:
+    """The first request is answered, which loads the model of `directory`, where that is known."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     try:
         async with asyncio.timeout(LOAD_SECONDS):
             await _small_request(service, name, kind)
+    except TrueUpError as error:
+        problem = Problem.of(error)
+        if directory is not None:  # a server tells no paths
+            problem = replace(problem, where=Place(text=directory))
+        return Verdict(problem=problem)
     except TimeoutError:
         waited = Figure(name="load", value=LOAD_SECONDS, unit="s")
         problem = Problem(cause=f"there was no answer within {LOAD_SECONDS:.0f} s")

@@ -102,7 +102,8 @@ class _Planning:
         needs = () if tested.is_able else (f"{subject.id}/check",)
         ours = subject.is_ours
         key, title = ("load", "it loads and answers") if ours else ("reach", "it answers")
-        body: Body = partial(model_cases.loads, name=name, kind=kind)
+        directory = subject.plan["model"]["directory"] if subject.plan else None
+        body: Body = partial(model_cases.loads, name=name, kind=kind, directory=directory)
         load = self._add(case_of(subject, key, title, body, needs=needs))
         roles = [role for role in self._roles if name in role.chain]
         criteria = [self._criteria[role.name] for role in roles] or [self._plain]
