@@ -66,6 +66,7 @@ def test_markdown_is_no_markup_of_others() -> None:
     assert "| ❌ failed | `answer-zh` | 7.00 s (at most 5.00 s) |" in shown
     assert "\n- instead: `far`, which is faster" in shown
     assert r"a\|b \<i\>" in shown
+    assert r"| ❌ failed | `bare` | a\|b \<i\>" in shown
     assert "| | glm | far |\n|---|---|---|\n| `1` | passed 1.00 s | failed |\n" in shown
     assert "\n- slower: glm/load: 1.00 s then, 12.0 s now" in shown
     assert not [line for line in shown.splitlines() if line.startswith("::error")]
