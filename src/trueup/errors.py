@@ -4,6 +4,7 @@ TrueUpError
 ├── ConfigError          the operator edits a configuration file or an environment variable
 │   └── UsageError       … or the command line (exit status 2)
 ├── CheckpointError      the operator mends or replaces a model directory
+│   └── HubError         … or names another id, a token, a network
 ├── AdaptError           the operator chooses another route, device, dtype or environment
 ├── RequestError         the client edits its request
 ├── CapacityError        the client waits and tries again
@@ -11,6 +12,21 @@ TrueUpError
 """
 
 from __future__ import annotations
+
+from typing import Literal
+
+HubErrorKind = Literal[
+    "missing",
+    "revision",
+    "denied",
+    "busy",
+    "network",
+    "content",
+    "offline",
+    "disk",
+    "stopped",
+    "package",
+]
 
 
 class TrueUpError(Exception):
@@ -37,6 +53,28 @@ class UsageError(ConfigError):
 
 class CheckpointError(TrueUpError):
     """A model directory or hub id cannot be read as a checkpoint."""
+
+
+class HubError(CheckpointError):
+    """A hub does not give what was asked for; `kind` says who can do something about it.
+
+    missing: there is no such model · revision: there is no such revision of it · denied: it wants
+    a token or a permission · busy: it refuses for now · network: it cannot be reached, or what
+    came is not its answer · content: a file is not what the hub lists · offline: it must not be
+    asked · disk: what came cannot be kept · stopped: somebody wanted no more of it · package: a
+    package is not installed.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        kind: HubErrorKind,
+        where: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(cause, where=where, hint=hint)
+        self.kind = kind
 
 
 class AdaptError(TrueUpError):

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from trueup.checkpoint import pickles
 from trueup.checkpoint.pickle_names import ALLOWED
-from trueup.checkpoint.pickles import PickleError, read_pickle_header
+from trueup.checkpoint.pickles import PickleContent, PickleError
 from trueup.checkpoint.weights import read_weights
 
 STATE = {
@@ -25,6 +26,11 @@ STATE = {
 @pytest.fixture(params=["zip", "legacy"])
 def layout(request: pytest.FixtureRequest) -> bool:
     return bool(request.param == "zip")
+
+
+def read_pickle_header(path: Path, name: str) -> PickleContent:
+    with path.open("rb") as file:
+        return pickles.read_pickle_header(file, name)
 
 
 def save(value: Any, path: Path, *, is_zip: bool) -> Path:

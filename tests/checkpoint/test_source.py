@@ -111,26 +111,3 @@ def test_the_cache_is_where_hugging_face_has_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert hub_cache() == Path(expected)
-
-
-def test_a_download_that_fails_is_an_expected_error(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import huggingface_hub
-
-    def fail(*_: object, **__: object) -> str:
-        raise OSError("no route to host\nand more")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(CheckpointError, match="no route to host"):
-        resolve("org/name", download=True)
-
-
-def test_a_download_gives_its_directory(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-
-    monkeypatch.setattr(
-        huggingface_hub, "snapshot_download", lambda *_, **__: str(cache / "x" / COMMIT)
-    )
-    source = resolve("org/name", download=True)
-    assert (source.directory.name, source.revision) == (COMMIT, COMMIT)

@@ -18,7 +18,8 @@ from trueup.adapt.wishes import INT8, NO_WISHES, ONNXRUNTIME, TORCH, Wishes, che
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.content import weights_digest
 from trueup.checkpoint.files import read_checkpoint
-from trueup.checkpoint.source import Source, resolve
+from trueup.checkpoint.hub.watch import Watch
+from trueup.checkpoint.source import Source, complete, resolve
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
 from trueup.doctor.report import is_avoided
@@ -40,9 +41,23 @@ class PlannedFacts:
     plan: Plan
 
 
-def plan_model(model: str, wishes: Wishes = NO_WISHES, *, revision: str | None = None) -> Plan:
-    """The plan of `model` for the running interpreter; see `plan_with_facts`."""
-    return plan_with_facts(model, wishes, revision=revision).plan
+def plan_model(
+    model: str,
+    wishes: Wishes = NO_WISHES,
+    *,
+    revision: str | None = None,
+    watch: Watch | None = None,
+) -> Plan:
+    """The plan of `model` for the running interpreter, ready to be loaded.
+
+    Weights that are on a hub are downloaded, unless the plan is a refusal; see
+    `plan_with_facts` for the rest.
+    """
+    facts = plan_with_facts(model, wishes, revision=revision, watch=watch)
+    if facts.source.remote is None or facts.plan.route == "refused":
+        return facts.plan
+    whole = complete(facts.source, watch=watch)
+    return _plan_source(whole, wishes, facts.environment).plan
 
 
 def plan_with_facts(
@@ -52,17 +67,22 @@ def plan_with_facts(
     revision: str | None = None,
     python: Path | None = None,
     transformers: str | None = None,
+    watch: Watch | None = None,
 ) -> PlannedFacts:
     """Read the facts about `model` and this machine and plan for the running interpreter.
 
-    `python` or `transformers` plan for another interpreter's packages or for a version.
+    `python` or `transformers` plan for another interpreter's packages or for a version. Of a
+    model on a hub only small files and the headers of weights are read.
 
     Raises: CheckpointError where `model` cannot be found or read; ConfigError for a wish or an
     interpreter that cannot be meant.
     """
-    source = resolve(model, revision=revision)
+    source = resolve(model, revision=revision, watch=watch)
+    return _plan_source(source, wishes, read_environment(python, transformers))
+
+
+def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> PlannedFacts:
     checkpoint = read_checkpoint(source)
-    environment = read_environment(python, transformers)
     findings = examine(checkpoint, environment)
     plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
     if plan.embedding is not None:

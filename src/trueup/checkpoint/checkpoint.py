@@ -100,7 +100,8 @@ class Checkpoint:
     `config` is empty where config.json is absent or not JSON: `problems` says which.
     `auto_map` joins those of config.json and tokenizer_config.json, by Auto class name.
     `digest` is `sha256:…` over the small files' bytes and the weight files' headers, sizes and
-    samples of their content.
+    samples of their content. `hub_digests` are SHA-256 of weight files that are on a hub, where
+    `directory` lacks them.
     """
 
     directory: Path
@@ -116,6 +117,7 @@ class Checkpoint:
     problems: tuple[Problem, ...]
     digest: str
     sentence: SentenceModules = field(default_factory=SentenceModules)
+    hub_digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model_type(self) -> str | None:

@@ -23,7 +23,8 @@ def weights_digest(checkpoint: Checkpoint) -> str:
     """
     digest = hashlib.sha256()
     for name in checkpoint.weights.files:
-        digest.update(f"{name}\0{_file_digest(checkpoint.directory / name)}\0".encode())
+        found = checkpoint.hub_digests.get(name) or _file_digest(checkpoint.directory / name)
+        digest.update(f"{name}\0{found}\0".encode())
     return f"sha256:{digest.hexdigest()}"
 
 

@@ -35,10 +35,12 @@ def read_checkpoint(source: Source) -> Checkpoint:
 
     Raises: CheckpointError where the directory cannot be listed or holds no model.
     """
-    directory = source.directory
+    directory, remote = source.directory, source.remote
     files = _list_files(directory)
+    if remote is not None:
+        files = {**remote.sizes, **files}
     problems: list[Problem] = []
-    weights, weight_problems, headers = read_weights(directory, files)
+    weights, weight_problems, headers = read_weights(directory, files, source.open)
     config = _read_optional(directory, files, "config.json", problems)
     tokenizer_config = _read_optional(directory, files, "tokenizer_config.json", problems)
     generation_config = _read_optional(directory, files, "generation_config.json", problems)
@@ -69,8 +71,9 @@ def read_checkpoint(source: Source) -> Checkpoint:
             *tokenizer_problems(directory, files),
             *weight_problems,
         ),
-        digest=_digest(directory, files, weights, {**headers, **sentence_contents}),
+        digest=_digest(source, files, weights, {**headers, **sentence_contents}),
         sentence=sentence,
+        hub_digests={} if remote is None else remote.digests(weights.files),
     )
 
 
@@ -140,8 +143,15 @@ def _no_model(directory: Path, files: Mapping[str, int]) -> CheckpointError:
     return CheckpointError(cause, where=where)
 
 
-def _samples(path: Path, size: int) -> Iterator[bytes]:
-    """Blocks all over a file: a model that was trained further has the same header and size."""
+def _samples(source: Source, name: str, size: int) -> Iterator[bytes]:
+    """Blocks all over a file: a model that was trained further has the same header and size.
+
+    Of a file that is on a hub, the hub's own digest.
+    """
+    if source.remote is not None and (known := source.remote.digest(name)):
+        yield known.encode()
+        return
+    path = source.directory / name
     step = max(SAMPLE_BYTES, size // SAMPLES)
     try:
         with open(path, "rb", buffering=0) as file:
@@ -153,10 +163,11 @@ def _samples(path: Path, size: int) -> Iterator[bytes]:
 
 
 def _digest(
-    directory: Path, files: Mapping[str, int], weights: Weights, contents: Mapping[str, bytes]
+    source: Source, files: Mapping[str, int], weights: Weights, contents: Mapping[str, bytes]
 ) -> str:
     """`contents` are the weight files' headers, and what was read in folders below."""
     digest = hashlib.sha256()
+    directory = source.directory
     for name in sorted(files):
         if name in weights.files or not name.endswith(SMALL_SUFFIXES) or "/" in name:
             continue
@@ -169,7 +180,7 @@ def _digest(
     for name in weights.files:
         digest.update(f"{name}\0{files.get(name, -1)}\0".encode(errors="surrogateescape"))
         digest.update(contents.get(name, b""))
-        for block in _samples(directory / name, files.get(name, 0)):
+        for block in _samples(source, name, files.get(name, 0)):
             digest.update(block)
     for name in sorted(contents):
         if "/" in name and name not in weights.files:

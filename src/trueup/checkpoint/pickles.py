@@ -7,12 +7,12 @@ becomes an inert stand-in, so nothing of the file runs; tensors are known by the
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import IO, Any
 
 from trueup.checkpoint.checkpoint import ProblemKind, TensorInfo
@@ -46,14 +46,14 @@ class PickleContent:
     is_archive: bool
 
 
-def read_pickle_header(path: Path, name: str) -> PickleContent:
-    """The tensors and the unsafe globals of a pickled weight file.
+def read_pickle_header(file: IO[bytes], name: str) -> PickleContent:
+    """The tensors and the unsafe globals of a pickled weight file, open at its beginning.
 
     Raises: PickleError where the file is cut short or is neither layout; OSError.
     """
-    with path.open("rb") as file:
-        is_zip = file.read(len(ZIP_MARK)) == ZIP_MARK
-    return _read_archive(path, name) if is_zip else _read_legacy(path, name)
+    is_zip = file.read(len(ZIP_MARK)) == ZIP_MARK
+    file.seek(0)
+    return _read_archive(file, name) if is_zip else _read_legacy(file, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +192,9 @@ def _load(reader: _Reader) -> Any:
         ) from error
 
 
-def _read_archive(path: Path, name: str) -> PickleContent:
+def _read_archive(file: IO[bytes], name: str) -> PickleContent:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
             inner = [entry for entry in entries if entry.split("/")[-1] == "data.pkl"]
             if not inner:
@@ -247,24 +247,24 @@ class _Metered(io.RawIOBase):
         return self._keep(self._file.readline(PICKLE_LIMIT_BYTES))
 
 
-def _read_legacy(path: Path, name: str) -> PickleContent:
+def _read_legacy(file: IO[bytes], name: str) -> PickleContent:
     """Five pickles (magic number, protocol, system, state, storage keys), then the numbers."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        metered = _Metered(file)
-        unsafe: set[str] = set()
-        storages: dict[str, _Storage] = {}
-        values: list[Any] = []
-        while len(values) < 5:
-            reader = _Reader(metered)  # type: ignore[arg-type]
-            reader.storages = storages
-            value = _load(reader)
-            unsafe |= reader.unsafe
-            if not values and value != MAGIC_NUMBER:  # an object pickled without torch.save
-                values = [None, None, None, value, []]
-                break
-            values.append(value)
-        position = len(metered.taken)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    metered = _Metered(file)
+    unsafe: set[str] = set()
+    storages: dict[str, _Storage] = {}
+    values: list[Any] = []
+    while len(values) < 5:
+        reader = _Reader(metered)  # type: ignore[arg-type]
+        reader.storages = storages
+        value = _load(reader)
+        unsafe |= reader.unsafe
+        if not values and value != MAGIC_NUMBER:  # an object pickled without torch.save
+            values = [None, None, None, value, []]
+            break
+        values.append(value)
+    position = len(metered.taken)
     content = PickleContent(
         tensors=_tensors(values[3], name),
         unsafe=tuple(sorted(unsafe)),

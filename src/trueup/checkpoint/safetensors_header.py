@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
-from typing import Any
+import os
+from typing import Any, BinaryIO
 
 from trueup.checkpoint.checkpoint import ProblemKind, TensorInfo
 
@@ -29,23 +29,23 @@ class HeaderError(Exception):
         self.detail = detail
 
 
-def read_safetensors_header(path: Path, name: str) -> tuple[dict[str, TensorInfo], bytes]:
-    """The tensors that `path` declares, and the header's bytes.
+def read_safetensors_header(file: BinaryIO, name: str) -> tuple[dict[str, TensorInfo], bytes]:
+    """The tensors that the open file `name` declares, and the header's bytes.
 
     Raises: HeaderError where the header is broken or the file is shorter than it says; OSError.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-        if size < LENGTH_BYTES:
-            raise HeaderError("truncated", f"{size} bytes, shorter than any header")
-        if length > HEADER_LIMIT_BYTES:
-            raise HeaderError("malformed", f"not safetensors: a header of {length:,} bytes")
-        if size < LENGTH_BYTES + length:
-            raise HeaderError(
-                "truncated", f"{size:,} bytes, its header alone needs {LENGTH_BYTES + length:,}"
-            )
-        header = file.read(length)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+    if size < LENGTH_BYTES:
+        raise HeaderError("truncated", f"{size} bytes, shorter than any header")
+    if length > HEADER_LIMIT_BYTES:
+        raise HeaderError("malformed", f"not safetensors: a header of {length:,} bytes")
+    if size < LENGTH_BYTES + length:
+        raise HeaderError(
+            "truncated", f"{size:,} bytes, its header alone needs {LENGTH_BYTES + length:,}"
+        )
+    header = file.read(length)
     try:
         shape = json.loads(header.decode("utf-8"))
     except (ValueError, RecursionError) as error:

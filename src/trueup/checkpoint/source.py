@@ -1,25 +1,28 @@
-"""Where a model's files are: a directory, the word `demo`, or a hub id in the local cache.
+"""Where a model's files are: a directory, the word `demo`, or a hub id, cached or to be fetched.
 
-Looks and, only when asked to, downloads. It reads no file of a model: `files.py` does.
+One way for every command: `resolve` finds the directory and gets the small files, `complete` has
+the weights there too. Neither reads a file of a model: `files.py` does.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 from trueup.checkpoint.demo import unpack_demo
-from trueup.errors import CheckpointError
+from trueup.checkpoint.hub import cache, identifier
+from trueup.checkpoint.hub.cache import cached_ids, hub_cache
+from trueup.checkpoint.hub.watch import Watch
+from trueup.errors import CheckpointError, HubError
+
+if TYPE_CHECKING:
+    from trueup.checkpoint.hub.ranges import RemoteFiles
+
+__all__ = ["Source", "cached_ids", "complete", "hub_cache", "is_here", "resolve"]
 
 DEMO = "demo"
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-COMMIT = re.compile(r"[0-9a-f]{7,40}")
-DEFAULT_REVISION = "main"
-# Copies of the same weights for other frameworks: gigabytes that nothing here reads.
-NOT_DOWNLOADED = ("*.onnx", "*.onnx_data", "*.h5", "*.msgpack", "*.ot", "*.tflite", "*.mlmodel")
 SUGGESTIONS = 3
 
 
@@ -28,16 +31,27 @@ class Source:
     """A model's local directory, and how the user named it.
 
     `id` is the name that a server gives the model: the directory's name or the hub id.
+    `revision` is the commit of a hub id. `remote` are files that are still on the hub.
     """
 
     directory: Path
     source: str
     revision: str | None
     id: str
+    remote: RemoteFiles | None = None
+
+    def open(self, name: str) -> BinaryIO:
+        """A file of the model, wherever it is.
+
+        Raises: OSError; HubError, also while it is read.
+        """
+        if self.remote is not None and name in self.remote.names:
+            return self.remote.open(name)
+        return (self.directory / name).open("rb")
 
 
-def resolve(model: str, *, revision: str | None = None, download: bool = False) -> Source:
-    """Find the directory of `model`; an existing directory wins over a hub id.
+def resolve(model: str, *, revision: str | None = None, watch: Watch | None = None) -> Source:
+    """Find `model`; an existing directory wins over a hub id. Its weights may stay on the hub.
 
     Raises: CheckpointError where there is none, with the nearest names that there are.
     """
@@ -49,14 +63,64 @@ def resolve(model: str, *, revision: str | None = None, download: bool = False) 
             f"`{model!r}` names no model: expected a directory or a hub id such as `org/name`"
         )
     path = Path(model).expanduser()
+    local = _local(model, path, revision)
+    if local is not None:
+        return local
+    wanted = None if model.startswith(("/", ".", "~")) else identifier.parse(model, revision)
+    if wanted is None or ("/" in model and path.parent.is_dir()):
+        raise _missing_path(model, path)
+    # The hub's parts are needed only here.
+    from trueup.checkpoint.hub.fetch import locate
+
+    try:
+        located = locate(wanted, watch or Watch())
+    except HubError as error:
+        _add_neighbours(error, path)
+        raise
+    return Source(
+        directory=located.directory,
+        source=model,
+        revision=located.commit,
+        id=wanted.name,
+        remote=located.remote,
+    )
+
+
+def complete(source: Source, *, watch: Watch | None = None) -> Source:
+    """The same model with all its files in its directory.
+
+    Raises: HubError where the weights cannot be had.
+    """
+    if source.remote is None:
+        return source
+    from trueup.checkpoint.hub.fetch import Located
+    from trueup.checkpoint.hub.fetch import complete as complete_located
+
+    located = Located(directory=source.directory, commit=str(source.revision), remote=source.remote)
+    complete_located(located, watch or Watch())
+    return replace(source, remote=None)
+
+
+def is_here(model: str) -> bool:
+    """Whether `model` is found without asking anybody: a directory, `demo`, or in the cache."""
+    if model == DEMO:
+        return True
+    try:
+        if Path(model).expanduser().is_dir():
+            return True
+        wanted = identifier.parse(model)
+    except (OSError, RuntimeError, ValueError, CheckpointError):
+        return False
+    return wanted is not None and cache.commit_of(wanted.name, wanted.wanted) is not None
+
+
+def _local(model: str, path: Path, revision: str | None) -> Source | None:
     try:
         if path.is_dir():
             _refuse_revision(model, revision)
+            directory = path.resolve()
             return Source(
-                directory=path.resolve(),
-                source=model,
-                revision=None,
-                id=path.resolve().name or "model",
+                directory=directory, source=model, revision=None, id=directory.name or "model"
             )
         if path.exists():
             raise CheckpointError(
@@ -66,9 +130,7 @@ def resolve(model: str, *, revision: str | None = None, download: bool = False) 
             )
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
         raise CheckpointError(f"`{model}` cannot be opened: {error}", where=str(path)) from error
-    if _is_path(model, path):
-        raise _missing_path(model, path)
-    return _from_hub(model, revision, download=download)
+    return None
 
 
 def _refuse_revision(model: str, revision: str | None) -> None:
@@ -80,118 +142,32 @@ def _refuse_revision(model: str, revision: str | None) -> None:
         )
 
 
-def hub_cache() -> Path:
-    """The folder of downloaded hub repositories, as huggingface_hub finds it."""
-    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if named:
-        return Path(named).expanduser()
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{caches}/huggingface"
-    return Path(home).expanduser() / "hub"
-
-
-def _is_path(model: str, path: Path) -> bool:
-    if model.startswith(("/", ".", "~")) or HUB_ID.fullmatch(model) is None:
-        return True
-    return "/" in model and path.parent.is_dir()
-
-
 def _missing_path(model: str, path: Path) -> CheckpointError:
-    parent = path.parent
-    try:
-        siblings = sorted(entry.name for entry in parent.iterdir() if entry.is_dir())
-    except OSError:
-        return CheckpointError(
-            f"`{model}` does not exist, and neither does the directory `{parent}`", where=str(path)
-        )
+    siblings = _folders(path.parent)
+    cause = f"the directory `{model}` does not exist"
+    if not path.is_absolute():
+        cause = f"the relative path `{model}` does not exist: it was looked for in `{Path.cwd()}`"
+    if siblings is None:
+        return CheckpointError(f"{cause}; neither does `{path.parent}`", where=str(path))
     near = get_close_matches(path.name, siblings, n=SUGGESTIONS)
-    hint = f"in `{parent}` there is {_listing(near)}" if near else None
-    return CheckpointError(f"the directory `{model}` does not exist", where=str(path), hint=hint)
+    hint = f"in `{path.parent}` there is {_listing(near)}" if near else None
+    return CheckpointError(cause, where=str(path), hint=hint)
 
 
-def _from_hub(model: str, revision: str | None, *, download: bool) -> Source:
-    repository = hub_cache() / f"models--{model.replace('/', '--')}"
-    wanted = revision or DEFAULT_REVISION
-    commit = _commit(repository, wanted)
-    if commit is not None:
-        directory = repository / "snapshots" / commit
-        return Source(directory=directory, source=model, revision=revision or commit, id=model)
-    if download:
-        return _download(model, revision)
-    snapshots = _names(repository / "snapshots")
-    if snapshots:
-        raise CheckpointError(
-            f"`{model}` is in the cache, but not at revision `{wanted}`",
-            where=str(repository),
-            hint=f"choose what is there: --revision {snapshots[0]}",
-        )
-    cached = cached_ids()
-    near = get_close_matches(model, cached, n=SUGGESTIONS, cutoff=0.5) or [
-        name for name in cached if name.split("/")[-1].lower() == model.split("/")[-1].lower()
-    ]
-    at_revision = f" --revision {revision}" if revision else ""
-    hint = f"get it with `hf download {model}{at_revision}`, or give a directory"
-    if near:
-        hint = f"the cache has {_listing(near)}; else {hint}"
-    raise CheckpointError(
-        f"`{model}` is neither a directory nor a hub id in the local cache",
-        where=str(hub_cache()),
-        hint=hint,
-    )
+def _add_neighbours(error: HubError, path: Path) -> None:
+    """Have an error about an id name the directories here that are called much like it."""
+    if error.kind in ("missing", "offline"):
+        near = get_close_matches(path.name, _folders(path.parent) or [], n=1, cutoff=0.8)
+        if near:
+            told = f"in `{path.parent.resolve()}` there is {_listing(near)}"
+            error.hint = f"{told}; else {error.hint}" if error.hint else told
 
 
-def cached_ids() -> list[str]:
-    """The hub ids of the models in the local cache, sorted."""
-    prefix = "models--"
-    return sorted(
-        name.removeprefix(prefix).replace("--", "/", 1)
-        for name in _names(hub_cache())
-        if name.startswith(prefix)
-    )
-
-
-def _commit(repository: Path, revision: str) -> str | None:
-    """The cached commit that `revision` (a branch, a tag, a commit or its beginning) means."""
-    snapshots = _names(repository / "snapshots")
-    if ".." in revision or "\0" in revision:
-        return None
+def _folders(parent: Path) -> list[str] | None:
     try:
-        commit = (repository / "refs" / revision).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        commit = ""
-    if commit in snapshots:
-        return commit
-    if COMMIT.fullmatch(revision):
-        matches = [name for name in snapshots if name.startswith(revision)]
-        return matches[0] if len(matches) == 1 else None
-    return None
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+        return sorted(entry.name for entry in parent.iterdir() if entry.is_dir())
     except OSError:
-        return []
-
-
-def _download(model: str, revision: str | None) -> Source:
-    # A third of a second to import, and needed only here.
-    from huggingface_hub import snapshot_download
-
-    try:
-        directory = Path(
-            snapshot_download(model, revision=revision, ignore_patterns=list(NOT_DOWNLOADED))
-        )
-    except Exception as error:  # hub, HTTP and file errors share no base class across 0.3x and 2.x
-        raise CheckpointError(
-            f"`{model}` could not be downloaded: {type(error).__name__}: {_first_line(error)}",
-            where=os.environ.get("HF_ENDPOINT", "https://huggingface.co"),
-        ) from error
-    return Source(directory=directory, source=model, revision=revision or directory.name, id=model)
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), "no message")
+        return None
 
 
 def _listing(names: list[str]) -> str:

@@ -6,10 +6,11 @@ Chooses the files that transformers would load, in its order of preference. Load
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from trueup.checkpoint.checkpoint import Problem, TensorInfo, Weights, WeightsFormat
 from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
@@ -27,23 +28,44 @@ SINGLE_FILES: tuple[tuple[str, WeightsFormat], ...] = (
 INDEX_SUFFIX = ".index.json"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 NOT_WEIGHTS = ("training_args.bin", "optimizer", "scheduler", "rng_state", "scaler")
+# Opens a file of the model by its name.
+OpenFile = Callable[[str], BinaryIO]
 
 
 @dataclass(slots=True)
 class _Reading:
     """What has been found so far; `headers` are the bytes that the digest covers."""
 
+    open: OpenFile
     problems: list[Problem] = field(default_factory=list)
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
     headers: dict[str, bytes] = field(default_factory=dict)
     file_bytes: int = 0
 
 
+def weight_files(directory: Path, files: Mapping[str, int]) -> tuple[str, ...]:
+    """The names of the files that would be loaded, there or not; the index must be there."""
+    return _choose(directory, files, _Reading(open=lambda name: (directory / name).open("rb")))[1]
+
+
 def read_weights(
-    directory: Path, files: Mapping[str, int]
+    directory: Path, files: Mapping[str, int], open_file: OpenFile | None = None
 ) -> tuple[Weights, tuple[Problem, ...], Mapping[str, bytes]]:
-    """The weights of a directory, what is wrong with them, and the bytes of their headers."""
-    reading = _Reading()
+    """The weights of a directory, what is wrong with them, and the bytes of their headers.
+
+    `open_file` opens those weight files of `files` that are elsewhere.
+    """
+    reading = _Reading(open=open_file or (lambda name: (directory / name).open("rb")))
+    weights_format, names, placed = _choose(directory, files, reading)
+    if weights_format == "none":
+        return Weights(format="none"), (), {}
+    return _read_files(directory, files, weights_format, names, placed, reading)
+
+
+def _choose(
+    directory: Path, files: Mapping[str, int], reading: _Reading
+) -> tuple[WeightsFormat, tuple[str, ...], Mapping[str, str]]:
+    """The format, the files, and which tensor an index places where."""
     for name, weights_format in SINGLE_FILES:
         if name not in files:
             continue
@@ -52,10 +74,10 @@ def read_weights(
         if name.endswith(INDEX_SUFFIX):
             placed = _read_index(directory, name, reading)
             shards = tuple(sorted(set(placed.values())))
-        return _read_files(directory, files, weights_format, shards, placed, reading)
+        return weights_format, shards, placed
     loose = _loose_files(files)
     if loose is None:
-        return Weights(format="none"), (), {}
+        return "none", (), {}
     weights_format, names = loose
     if weights_format != "gguf" and len(names) > 1:
         single = SINGLE_FILES[1 if weights_format == "safetensors" else 3][0]
@@ -66,7 +88,7 @@ def read_weights(
                 detail=f"{len(names)} weight files but no index that says what is in which",
             )
         )
-    return _read_files(directory, files, weights_format, names, {}, reading)
+    return weights_format, names, {}
 
 
 def _loose_files(files: Mapping[str, int]) -> tuple[WeightsFormat, tuple[str, ...]] | None:
@@ -135,7 +157,7 @@ def _read_files(
         if name not in files and not (directory / name).is_file():
             reading.problems.append(_missing_shard(name, placed))
             continue
-        if _read_one(directory, name, weights_format, reading):
+        if _read_one(name, weights_format, reading):
             readable.add(name)
     for tensor, file in placed.items():
         found = reading.tensors.get(tensor)
@@ -167,29 +189,21 @@ def _missing_shard(name: str, placed: Mapping[str, str]) -> Problem:
     )
 
 
-def _read_one(directory: Path, name: str, weights_format: WeightsFormat, reading: _Reading) -> bool:
-    path = directory / name
+def _read_one(name: str, weights_format: WeightsFormat, reading: _Reading) -> bool:
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with reading.open(name) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
             head = file.read(HEAD_BYTES)
-        reading.file_bytes += size
-        problem = mistaken_content(name, head)
-        if problem is None and size == 0:
-            problem = Problem(kind="truncated", path=name, detail="0 bytes")
-        if problem is not None:
-            reading.problems.append(problem)
-            return False
-        if weights_format == "safetensors":
-            found, header = read_safetensors_header(path, name)
-            reading.tensors.update(found)
-        elif weights_format == "pickle":
-            content = read_pickle_header(path, name)
-            reading.tensors.update(content.tensors)
-            header = content.header
-            reading.problems += _pickle_problems(name, content)
-        else:
-            header = head
+            reading.file_bytes += size
+            problem = mistaken_content(name, head)
+            if problem is None and size == 0:
+                problem = Problem(kind="truncated", path=name, detail="0 bytes")
+            if problem is not None:
+                reading.problems.append(problem)
+                return False
+            file.seek(0)
+            header = _read_header(file, name, weights_format, reading) or head
     except (HeaderError, PickleError) as error:
         reading.problems.append(Problem(kind=error.kind, path=name, detail=error.detail))
         return False
@@ -200,6 +214,22 @@ def _read_one(directory: Path, name: str, weights_format: WeightsFormat, reading
         return False
     reading.headers[name] = header
     return True
+
+
+def _read_header(
+    file: BinaryIO, name: str, weights_format: WeightsFormat, reading: _Reading
+) -> bytes:
+    """Take the tensors of a file into `reading`; the header's bytes, none where none is read."""
+    if weights_format == "safetensors":
+        found, header = read_safetensors_header(file, name)
+        reading.tensors.update(found)
+        return header
+    if weights_format == "pickle":
+        content = read_pickle_header(file, name)
+        reading.tensors.update(content.tensors)
+        reading.problems += _pickle_problems(name, content)
+        return content.header
+    return b""
 
 
 def _pickle_problems(name: str, content: PickleContent) -> list[Problem]:

@@ -1,0 +1,53 @@
+"""The id of a model on a hub, `org/name@revision`, told from the name of a path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trueup.errors import CheckpointError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
+NAME_CHARACTERS = 96  # the hubs' own limit
+REVISION = re.compile(r"[^\s@~^:?*\[\\\0]+")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+COMMIT_BEGINNING = re.compile(r"[0-9a-f]{7,40}")
+DEFAULT_REVISION = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubId:
+    """A repository and what is wanted of it: a branch, a tag, a commit, or None for the default."""
+
+    name: str
+    revision: str | None
+
+    @property
+    def wanted(self) -> str:
+        """The revision that is looked for."""
+        return self.revision or DEFAULT_REVISION
+
+
+def parse(model: str, revision: str | None = None) -> HubId | None:
+    """The hub id in `model`, None where it cannot be one.
+
+    Raises: CheckpointError where two revisions are asked for.
+    """
+    name, at, named = model.partition("@")
+    if len(name) > NAME_CHARACTERS or NAME.fullmatch(name) is None:
+        return None
+    if ".." in name or "--" in name or name.endswith((".", "-", ".git")):
+        return None
+    if at and not _is_revision(named):
+        return None
+    if at and revision is not None and revision != named:
+        raise CheckpointError(
+            f"two revisions of one model: `{named}` and `{revision}`",
+            where="--revision",
+            hint=f"leave one of them out: `{name}@{revision}`",
+        )
+    return HubId(name=name, revision=named if at else revision)
+
+
+def _is_revision(text: str) -> bool:
+    return REVISION.fullmatch(text) is not None and ".." not in text

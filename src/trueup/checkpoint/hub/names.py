@@ -1,0 +1,101 @@
+"""The nearest real ids for one that does not exist: another owner, case, variant, or a typo.
+
+Candidates are what the cache has, a list of well-known ids that ships with TrueUp, and what the
+hub's search finds where it can be asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from functools import cache
+from pathlib import Path
+
+from trueup.checkpoint.hub.cache import cached_ids
+
+WELL_KNOWN = Path(__file__).with_name("well_known.txt")
+SUGGESTIONS = 3
+LEAST_LIKENESS = 0.72
+OWNER_WEIGHT = 0.2
+# Endings by which the models of one family and size differ.
+VARIANTS = {"instruct", "chat", "base", "it", "hf", "pt", "thinking", "preview", "latest", "model"}
+SEPARATORS = re.compile(r"[^a-z0-9.]+")
+
+
+def nearest(name: str, found: Iterable[str] = ()) -> list[str]:
+    """The ids most like `name`, nearest first; `found` are candidates besides those known here.
+
+    1. The same name of an owner that was renamed. 2. The same but for owner, case and
+    punctuation. 3. The same words in another order. 4. Another variant of the same. 5. Alike.
+    """
+    known, owners = _well_known()
+    cached = cached_ids()
+    rank = {each: 0 for each in cached} | {each: 1 for each in found}
+    candidates = dict.fromkeys((*cached, *found, *known))
+    scored = []
+    for each in candidates:
+        if each == name:
+            continue
+        likeness = _likeness(name, each, owners)
+        if likeness is not None:
+            scored.append((*likeness, rank.get(each, 2), len(each), each))
+    return [each[-1] for each in sorted(scored)[:SUGGESTIONS]]
+
+
+def search_words(name: str) -> list[str]:
+    """What to ask a hub's search for: the whole name, then its family and size."""
+    rest = _split(name)[1]
+    words = [word for word in re.split(r"[-_]", rest) if word.lower() not in VARIANTS]
+    return list(dict.fromkeys((rest, "-".join(words[:2]))))
+
+
+def _likeness(name: str, candidate: str, owners: dict[str, str]) -> tuple[int, float] | None:
+    """How near two ids are: a class, and how far apart within it; None where too far."""
+    owner, rest = _split(name)
+    its_owner, its_rest = _split(candidate)
+    foreign = 0.0 if owner and owner.lower() == its_owner.lower() else 1.0
+    if rest.lower() == its_rest.lower() and owners.get(owner.lower()) == its_owner:
+        return 1, 0.0
+    if _compact(rest) == _compact(its_rest):
+        return 2, foreign
+    words, its_words = _words(rest), _words(its_rest)
+    if words == its_words:
+        return 3, foreign
+    apart = (words - its_words) + (its_words - words)
+    if set(apart) <= VARIANTS:
+        return 4, foreign + apart.total()
+    alike = SequenceMatcher(None, _compact(rest), _compact(its_rest)).ratio()
+    if owner:
+        by_owner = SequenceMatcher(None, owner.lower(), its_owner.lower()).ratio()
+        alike = (1 - OWNER_WEIGHT) * alike + OWNER_WEIGHT * by_owner
+    return (5, 1 - alike) if alike >= LEAST_LIKENESS else None
+
+
+def _split(name: str) -> tuple[str, str]:
+    owner, slash, rest = name.partition("/")
+    return (owner, rest) if slash else ("", owner)
+
+
+def _compact(rest: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", rest.lower())
+
+
+def _words(rest: str) -> Counter[str]:
+    return Counter(word for word in SEPARATORS.split(rest.lower()) if word)
+
+
+@cache
+def _well_known() -> tuple[Sequence[str], dict[str, str]]:
+    """The ids of the list, and the new names of owners by their old ones in lower case."""
+    ids: list[str] = []
+    owners: dict[str, str] = {}
+    for line in WELL_KNOWN.read_text(encoding="utf-8").splitlines():
+        text = line.partition("#")[0].strip()
+        old, arrow, new = text.partition(" -> ")
+        if arrow:
+            owners[old.lower()] = new
+        elif text:
+            ids.append(text)
+    return ids, owners
