@@ -48,16 +48,11 @@ def plan_model(
     revision: str | None = None,
     watch: Watch | None = None,
 ) -> Plan:
-    """The plan of `model` for the running interpreter, ready to be loaded.
+    """The plan of `model` for the running interpreter, whose files are all here.
 
-    Weights that are on a hub are downloaded, unless the plan is a refusal; see
-    `plan_with_facts` for the rest.
+    See `plan_with_facts`.
     """
-    facts = plan_with_facts(model, wishes, revision=revision, watch=watch)
-    if facts.source.remote is None or facts.plan.route == "refused":
-        return facts.plan
-    whole = complete(facts.source, watch=watch)
-    return _plan_source(whole, wishes, facts.environment).plan
+    return plan_with_facts(model, wishes, revision=revision, watch=watch, is_run=True).plan
 
 
 def plan_with_facts(
@@ -68,17 +63,23 @@ def plan_with_facts(
     python: Path | None = None,
     transformers: str | None = None,
     watch: Watch | None = None,
+    is_run: bool = False,
 ) -> PlannedFacts:
     """Read the facts about `model` and this machine and plan for the running interpreter.
 
     `python` or `transformers` plan for another interpreter's packages or for a version. Of a
-    model on a hub only small files and the headers of weights are read.
+    model on a hub only small files and the headers of weights are read; one that `is_run` has
+    its weights downloaded, unless the plan is a refusal.
 
     Raises: CheckpointError where `model` cannot be found or read; ConfigError for a wish or an
     interpreter that cannot be meant.
     """
     source = resolve(model, revision=revision, watch=watch)
-    return _plan_source(source, wishes, read_environment(python, transformers))
+    environment = read_environment(python, transformers)
+    facts = _plan_source(source, wishes, environment)
+    if not is_run or source.remote is None or facts.plan.route == "refused":
+        return facts
+    return _plan_source(complete(source, watch=watch), wishes, environment)
 
 
 def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> PlannedFacts:

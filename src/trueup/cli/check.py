@@ -10,6 +10,7 @@ from pathlib import Path
 from trueup.errors import UsageError
 
 EXAMPLE = """  trueup check zai-org/chatglm2-6b
+  trueup check Qwen/Qwen2-7B-Instruct@main
   trueup check demo --transformers 4.56.0
   trueup check ./model --python /envs/old/bin/python --format json
   trueup check --error "_pad() got an unexpected keyword argument 'padding_side'"
@@ -18,9 +19,7 @@ EXAMPLE = """  trueup check zai-org/chatglm2-6b
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `trueup check` takes."""
-    parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a directory, a hub id in the cache, or `demo`"
-    )
+    parser.add_argument("model", nargs="?", metavar="MODEL", help="a directory, a hub id or `demo`")
     parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument(

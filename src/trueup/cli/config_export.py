@@ -109,7 +109,7 @@ def _kind_of(model: ModelSettings) -> str:
     from trueup.cli.serve_plans import plan_models
 
     try:
-        (plan,) = plan_models([model]).values()
+        (plan,) = plan_models([model], is_run=False).values()
     except TrueUpError as error:
         _say(f"warning: `{model.name}` is taken for a chat model: {error.cause}")
         return "chat"

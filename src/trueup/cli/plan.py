@@ -23,7 +23,7 @@ EXAMPLE = """  trueup plan zai-org/chatglm2-6b
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `trueup plan` takes."""
-    parser.add_argument("model", metavar="MODEL", help="a directory, a hub id in the cache, `demo`")
+    parser.add_argument("model", metavar="MODEL", help="a directory, a hub id or `demo`")
     parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
     parser.add_argument("--route", default="auto", choices=ROUTES, help="default: auto")
     parser.add_argument("--dtype", default="auto", choices=DTYPES, help="default: auto")
@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
             kind=arguments.kind,
             pooling=arguments.pooling,
         ),
+        is_run=arguments.export_native is not None,
     )
     shown = report
     if arguments.format == "text":

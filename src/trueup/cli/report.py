@@ -9,6 +9,7 @@ from typing import Any, Literal
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import plan_with_facts
 from trueup.adapt.wishes import NO_WISHES, Wishes
+from trueup.cli.downloading import DownloadLine
 from trueup.doctor.report import build_report
 
 
@@ -20,10 +21,17 @@ def model_report(
     python: Path | None = None,
     transformers: str | None = None,
     wishes: Wishes = NO_WISHES,
+    is_run: bool = False,
 ) -> tuple[dict[str, Any], Plan]:
-    """The report on `model`, and the plan in it; see `plan_with_facts` for what it raises."""
+    """The report on `model`, and the plan in it; see `plan_with_facts` for the arguments."""
     facts = plan_with_facts(
-        model, wishes, revision=revision, python=python, transformers=transformers
+        model,
+        wishes,
+        revision=revision,
+        python=python,
+        transformers=transformers,
+        watch=DownloadLine(),
+        is_run=is_run,
     )
     report = build_report(
         kind,

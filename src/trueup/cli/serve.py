@@ -14,12 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trueup.cli.downloading import DownloadLine
 from trueup.cli.roles import check_roles, served_names
 from trueup.cli.serve_plans import plan_models, refusals
 from trueup.cli.settings import CONFIG_VARIABLE, settings_of
 from trueup.config.servers import RunningServer, registered
 from trueup.config.settings import DEFAULT_PORT, Settings
-from trueup.errors import AdaptError, TrueUpError
+from trueup.errors import AdaptError, HubError, TrueUpError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.server import Server, collecting_rarely, listen, raise_file_limit, url_of
@@ -117,7 +118,9 @@ class _Serve:
     async def run(self) -> int:
         async with contextlib.AsyncExitStack() as stack:
             ended = await stack.enter_async_context(self._server.running(self._listener))
-            plans, refused = await self._plan()
+            plans, refused = await self._plan(ended)
+            if ended.done():
+                return self._status()
             pool, backends = self._open()
             pool.start()
             stack.push_async_callback(self._stop_serving, ended, pool, backends)
@@ -140,14 +143,23 @@ class _Serve:
     def _status(self) -> int:
         return EXIT_INTERRUPTED if self._server.ended_by is signal.SIGINT else 0
 
-    async def _plan(self) -> tuple[dict[str, Plan], dict[str, AdaptError]]:
+    async def _plan(
+        self, ended: asyncio.Task[None]
+    ) -> tuple[dict[str, Plan], dict[str, AdaptError]]:
+        """The plans; nothing where a signal ended the server while a model was downloaded."""
+        watch = DownloadLine()
+        planning = asyncio.create_task(asyncio.to_thread(plan_models, self._settings.models, watch))
+        await asyncio.wait((planning, ended), return_when=asyncio.FIRST_COMPLETED)
+        watch.stop.set()
         try:
-            plans = await asyncio.to_thread(plan_models, self._settings.models)
+            plans = await planning
             refused = refusals(self._settings, plans)
             kinds = {name: plan.kind for name, plan in plans.items()}
             check_roles(self._settings, kinds, refused)
             return plans, refused
         except TrueUpError as error:
+            if ended.done() and isinstance(error, HubError) and error.kind == "stopped":
+                return {}, {}
             self._serving.router.fail(error)
             raise
 

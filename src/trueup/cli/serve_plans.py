@@ -12,17 +12,22 @@ from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError,
 
 if TYPE_CHECKING:
     from trueup.adapt.plan import Plan
+    from trueup.checkpoint.hub.watch import Watch
 
 
-def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
+def plan_models(
+    models: Sequence[ModelSettings], watch: Watch | None = None, *, is_run: bool = True
+) -> dict[str, Plan]:
     """The plans by served name, in order, refused ones among them; nothing is loaded.
+
+    What is on a hub is downloaded if it `is_run` and can be.
 
     Raises:
         TrueUpError: a checkpoint cannot be read, or two models have one name.
     """
     if not models:
         return {}
-    from trueup.adapt.planning import Wishes, plan_model
+    from trueup.adapt.planning import Wishes, plan_with_facts
 
     plans: dict[str, Plan] = {}
     for model in models:
@@ -37,7 +42,9 @@ def plan_models(models: Sequence[ModelSettings]) -> dict[str, Plan]:
             normalize=model.normalize,
         )
         try:
-            plan = plan_model(model.source, revision=model.revision, wishes=wishes)
+            plan = plan_with_facts(
+                model.source, wishes, revision=model.revision, watch=watch, is_run=is_run
+            ).plan
         except TrueUpError as error:
             raise _placed(model, error) from None
         name = model.name or plan.model.id

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from trueup.checkpoint.source import resolve
+from trueup.checkpoint.source import is_here
 from trueup.cli.client import ChatClient
+from trueup.cli.downloading import fetched
 from trueup.cli.private_server import private_server
 from trueup.config.servers import RunningServer, running_servers
-from trueup.errors import CheckpointError, ConfigError, RequestError, TrueUpError, UsageError
+from trueup.errors import ConfigError, RequestError, TrueUpError, UsageError
 
 
 @contextlib.asynccontextmanager
@@ -30,11 +31,13 @@ async def served(
     """A client of a server that serves the model, and the model's name there.
 
     1. The server of `url`. 2. A running one of ours that serves it, unless one of `options`
-    (flags of `trueup serve`) has a value. 3. A private one, with the flags `private` as well.
+    (flags of `trueup serve`) has a value. 3. A private one, with the flags `private` as well; its
+    model is downloaded first.
 
     Raises:
         UsageError: `url` and one of `options`.
         ConfigError: only a running server has the model, and keeps it behind a key.
+        CheckpointError: the model of a private server is not to be had.
         PrivateServerEnded, BackendError: see `private_server`.
     """
     key = os.environ.get("TRUEUP_API_KEY")
@@ -60,6 +63,7 @@ async def served(
                     print(f"(asking `{name}` at {server.url})", file=sys.stderr)
                     yield client, name
                     return
+    await fetched(model, options.get("revision"))
     async with (
         private_server([*wanted, *private]) as own,
         ChatClient(own.url, api_key=own.api_key) as client,
@@ -78,21 +82,13 @@ async def _name_there(client: ChatClient, server: RunningServer, model: str) -> 
         is_locked = isinstance(error, RequestError) and error.status == HTTPStatus.UNAUTHORIZED
         # Another conversation's private server is locked too: a model that can be found here is
         # served anew.
-        if is_locked and model in server.models and not _is_here(model):
+        if is_locked and model in server.models and not is_here(model):
             raise ConfigError(
                 f"the server at {server.url} serves `{model}` and wants a key",
                 where=server.url,
                 hint="set TRUEUP_API_KEY to a key of that server",
             ) from error
         return None
-
-
-def _is_here(model: str) -> bool:
-    try:
-        resolve(model)
-    except CheckpointError:
-        return False
-    return True
 
 
 def _name_of(model: str, rows: list[dict[str, Any]]) -> str | None:

@@ -12,10 +12,13 @@ INTERVAL_SECONDS = 0.1
 
 
 class ProgressLine:
-    """Replaces its line at most ten times a second; `last` is what it was told last."""
+    """Replaces its line at most ten times a second; `last` is what it was told last.
+
+    `is_seen` says whether there is a terminal.
+    """
 
     def __init__(self) -> None:
-        self._is_seen = sys.stderr.isatty()
+        self.is_seen = sys.stderr.isatty()
         self._shown_at = 0.0
         self.last = ""
 
@@ -23,13 +26,13 @@ class ProgressLine:
         """Say how far the work is."""
         self.last = text
         now = time.monotonic()
-        if self._is_seen and now - self._shown_at >= INTERVAL_SECONDS:
+        if self.is_seen and now - self._shown_at >= INTERVAL_SECONDS:
             self._shown_at = now
             width = shutil.get_terminal_size().columns - 1
             print(f"{ERASE_LINE}{text[:width]}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Take the line away."""
-        if self._is_seen and self._shown_at:
+        if self.is_seen and self._shown_at:
             self._shown_at = 0.0
             print(ERASE_LINE, end="", file=sys.stderr, flush=True)

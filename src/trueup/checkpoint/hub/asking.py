@@ -51,7 +51,7 @@ def not_cached(wanted: HubId) -> HubError:
             kind="offline",
             hint=f"choose what is there: --revision {there[0]}, or unset HF_HUB_OFFLINE",
         )
-    error = offline_error(wanted.name)
+    error = offline_error(wanted.name, wanted.revision)
     near = _nearest_hint(wanted.name, [])
     error.where = str(cache.hub_cache())
     error.hint = f"{near} Else {error.hint}" if near else error.hint

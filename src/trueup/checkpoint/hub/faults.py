@@ -172,13 +172,16 @@ def page_error(url: str) -> HubError:
     )
 
 
-def offline_error(name: str) -> HubError:
+def offline_error(name: str, revision: str | None = None) -> HubError:
     """The hub must not be asked."""
+    variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+    at_revision = f" at revision `{revision}`" if revision else ""
     return HubError(
-        f"`{name}` is not in the cache, and HF_HUB_OFFLINE forbids to ask the hub",
-        where="HF_HUB_OFFLINE",
+        f"`{name}`{at_revision} is neither a directory nor a hub id in the cache, and {variable} "
+        "forbids to ask the hub",
+        where=variable,
         kind="offline",
-        hint="unset HF_HUB_OFFLINE, or give a directory",
+        hint=f"unset {variable}, or give a directory",
     )
 
 

@@ -52,14 +52,18 @@ def locate(wanted: HubId, watch: Watch) -> Located:
         return Located(directory=cache.snapshot(wanted.name, commit), commit=commit)
     if is_offline():  # 2
         return _from_cache(wanted, commit, not_cached(wanted))
+    hub = connect()
+    watch.asking(f"{hub.endpoint} about `{wanted.name}`")
     try:  # 3
-        return _from_hub(wanted, commit, watch)
+        return _from_hub(hub, wanted, commit, watch)
     except HubError as error:
         if commit is None or error.kind not in ("network", "busy"):
             raise
         located = _from_cache(wanted, commit, error)
         watch.note(f"{error.cause}: this is what the cache has, commit {commit[:12]}")
         return located
+    finally:
+        watch.answered()
 
 
 def complete(located: Located, watch: Watch) -> Located:
@@ -121,8 +125,7 @@ def _from_cache(wanted: HubId, commit: str | None, error: HubError) -> Located:
     return Located(directory=directory, commit=commit, remote=_remote(directory, listing, None))
 
 
-def _from_hub(wanted: HubId, commit: str | None, watch: Watch) -> Located:
-    hub = connect()
+def _from_hub(hub: Hub, wanted: HubId, commit: str | None, watch: Watch) -> Located:
     # A commit whose weights are here stays: a newer one would cost the download again.
     stays = commit is not None and cache.has_weights(cache.snapshot(wanted.name, commit))
     revision = commit if commit is not None and stays else wanted.wanted

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from trueup.checkpoint.hub.cache import cached_ids
 
@@ -19,8 +20,10 @@ WELL_KNOWN = Path(__file__).with_name("well_known.txt")
 SUGGESTIONS = 3
 LEAST_LIKENESS = 0.72
 OWNER_WEIGHT = 0.2
+MORE_WORDS = 2
 # Endings by which the models of one family and size differ.
 VARIANTS = {"instruct", "chat", "base", "it", "hf", "pt", "thinking", "preview", "latest", "model"}
+SAME = {"it": "instruct", "chat": "instruct", "inst": "instruct"}
 SEPARATORS = re.compile(r"[^a-z0-9.]+")
 
 
@@ -28,7 +31,8 @@ def nearest(name: str, found: Iterable[str] = ()) -> list[str]:
     """The ids most like `name`, nearest first; `found` are candidates besides those known here.
 
     1. The same name of an owner that was renamed. 2. The same but for owner, case and
-    punctuation. 3. The same words in another order. 4. Another variant of the same. 5. Alike.
+    punctuation. 3. The same words in another order. 4. Another variant of the same. 5. A longer
+    name with all its words. 6. Alike.
     """
     known, owners = _well_known()
     cached = cached_ids()
@@ -55,22 +59,28 @@ def _likeness(name: str, candidate: str, owners: dict[str, str]) -> tuple[int, f
     """How near two ids are: a class, and how far apart within it; None where too far."""
     owner, rest = _split(name)
     its_owner, its_rest = _split(candidate)
-    foreign = 0.0 if owner and owner.lower() == its_owner.lower() else 1.0
-    if rest.lower() == its_rest.lower() and owners.get(owner.lower()) == its_owner:
+    renamed = owners.get(owner.lower())
+    owner = renamed or owner
+    foreign = 0.0 if owner.lower() == its_owner.lower() else 0.5
+    if rest.lower() == its_rest.lower() and renamed == its_owner:
         return 1, 0.0
     if _compact(rest) == _compact(its_rest):
         return 2, foreign
     words, its_words = _words(rest), _words(its_rest)
     if words == its_words:
         return 3, foreign
-    apart = (words - its_words) + (its_words - words)
-    if set(apart) <= VARIANTS:
-        return 4, foreign + apart.total()
+    if _words(rest, SAME) == _words(its_rest, SAME):
+        return 4, foreign
+    more, less = its_words - words, words - its_words
+    if set(more + less) <= VARIANTS:
+        return 4, foreign + more.total() + less.total()
+    if not less and more.total() <= MORE_WORDS:
+        return 5, foreign + more.total()
     alike = SequenceMatcher(None, _compact(rest), _compact(its_rest)).ratio()
     if owner:
         by_owner = SequenceMatcher(None, owner.lower(), its_owner.lower()).ratio()
         alike = (1 - OWNER_WEIGHT) * alike + OWNER_WEIGHT * by_owner
-    return (5, 1 - alike) if alike >= LEAST_LIKENESS else None
+    return (6, 1 - alike) if alike >= LEAST_LIKENESS else None
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -82,8 +92,8 @@ def _compact(rest: str) -> str:
     return re.sub(r"[^a-z0-9]", "", rest.lower())
 
 
-def _words(rest: str) -> Counter[str]:
-    return Counter(word for word in SEPARATORS.split(rest.lower()) if word)
+def _words(rest: str, same: Mapping[str, str] = MappingProxyType({})) -> Counter[str]:
+    return Counter(same.get(word, word) for word in SEPARATORS.split(rest.lower()) if word)
 
 
 @cache

@@ -17,6 +17,12 @@ class Watch:
     def note(self, text: str) -> None:
         """Something worth a line, such as what stands in for a hub that cannot be reached."""
 
+    def asking(self, what: str) -> None:
+        """A hub is asked what a model is; `answered` follows."""
+
+    def answered(self) -> None:
+        """It has answered, or not."""
+
     def started(self, what: str, *, files: int, total_bytes: int, present_bytes: int) -> None:
         """A download begins; `present_bytes` of it are here from before."""
 
