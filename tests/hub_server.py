@@ -1,4 +1,4 @@
-"""A loopback hub: what Hugging Face's client asks, and every way in which a network can fail.
+"""A loopback hub: what is asked of Hugging Face and ModelScope, and every failure of a network.
 
 Large files are answered by a redirect to a second origin, as the real hub's are, which must never
 be shown a token.
@@ -195,6 +195,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._search(parse_qs(parts.query).get("search", [""])[0])
         elif match := re.fullmatch(r"/api/models/(.+?)/(revision|refs|tree)(?:/(.+))?", path):
             self._api(match[1], match[2], match[3] or "main", parts.query)
+        elif match := re.fullmatch(r"/api/v1/models/(.+?)/(repo/files|repo|revisions)", path):
+            self._modelscope(match[1], match[2], parse_qs(parts.query))
         elif match := re.fullmatch(r"/(.+?)/resolve/([^/]+)/(.+)", path):
             self._resolve(match[1], match[2], match[3])
         else:
@@ -236,6 +238,35 @@ class _Handler(BaseHTTPRequestHandler):
             return
         siblings = [_sibling(*item) for item in sorted(repository.commits[commit].items())]
         self._say_json({"id": name, "modelId": name, "sha": commit, "siblings": siblings})
+
+    def _modelscope(self, name: str, kind: str, query: dict[str, list[str]]) -> None:
+        repository = self.hub.repositories.get(name)
+        if repository is None:
+            self._say(404, json.dumps({"Code": 404, "Success": False}).encode())
+            return
+        commit = repository.commit_of(query.get("Revision", ["master"])[0])
+        if kind == "revisions":
+            rows = {
+                key: [{"Revision": ref} for ref in refs] or None
+                for key, refs in (("Branches", repository.branches), ("Tags", repository.tags))
+            }
+            self._say_json({"Code": 200, "Data": {"RevisionMap": rows}})
+        elif commit is None:
+            self._say(404, b"")
+        elif kind == "repo":
+            self._say_content(repository.commits[commit][query["FilePath"][0]])
+        else:
+            files = [
+                {
+                    "Path": path,
+                    "Type": "blob",
+                    "Size": len(content),
+                    "Sha256": hashlib.sha256(content).hexdigest(),
+                }
+                for path, content in repository.commits[commit].items()
+            ]
+            files.append({"Path": "onnx", "Type": "tree", "Size": 0, "Sha256": ""})
+            self._say_json({"Code": 200, "Data": {"Files": files}})
 
     def _search(self, words: str) -> None:
         found = [name for name in self.hub.repositories if words.lower() in name.lower()]

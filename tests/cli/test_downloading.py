@@ -67,6 +67,24 @@ def test_a_check_of_a_hub_id_reports_its_commit_and_leaves_the_weights_there(
     assert json.loads(again.stdout) == report
 
 
+def test_asking_a_hub_imports_nothing_heavy(hub: HubServer, tmp_path: Path) -> None:
+    code = (
+        "import sys; from trueup.cli.main import main; "
+        f"main(['check', '{NAME}', '--format', 'json']); "
+        "print([m for m in ('torch', 'transformers', 'numpy', 'pydantic') if m in sys.modules], "
+        "'huggingface_hub' in sys.modules, file=sys.stderr)"
+    )
+    for offline, is_imported in (("0", True), ("1", False)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=environment(hub, tmp_path, HF_HUB_OFFLINE=offline),
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.stderr == f"[] {is_imported}\n"
+
+
 def serving(hub: HubServer, home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "trueup", "serve", NAME, "--port", "0"],

@@ -33,10 +33,12 @@ def ask_listing(hub: Hub, wanted: HubId, revision: str, watch: Watch) -> Listing
             limit_seconds=LIMIT_SECONDS,
         )
     except HubError as error:
-        if error.kind == "missing":
+        if error.kind in ("missing", "revision"):
+            # Not every hub says which of the two it is.
+            there = [] if wanted.revision is None else _revisions(hub, wanted, watch)
+            if there or error.kind == "revision":
+                raise _no_revision(hub, wanted, there) from error
             error.hint = _nearest_hint(wanted.name, _found(hub, wanted.name, watch))
-        elif error.kind == "revision":
-            raise _no_revision(hub, wanted, watch) from error
         raise
     return answers[0]
 
@@ -49,7 +51,7 @@ def not_cached(wanted: HubId) -> HubError:
             f"`{wanted.name}` is in the cache, but not whole at revision `{wanted.wanted}`",
             where=str(cache.repository(wanted.name)),
             kind="offline",
-            hint=f"choose what is there: --revision {there[0]}, or unset HF_HUB_OFFLINE",
+            hint=f"choose what is there: --revision {there[0]}",
         )
     error = offline_error(wanted.name, wanted.revision)
     near = _nearest_hint(wanted.name, [])
@@ -78,7 +80,8 @@ def _nearest_hint(name: str, found: list[str]) -> str | None:
     return f"did you mean {_listing_words(near)}?" if near else None
 
 
-def _no_revision(hub: Hub, wanted: HubId, watch: Watch) -> HubError:
+def _revisions(hub: Hub, wanted: HubId, watch: Watch) -> list[str]:
+    """The branches and tags of a repository; none where the hub does not tell."""
     found: list[str] = []
     with contextlib.suppress(HubError):
         in_parallel(
@@ -86,6 +89,10 @@ def _no_revision(hub: Hub, wanted: HubId, watch: Watch) -> HubError:
             watch,
             limit_seconds=SEARCH_LIMIT_SECONDS,
         )
+    return list(found)
+
+
+def _no_revision(hub: Hub, wanted: HubId, found: list[str]) -> HubError:
     near = get_close_matches(wanted.wanted, found, n=SHOWN_REVISIONS, cutoff=0.4)
     shown = near or found[:SHOWN_REVISIONS]
     return HubError(

@@ -13,19 +13,15 @@ import tempfile
 from pathlib import Path
 
 from trueup.checkpoint.hub.identifier import COMMIT_BEGINNING
+from trueup.checkpoint.hub.service import cache_folder
 
 PREFIX = "models--"
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf")
 
 
 def hub_cache() -> Path:
-    """The folder, as huggingface_hub finds it."""
-    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if named:
-        return Path(named).expanduser()
-    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{caches}/huggingface"
-    return Path(home).expanduser() / "hub"
+    """The folder, as huggingface_hub finds it; one of our own for ModelScope."""
+    return cache_folder()
 
 
 def cached_ids() -> list[str]:

@@ -1,37 +1,20 @@
-"""Hugging Face's hub, asked through its own client: listings, and files or parts of them.
-
-The client reads HF_ENDPOINT, HF_TOKEN, HF_HOME, the proxies' variables and its timeouts. Imported
-only by those who ask the network: it takes a third of a second.
-"""
+"""What is asked of a hub, and how Hugging Face's and ModelScope's are asked it."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
+import hashlib
 import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from trueup.checkpoint.hub.faults import NotAHubAnswer, explained, page_error
+from trueup.checkpoint.hub.faults import NotAHubAnswer
 from trueup.checkpoint.hub.listing import HubFile, Listing
-from trueup.errors import HubError
+from trueup.checkpoint.hub.service import HUGGING_FACE, MODELSCOPE, current
+from trueup.checkpoint.hub.session import Part, Session
 
-DEFAULT_ENDPOINT = "https://huggingface.co"
-TRUE_WORDS = {"1", "ON", "YES", "TRUE"}
-CHUNK_BYTES = 64 * 1024
-CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What came of a file: from which byte on, and its pieces; `total_bytes` is the whole file."""
-
-    start: int
-    total_bytes: int | None
-    pieces: Iterator[bytes]
+ODD_SHAPES = (KeyError, TypeError, AttributeError, ValueError)
 
 
 class Hub(Protocol):
@@ -54,47 +37,21 @@ class Hub(Protocol):
         """The branches and tags of a repository."""
 
 
-def is_offline() -> bool:
-    """Whether HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE forbids to ask."""
-    word = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
-    return word.upper() in TRUE_WORDS
-
-
-def endpoint_of_environment() -> str:
-    """HF_ENDPOINT, else Hugging Face's own address."""
-    return (os.environ.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/")
+def connect() -> Hub:
+    """The hub that the environment names."""
+    return ModelScope() if current() is MODELSCOPE else HuggingFace()
 
 
 class HuggingFace:
-    """The hub at HF_ENDPOINT."""
+    """The hub at HF_ENDPOINT; the token is that of HF_TOKEN or of `hf auth login`."""
 
     def __init__(self) -> None:
-        import huggingface_hub
-        from huggingface_hub.utils import logging as client_logging
+        self._session = Session(HUGGING_FACE)
+        self._client = self._session.client
+        self.endpoint = self._session.endpoint
 
-        self.endpoint = endpoint_of_environment()
-        self._client = huggingface_hub
-        self._timeout: float = huggingface_hub.constants.HF_HUB_ETAG_TIMEOUT
-        self._read_timeout: float = huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT
-        # Its warnings of tries that fail would stand between our own lines.
-        if client_logging.get_verbosity() == logging.WARNING:
-            client_logging.set_verbosity(logging.ERROR)
-        huggingface_hub.utils.disable_progress_bars()
-
-    @property
-    def _is_signed_in(self) -> bool:
-        return bool(self._client.get_token())
-
-    @contextlib.contextmanager
-    def _explaining(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except HubError:
-            raise
-        except Exception as error:  # they share no base class over the client's versions
-            raise explained(
-                error, name, endpoint=self.endpoint, is_signed_in=self._is_signed_in
-            ) from error
+    def _explaining(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return self._session.explaining(name, is_signed_in=bool(self._client.get_token()))
 
     def listing(self, name: str, revision: str) -> Listing:
         """See Hub."""
@@ -102,82 +59,106 @@ class HuggingFace:
             api = self._client.HfApi(endpoint=self.endpoint)
             try:
                 info = api.model_info(
-                    name, revision=revision, files_metadata=True, timeout=self._timeout
+                    name, revision=revision, files_metadata=True, timeout=self._session.timeout
                 )
                 if not info.sha or info.siblings is None:
                     raise NotAHubAnswer
                 files = {each.rfilename: _file(each) for each in info.siblings}
-            except (KeyError, TypeError, AttributeError, ValueError) as error:
+            except ODD_SHAPES as error:
                 raise NotAHubAnswer from error
-        return Listing(name=name, commit=info.sha, files=files)
+        return Listing(name=name, commit=info.sha, revision=info.sha, files=files)
 
     @contextlib.contextmanager
     def part(self, listing: Listing, file: str, start: int, end: int | None) -> Iterator[Part]:
         """See Hub."""
-        url = f"{self.endpoint}/{listing.name}/resolve/{listing.commit}/{quote(file)}"
-        with self._explaining(listing.name):
-            headers = {
-                **self._client.utils.build_hf_headers(),
-                "Range": f"bytes={start}-{'' if end is None else end - 1}",
-                "Accept-Encoding": "identity",
-            }
-            with self._opened(url, headers) as (answer, pieces):
-                if "text/html" in answer.headers.get("content-type", ""):
-                    raise page_error(url)
-                began, total = _place(answer.status_code, answer.headers)
-                yield Part(start=began, total_bytes=total, pieces=pieces)
-
-    @contextlib.contextmanager
-    def _opened(
-        self, url: str, headers: Mapping[str, str]
-    ) -> Iterator[tuple[Any, Iterator[bytes]]]:
-        """An answer whose body has not been read, by httpx (client 1.0 and later) or requests."""
-        session = self._client.utils.get_session()
-        if hasattr(session, "build_request"):
-            request = session.build_request("GET", url, headers=headers, timeout=self._read_timeout)
-            answer = session.send(request, stream=True)
-            pieces = answer.iter_raw()  # as it comes: a break loses nothing of it
-        else:
-            answer = session.get(url, headers=headers, timeout=self._read_timeout, stream=True)
-            pieces = answer.iter_content(CHUNK_BYTES)
-        try:
-            if answer.status_code >= 400:
-                self._client.utils.hf_raise_for_status(answer)
-            yield answer, pieces
-        finally:
-            answer.close()
+        url = f"{self.endpoint}/{listing.name}/resolve/{listing.revision}/{quote(file)}"
+        headers = self._client.utils.build_hf_headers()
+        with self._explaining(listing.name), self._session.part(url, headers, start, end) as part:
+            yield part
 
     def search(self, words: str) -> list[str]:
         """See Hub."""
         with self._explaining(words):
-            answer = self._client.utils.get_session().get(
-                f"{self.endpoint}/api/models",
-                params={"search": words, "limit": 20, "sort": "downloads", "direction": -1},
-                headers=self._client.utils.build_hf_headers(),
-                timeout=self._timeout,
-            )
-            self._client.utils.hf_raise_for_status(answer)
-            rows = answer.json()
-        return [
-            row["id"] for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)
-        ]
+            params = {"search": words, "limit": 20, "sort": "downloads", "direction": -1}
+            headers = self._client.utils.build_hf_headers()
+            rows = self._session.json("/api/models", headers, params)
+            return _strings(rows, "id")
 
     def revisions(self, name: str) -> list[str]:
         """See Hub."""
         with self._explaining(name):
-            answer = self._client.utils.get_session().get(
-                f"{self.endpoint}/api/models/{name}/refs",
-                headers=self._client.utils.build_hf_headers(),
-                timeout=self._timeout,
-            )
-            self._client.utils.hf_raise_for_status(answer)
-            shape = answer.json()
-        return [
-            row["name"]
-            for kind in ("branches", "tags")
-            for row in shape.get(kind, ())
-            if isinstance(row, dict) and isinstance(row.get("name"), str)
-        ]
+            headers = self._client.utils.build_hf_headers()
+            shape = self._session.json(f"/api/models/{name}/refs", headers)
+            return [each for kind in ("branches", "tags") for each in _strings(shape[kind], "name")]
+
+
+class ModelScope:
+    """The hub at MODELSCOPE_ENDPOINT; the token is MODELSCOPE_API_TOKEN.
+
+    Its listings name no commit: a digest over names and contents stands for one.
+    """
+
+    def __init__(self) -> None:
+        self._session = Session(MODELSCOPE)
+        self.endpoint = self._session.endpoint
+        self._token = os.environ.get(MODELSCOPE.token_variable)
+
+    def _explaining(self, name: str) -> contextlib.AbstractContextManager[None]:
+        return self._session.explaining(name, is_signed_in=bool(self._token))
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        if not self._token:
+            return {}
+        cookie = f"m_session_id={self._token}"  # what its older paths know a user by
+        return {"Authorization": f"Bearer {self._token}", "Cookie": cookie}
+
+    def listing(self, name: str, revision: str) -> Listing:
+        """See Hub."""
+        params = {"Revision": revision, "Recursive": "True"}
+        with self._explaining(name):
+            shape = self._session.json(f"/api/v1/models/{name}/repo/files", self._headers, params)
+            try:
+                files = {
+                    row["Path"]: HubFile(
+                        size_bytes=int(row["Size"]),
+                        etag=row["Sha256"] or None,
+                        sha256=row["Sha256"] or None,
+                    )
+                    for row in shape["Data"]["Files"]
+                    if row["Type"] == "blob"
+                }
+            except ODD_SHAPES as error:
+                raise NotAHubAnswer from error
+        told = repr(sorted((path, each.size_bytes, each.etag) for path, each in files.items()))
+        commit = hashlib.sha1(told.encode(), usedforsecurity=False).hexdigest()
+        return Listing(name=name, commit=commit, revision=revision, files=files)
+
+    @contextlib.contextmanager
+    def part(self, listing: Listing, file: str, start: int, end: int | None) -> Iterator[Part]:
+        """See Hub."""
+        query = urlencode({"Revision": listing.revision, "FilePath": file})
+        url = f"{self.endpoint}/api/v1/models/{listing.name}/repo?{query}"
+        with (
+            self._explaining(listing.name),
+            self._session.part(url, self._headers, start, end) as part,
+        ):
+            yield part
+
+    def search(self, words: str) -> list[str]:
+        """See Hub; ModelScope has no search that its client knows of."""
+        return []
+
+    def revisions(self, name: str) -> list[str]:
+        """See Hub."""
+        with self._explaining(name):
+            shape = self._session.json(f"/api/v1/models/{name}/revisions", self._headers)
+            found = shape["Data"]["RevisionMap"]
+            return [
+                each
+                for kind in ("Branches", "Tags")
+                for each in _strings(found[kind] or [], "Revision")
+            ]
 
 
 def _file(sibling: Any) -> HubFile:
@@ -192,12 +173,5 @@ def _file(sibling: Any) -> HubFile:
     return HubFile(size_bytes=size, etag=sha256 or sibling.blob_id, sha256=sha256)
 
 
-def _place(status: int, headers: Mapping[str, str]) -> tuple[int, int | None]:
-    """From which byte an answer begins, and how long the whole file is."""
-    if status == 206:
-        match = CONTENT_RANGE.fullmatch(headers.get("content-range", "").strip())
-        if match is None:
-            raise NotAHubAnswer
-        return int(match[1]), int(match[2])
-    length = headers.get("content-length", "")
-    return 0, int(length) if length.isdigit() else None
+def _strings(rows: Any, key: str) -> list[str]:
+    return [row[key] for row in rows if isinstance(row, dict) and isinstance(row.get(key), str)]

@@ -17,6 +17,7 @@ from typing import IO
 from trueup.checkpoint.hub.cache import hub_cache, link, repository, snapshot
 from trueup.checkpoint.hub.connection import Hub
 from trueup.checkpoint.hub.listing import HubFile, Listing
+from trueup.checkpoint.hub.service import current
 from trueup.checkpoint.hub.watch import Watch
 from trueup.errors import HubError
 
@@ -239,5 +240,5 @@ def _unwritable(error: OSError, blob: Path) -> HubError:
         f"the download cannot be kept: {error.strerror or error}",
         where=str(error.filename or blob.parent),
         kind="disk",
-        hint="make room, or set HF_HOME to a folder that can be written",
+        hint=f"make room, or set {current().home_variable} to a folder that can be written",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from trueup.checkpoint.hub.service import Service
 from trueup.errors import HubError
 
 DISABLED = "Access to this resource is disabled."
@@ -14,6 +15,7 @@ def status_error(
     headers: Mapping[str, str],
     *,
     name: str,
+    service: Service,
     endpoint: str,
     url: str,
     is_signed_in: bool,
@@ -22,7 +24,7 @@ def status_error(
     code = headers.get("x-error-code", "")
     said = headers.get("x-error-message", "")[:200]
     if code == "GatedRepo":
-        return _gated(name, endpoint, is_signed_in=is_signed_in)
+        return _gated(name, service, endpoint, is_signed_in=is_signed_in)
     if code == "RevisionNotFound":
         return HubError(
             f"`{name}` has no such revision", where=f"{endpoint}/{name}", kind="revision"
@@ -36,9 +38,9 @@ def status_error(
     if status == 401 and is_signed_in and code != "RepoNotFound":
         return HubError(
             "the hub does not know the token (401)" + (f": {said}" if said else ""),
-            where="HF_TOKEN, or the token of `hf auth login`",
+            where=f"{service.token_variable}, or the token of an earlier login",
             kind="denied",
-            hint="set HF_TOKEN to a token of https://huggingface.co/settings/tokens, or unset it",
+            hint=f"set {service.token_variable} to a token of {service.tokens_page}, or unset it",
         )
     if status in (401, 404):
         return _missing(name, endpoint, is_signed_in=is_signed_in)
@@ -47,10 +49,10 @@ def status_error(
             f"the hub forbids `{name}` (403)" + (f": {said}" if said else ""),
             where=f"{endpoint}/{name}",
             kind="denied",
-            hint="set HF_TOKEN to a token that may read this repository",
+            hint=f"set {service.token_variable} to a token that may read this repository",
         )
     if status == 429:
-        return _too_many(headers, endpoint, is_signed_in=is_signed_in)
+        return _too_many(headers, service, endpoint, is_signed_in=is_signed_in)
     if status in (408, 504):
         return HubError(
             f"the hub did not answer in time ({status})",
@@ -63,7 +65,7 @@ def status_error(
             f"the hub itself fails ({status})" + (f": {said}" if said else ""),
             where=url,
             kind="busy",
-            hint="try again later, or set HF_ENDPOINT to a mirror",
+            hint=f"try again later, or set {service.endpoint_variables[0]} to a mirror",
         )
     return HubError(
         f"the hub refuses the request for `{name}` ({status})" + (f": {said}" if said else ""),
@@ -72,7 +74,7 @@ def status_error(
     )
 
 
-def _gated(name: str, endpoint: str, *, is_signed_in: bool) -> HubError:
+def _gated(name: str, service: Service, endpoint: str, *, is_signed_in: bool) -> HubError:
     if is_signed_in:
         return HubError(
             f"`{name}` is gated, and this token's owner has not been let in (403)",
@@ -85,7 +87,8 @@ def _gated(name: str, endpoint: str, *, is_signed_in: bool) -> HubError:
         "set",
         where=f"{endpoint}/{name}",
         kind="denied",
-        hint=f"accept the conditions at {endpoint}/{name}, then set HF_TOKEN to your token",
+        hint=f"accept the conditions at {endpoint}/{name}, then set "
+        f"{service.token_variable} to your token",
     )
 
 
@@ -98,11 +101,13 @@ def _missing(name: str, endpoint: str, *, is_signed_in: bool) -> HubError:
     )
 
 
-def _too_many(headers: Mapping[str, str], endpoint: str, *, is_signed_in: bool) -> HubError:
+def _too_many(
+    headers: Mapping[str, str], service: Service, endpoint: str, *, is_signed_in: bool
+) -> HubError:
     wait = headers.get("retry-after", "").strip()
     hint = f"wait {wait} seconds" if wait.isdigit() else "wait some minutes"
     if not is_signed_in:
-        hint += ", or set HF_TOKEN: who is signed in may ask more often"
+        hint += f", or set {service.token_variable}: who is signed in may ask more often"
     return HubError(
         "the hub has had too many requests from here (429)", where=endpoint, kind="busy", hint=hint
     )

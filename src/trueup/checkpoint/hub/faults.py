@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from trueup.checkpoint.hub.fault_status import status_error
+from trueup.checkpoint.hub.service import OFFLINE_VARIABLES, Service, offline_variable
 from trueup.errors import HubError
 
 CHAIN_LIMIT = 12
@@ -34,14 +35,13 @@ class NotAHubAnswer(Exception):
 
 
 def explained(
-    error: BaseException, name: str, *, endpoint: str, is_signed_in: bool = False
+    error: BaseException, name: str, *, service: Service, endpoint: str, is_signed_in: bool
 ) -> HubError:
     """The error to show for a request about the model `name`; `error` is its cause."""
     chain = list(_chain(error))
     for each in chain:
         if isinstance(each, HubError):
             return each
-    host = urlsplit(endpoint).hostname or endpoint
     for each in chain:
         answer = getattr(each, "response", None)
         status = getattr(answer, "status_code", None)
@@ -53,11 +53,14 @@ def explained(
                 status,
                 _headers(answer),
                 name=name,
+                service=service,
                 endpoint=endpoint,
                 url=str(getattr(answer, "url", endpoint)),
                 is_signed_in=is_signed_in,
             )
-    return _system_error(chain, name, endpoint, host) or _class_error(chain, name, endpoint, host)
+    return _system_error(chain, name, service, endpoint) or _class_error(
+        chain, name, service, endpoint
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -82,22 +85,23 @@ def _headers(answer: Any) -> Mapping[str, str]:
 
 
 def _system_error(
-    chain: list[BaseException], name: str, endpoint: str, host: str
+    chain: list[BaseException], name: str, service: Service, endpoint: str
 ) -> HubError | None:
+    host = urlsplit(endpoint).hostname or endpoint
     for each in chain:
         if isinstance(each, OSError) and each.errno in FULL:
             return HubError(
                 f"the disk is full: `{name}` cannot be kept: {each.strerror}",
                 where=_file_of(each),
                 kind="disk",
-                hint="make room, or set HF_HOME to a folder on a larger disk",
+                hint=f"make room, or set {service.home_variable} to a folder on a larger disk",
             )
         if isinstance(each, OSError) and each.errno in DENIED and each.filename:
             return HubError(
                 f"the folder of downloads cannot be written: {each.strerror}",
                 where=_file_of(each),
                 kind="disk",
-                hint="set HF_HOME to a folder that can be written",
+                hint=f"set {service.home_variable} to a folder that can be written",
             )
         if isinstance(each, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(each):
             return HubError(
@@ -113,13 +117,15 @@ def _system_error(
                 f"the name `{unknown}` is not known here (DNS): {each.strerror}",
                 where=f"the proxy {proxy}" if proxy else endpoint,
                 kind="network",
-                hint="without network, HF_HUB_OFFLINE=1 uses what the cache has; a mirror: "
-                "HF_ENDPOINT",
+                hint=_unreachable_hint(service),
             )
     return None
 
 
-def _class_error(chain: list[BaseException], name: str, endpoint: str, host: str) -> HubError:
+def _class_error(
+    chain: list[BaseException], name: str, service: Service, endpoint: str
+) -> HubError:
+    host = urlsplit(endpoint).hostname or endpoint
     names = {kind.__name__ for each in chain for kind in type(each).__mro__}
     proxy = proxy_of(endpoint)
     error = chain[0]
@@ -146,10 +152,10 @@ def _class_error(chain: list[BaseException], name: str, endpoint: str, host: str
             f"no connection to `{host}`: {_reason(chain)}",
             where=endpoint,
             kind="network",
-            hint="without network, HF_HUB_OFFLINE=1 uses what the cache has; a mirror: HF_ENDPOINT",
+            hint=_unreachable_hint(service),
         )
     if names & NOT_A_HUB:
-        return page_error(endpoint)
+        return page_error(endpoint, service)
     if any("Consistency check failed" in str(each) for each in chain):
         return HubError(
             f"a file of `{name}` came incomplete", where=endpoint, kind="network", hint=AGAIN
@@ -161,20 +167,28 @@ def _class_error(chain: list[BaseException], name: str, endpoint: str, host: str
     )
 
 
-def page_error(url: str) -> HubError:
+def page_error(url: str, service: Service) -> HubError:
     """A web page, or anything that is no hub's, came with success."""
     return HubError(
         f"what answers at `{url}` is not a hub: a web page came instead, such as the sign-in page "
         "of a network or of a proxy",
         where=url,
         kind="network",
-        hint="open any page in a browser to sign in to the network, or correct HF_ENDPOINT",
+        hint="open any page in a browser to sign in to the network, or correct "
+        f"{service.endpoint_variables[0]}",
+    )
+
+
+def _unreachable_hint(service: Service) -> str:
+    return (
+        "without network, HF_HUB_OFFLINE=1 uses what the cache has; "
+        f"{service.endpoint_variables[0]} names a mirror"
     )
 
 
 def offline_error(name: str, revision: str | None = None) -> HubError:
     """The hub must not be asked."""
-    variable = "HF_HUB_OFFLINE" if os.environ.get("HF_HUB_OFFLINE") else "TRANSFORMERS_OFFLINE"
+    variable = offline_variable() or OFFLINE_VARIABLES[0]
     at_revision = f" at revision `{revision}`" if revision else ""
     return HubError(
         f"`{name}`{at_revision} is neither a directory nor a hub id in the cache, and {variable} "

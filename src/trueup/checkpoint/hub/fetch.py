@@ -13,11 +13,12 @@ from pathlib import Path
 
 from trueup.checkpoint.hub import cache, selection
 from trueup.checkpoint.hub.asking import ask_listing, not_cached
-from trueup.checkpoint.hub.connection import Hub, HuggingFace, is_offline
+from trueup.checkpoint.hub.connection import Hub, connect
 from trueup.checkpoint.hub.download import download, present_bytes
 from trueup.checkpoint.hub.identifier import HubId
 from trueup.checkpoint.hub.listing import Listing, keep, kept
 from trueup.checkpoint.hub.ranges import RemoteFiles
+from trueup.checkpoint.hub.service import current, offline_variable
 from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.hub.whole import is_whole, missing_small, wanted_weights
 from trueup.checkpoint.hub.work import Job, in_parallel
@@ -50,7 +51,7 @@ def locate(wanted: HubId, watch: Watch) -> Located:
     commit = cache.commit_of(wanted.name, wanted.wanted)
     if commit is not None and is_whole(wanted.name, commit):  # 1
         return Located(directory=cache.snapshot(wanted.name, commit), commit=commit)
-    if is_offline():  # 2
+    if offline_variable():  # 2
         return _from_cache(wanted, commit, not_cached(wanted))
     hub = connect()
     watch.asking(f"{hub.endpoint} about `{wanted.name}`")
@@ -81,12 +82,13 @@ def complete(located: Located, watch: Watch) -> Located:
         return replace(located, remote=None)
     total = sum(listing.files[name].size_bytes for name in missing)
     if remote.hub is None:
+        variable = offline_variable()
         raise HubError(
             f"the weights of `{listing.name}` are not in the cache ({size_words(total)}), and the "
             "hub cannot be asked for them",
             where=str(located.directory),
             kind="offline",
-            hint="unset HF_HUB_OFFLINE, or give a directory" if is_offline() else None,
+            hint=f"unset {variable}, or give a directory" if variable else None,
         )
     present = sum(present_bytes(listing, name) for name in missing)
     _check_space(listing.name, total - present)
@@ -105,11 +107,6 @@ def size_words(count: int) -> str:
         if count >= scale:
             return f"{count / scale:.1f} {unit}"
     return f"{count} bytes"
-
-
-def connect() -> Hub:
-    """The hub that the environment names."""
-    return HuggingFace()
 
 
 def _from_cache(wanted: HubId, commit: str | None, error: HubError) -> Located:
@@ -169,5 +166,5 @@ def _check_space(name: str, needed: int) -> None:
             f"`{name}` needs {size_words(needed)} more, and the disk has {size_words(free)} free",
             where=str(folder),
             kind="disk",
-            hint="make room, or set HF_HOME to a folder on a larger disk",
+            hint=f"make room, or set {current().home_variable} to a folder on a larger disk",
         )

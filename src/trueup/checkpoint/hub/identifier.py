@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from trueup.checkpoint.hub.service import current
 from trueup.errors import CheckpointError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
@@ -12,7 +13,6 @@ NAME_CHARACTERS = 96  # the hubs' own limit
 REVISION = re.compile(r"[^\s@~^:?*\[\\\0]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 COMMIT_BEGINNING = re.compile(r"[0-9a-f]{7,40}")
-DEFAULT_REVISION = "main"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class HubId:
     @property
     def wanted(self) -> str:
         """The revision that is looked for."""
-        return self.revision or DEFAULT_REVISION
+        return self.revision or current().default_revision
 
 
 def parse(model: str, revision: str | None = None) -> HubId | None:

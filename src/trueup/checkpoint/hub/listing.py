@@ -29,10 +29,11 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The files of one commit of one repository."""
+    """The files of one commit of one repository; `revision` is what its hub is asked for."""
 
     name: str
     commit: str
+    revision: str
     files: Mapping[str, HubFile]
 
 
@@ -46,13 +47,15 @@ def keep(listing: Listing) -> None:
     files = {
         name: [file.size_bytes, file.etag, file.sha256] for name, file in listing.files.items()
     }
-    write_kept(_path(listing.name, listing.commit), json.dumps([FORMAT, files]).encode())
+    write_kept(
+        _path(listing.name, listing.commit), json.dumps([FORMAT, listing.revision, files]).encode()
+    )
 
 
 def kept(name: str, commit: str) -> Listing | None:
     """The listing that was kept, None where none was or it is damaged."""
     try:
-        version, files = json.loads(_path(name, commit).read_bytes())
+        version, revision, files = json.loads(_path(name, commit).read_bytes())
         if version != FORMAT:
             return None
         read = {
@@ -61,7 +64,7 @@ def kept(name: str, commit: str) -> Listing | None:
         }
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return None
-    return Listing(name=name, commit=commit, files=read)
+    return Listing(name=name, commit=commit, revision=str(revision), files=read)
 
 
 def write_kept(path: Path, content: bytes) -> None:

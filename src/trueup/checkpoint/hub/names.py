@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from trueup.checkpoint.hub.cache import cached_ids
+from trueup.checkpoint.hub.service import HUGGING_FACE, current
 
 WELL_KNOWN = Path(__file__).with_name("well_known.txt")
 SUGGESTIONS = 3
@@ -35,6 +36,10 @@ def nearest(name: str, found: Iterable[str] = ()) -> list[str]:
     name with all its words. 6. Alike.
     """
     known, owners = _well_known()
+    if current() is not HUGGING_FACE:  # there, others have other owners
+        owner = _split(name)[0].lower()
+        known = [each for each in known if owner in ("", _split(each)[0].lower())]
+        owners = {}
     cached = cached_ids()
     rank = {each: 0 for each in cached} | {each: 1 for each in found}
     candidates = dict.fromkeys((*cached, *found, *known))

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from trueup.checkpoint.hub.connection import Hub
 from trueup.checkpoint.hub.listing import HubFile, Listing, cache_folder, write_kept
+from trueup.checkpoint.hub.service import current, offline_variable
 from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.hub.work import Job, in_parallel
 from trueup.errors import HubError
@@ -135,12 +136,12 @@ class _RemoteFile(io.RawIOBase):
         start = first * BLOCK_BYTES
         end = min(after * BLOCK_BYTES, self._file.size_bytes)
         if self._hub is None:
+            variable = offline_variable()
             raise HubError(
-                f"the header of `{self._name}` is not in the cache, and HF_HUB_OFFLINE forbids to "
-                "ask the hub",
+                f"the header of `{self._name}` is not in the cache, and the hub cannot be asked",
                 where=self._listing.name,
                 kind="offline",
-                hint="unset HF_HUB_OFFLINE",
+                hint=f"unset {variable}" if variable else None,
             )
         content = bytearray()
         with self._hub.part(self._listing, self._name, start, end) as part:
@@ -150,7 +151,7 @@ class _RemoteFile(io.RawIOBase):
                     f"the server gives no parts of files: `{self._name}` would have to come whole",
                     where=self._hub.endpoint,
                     kind="content",
-                    hint="set HF_ENDPOINT to a hub that answers range requests",
+                    hint=f"set {current().endpoint_variables[0]} to one that gives parts of files",
                 )
             for piece in part.pieces:
                 content += piece
