@@ -62,6 +62,7 @@ def test_a_check_of_a_hub_id_reports_its_commit_and_leaves_the_weights_there(
     assert report["model"]["id"] == NAME
     assert report["model"]["revision"] == commit
     assert report["plan"]["model"]["revision"] == commit
+    assert report["model"]["remote_bytes"] == 3057664
     assert not [path for path in tmp_path.rglob("*") if path.name == "model.safetensors"]
     again = trueup(hub, tmp_path, "check", f"{NAME}@v1", "--format", "json", HF_HUB_OFFLINE="1")
     assert json.loads(again.stdout) == report
@@ -116,6 +117,7 @@ def test_an_export_downloads_the_weights_that_a_plan_leaves(hub: HubServer, tmp_
     done = trueup(hub, tmp_path, "plan", NAME, "--format", "json")
     assert json.loads(done.stdout)["plan"]["route"] == "native"
     assert done.stderr == ""
+    assert "its weights, 0.00 GB, are on the hub" in trueup(hub, tmp_path, "check", NAME).stdout
     target = tmp_path / "exported"
     done = trueup(hub, tmp_path, "plan", NAME, "--export-native", str(target))
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,7 @@ def build_report(
     plan: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Put the parts together; `plan` is a plan's JSON shape, None where none could be made."""
+    weights = checkpoint.weights.files
     route = plan["route"] if plan is not None else REFUSED
     transformers = environment.transformers
     return {
@@ -37,6 +38,7 @@ def build_report(
             "revision": source.revision,
             "digest": checkpoint.digest,
             "directory": str(source.directory),
+            "remote_bytes": 0 if source.remote is None else source.remote.bytes_of(weights),
             "model_type": checkpoint.model_type,
             "architectures": list(checkpoint.architectures),
         },

@@ -52,6 +52,10 @@ class RemoteFiles:
         known = ((name, self.listing.files[name].sha256) for name in names if name in self.names)
         return {name: sha256 for name, sha256 in known if sha256 is not None}
 
+    def bytes_of(self, names: Iterable[str]) -> int:
+        """How much of these files is still on the hub."""
+        return sum(self.listing.files[name].size_bytes for name in names if name in self.names)
+
     def open(self, name: str) -> BinaryIO:
         """The file to read and seek in; only what is read is asked for.
 

@@ -127,6 +127,9 @@ def header_lines(report: Mapping[str, Any]) -> Iterator[Line]:
     what = ", ".join(printable(kind) for kind in kinds if kind) or "unknown architecture"
     yield Line(f"{printable(model['id'])}: {what}", "title")
     yield Line(f"{INDENT}{printable(model['directory'])}", "dim")
+    if model.get("remote_bytes"):
+        size = f"{model['remote_bytes'] / 10**9:.2f} GB"
+        yield Line(f"{INDENT}its weights, {size}, are on the hub: headers were read", "dim")
     version = environment["transformers"]
     libraries = f"transformers {version}" if version else "no transformers"
     if environment["is_assumed"]:
