@@ -88,6 +88,7 @@ class HubServer:
         self.faults: list[Fault] = []
         self.requests: list[Request] = []
         self.serves_ranges = True
+        self.hides_sizes = False
         self.released = threading.Event()
         self._servers = [self._server(is_cdn=False), self._server(is_cdn=True)]
 
@@ -237,7 +238,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(404, b"", {"X-Error-Code": "RevisionNotFound"})
             return
         siblings = [_sibling(*item) for item in sorted(repository.commits[commit].items())]
-        self._say_json({"id": name, "modelId": name, "sha": commit, "siblings": siblings})
+        if self.hub.hides_sizes:
+            siblings = [{"rfilename": each["rfilename"]} for each in siblings]
+        gated = "manual" if repository.is_gated else False
+        self._say_json({"id": name, "sha": commit, "gated": gated, "siblings": siblings})
 
     def _modelscope(self, name: str, kind: str, query: dict[str, list[str]]) -> None:
         repository = self.hub.repositories.get(name)

@@ -28,7 +28,7 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr("trueup.checkpoint.hub.download.FIRST_WAIT_SECONDS", 0.001)
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)  # the client's, between its tries
+    monkeypatch.setattr("trueup.checkpoint.hub.work.FIRST_WAIT_SECONDS", 0.001)
     with HubServer().running() as server:
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8}
@@ -50,3 +52,8 @@ def sharded() -> dict[str, Any]:
     files["pytorch_model.bin"] = b"x" * 1000
     del files["model.safetensors"]
     return files
+
+
+def digest_of(files: Mapping[str, Any], name: str = "model.safetensors") -> str:
+    """What the hub calls the content of a large file."""
+    return hashlib.sha256(files[name]).hexdigest()

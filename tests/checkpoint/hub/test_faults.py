@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoint.hub.models import model
+from tests.checkpoint.hub.models import digest_of, model
 from tests.hub_server import SIGN_IN_PAGE, HubServer
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import Source, complete, resolve
@@ -97,17 +97,14 @@ def test_the_sign_in_page_of_a_network_is_no_answer(hub: HubServer, place: str) 
 
 def test_a_sign_in_page_in_place_of_weights_is_not_taken_for_them(hub: HubServer) -> None:
     hub.add(NAME, model())
-    hub.faults.clear()
-    hub.fail("/", page=SIGN_IN_PAGE, method="GET").path = hub_blob_path(hub)
+    hub.fail(hub_blob_path(hub), page=SIGN_IN_PAGE)
     error = refused()
     assert "sign" in error.cause
 
 
 def hub_blob_path(hub: HubServer) -> str:
-    import hashlib
-
     (files,) = hub.repositories[NAME].commits.values()
-    return hashlib.sha256(files["model.safetensors"]).hexdigest()
+    return digest_of(files)
 
 
 @pytest.mark.usefixtures("is_impatient")

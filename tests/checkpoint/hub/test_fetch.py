@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoint.hub.models import model, sharded, weights
+from tests.checkpoint.hub.models import digest_of, model, sharded, weights
 from tests.hub_server import HubServer
+from trueup.checkpoint.content import weights_digest
 from trueup.checkpoint.files import read_checkpoint
+from trueup.checkpoint.hub.cache import write_reference
+from trueup.checkpoint.hub.listing import known_digest
+from trueup.checkpoint.hub.selection import small_files
 from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.source import complete, resolve
 from trueup.errors import HubError
@@ -196,3 +200,50 @@ def test_a_disk_that_is_too_small_is_told_before_anything_comes(
     assert caught.value.kind == "disk"
     assert "1.0 kB free" in caught.value.cause
     assert hub.requests == []
+
+
+def test_a_header_that_breaks_off_once_is_asked_for_again(hub: HubServer) -> None:
+    files = model()
+    hub.add(NAME, files)
+    hub.fail(digest_of(files), cut_after=1000, times=1)
+    assert sorted(read_checkpoint(resolve(NAME)).weights.tensors) == ["a", "b"]
+    assert len([each for each in hub.requests if each.is_cdn]) == 2
+
+
+def test_the_digest_of_weights_is_the_same_before_and_after_they_came(hub: HubServer) -> None:
+    hub.add(NAME, sharded())
+    source = resolve(NAME)
+    before = weights_digest(read_checkpoint(source))
+    assert weights_digest(read_checkpoint(complete(source))) == before
+
+
+@pytest.mark.parametrize("name", ["runs.py", "onnx_names.py", "original.json", "sub/inner.py"])
+def test_only_whole_folders_are_left_alone(name: str) -> None:
+    assert small_files({name: 10}) == [name]
+    assert small_files({f"onnx/{name}": 10, f"checkpoint-500/{name}": 10}) == []
+
+
+def test_what_a_hostile_hub_names_stays_in_its_folder(hub: HubServer, cache: Path) -> None:
+    """Commits, digests and revisions become names of files."""
+    commit = hub.add(NAME, model())
+    repository = hub.repositories[NAME]
+    repository.commits["../../evil"] = repository.commits[commit]
+    repository.branches["main"] = "../../evil"
+    with pytest.raises(HubError, match="is not a hub"):
+        resolve(NAME)
+    assert known_digest("../evil") is None
+    assert known_digest("a" * 40) == "a" * 40
+    write_reference(NAME, "../../evil", commit)
+    assert not [path for path in cache.parent.rglob("*") if "evil" in path.name]
+
+
+def test_a_gated_model_whose_sizes_are_hidden_is_told_as_that(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add(NAME, model())
+    hub.repositories[NAME].is_gated = True
+    hub.hides_sizes = True
+    with pytest.raises(HubError) as caught:
+        resolve(NAME)
+    assert caught.value.kind == "denied"
+    assert "gated" in caught.value.cause

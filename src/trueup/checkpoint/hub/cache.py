@@ -67,7 +67,7 @@ def commit_of(name: str, revision: str) -> str | None:
 
 def write_reference(name: str, revision: str, commit: str) -> None:
     """Keep what a branch or tag meant, for when there is no network; a full disk is no error."""
-    if revision == commit:
+    if revision == commit or ".." in revision or revision.startswith("/"):
         return
     path = repository(name) / "refs" / revision
     with contextlib.suppress(OSError):

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
+from trueup.checkpoint.hub.fault_status import status_error
 from trueup.checkpoint.hub.faults import NotAHubAnswer
-from trueup.checkpoint.hub.listing import HubFile, Listing
+from trueup.checkpoint.hub.identifier import COMMIT
+from trueup.checkpoint.hub.listing import HubFile, Listing, known_digest
 from trueup.checkpoint.hub.service import HUGGING_FACE, MODELSCOPE, current
 from trueup.checkpoint.hub.session import Part, Session
+from trueup.errors import HubError
 
 ODD_SHAPES = (KeyError, TypeError, AttributeError, ValueError)
 
@@ -61,12 +64,25 @@ class HuggingFace:
                 info = api.model_info(
                     name, revision=revision, files_metadata=True, timeout=self._session.timeout
                 )
-                if not info.sha or info.siblings is None:
+                if COMMIT.fullmatch(info.sha or "") is None or info.siblings is None:
                     raise NotAHubAnswer
+                if any(each.size is None for each in info.siblings) and info.gated:
+                    raise self._gated(name)
                 files = {each.rfilename: _file(each) for each in info.siblings}
             except ODD_SHAPES as error:
                 raise NotAHubAnswer from error
         return Listing(name=name, commit=info.sha, revision=info.sha, files=files)
+
+    def _gated(self, name: str) -> HubError:
+        return status_error(
+            403,
+            {"x-error-code": "GatedRepo"},
+            name=name,
+            service=HUGGING_FACE,
+            endpoint=self.endpoint,
+            url=f"{self.endpoint}/{name}",
+            is_signed_in=bool(self._client.get_token()),
+        )
 
     @contextlib.contextmanager
     def part(self, listing: Listing, file: str, start: int, end: int | None) -> Iterator[Part]:
@@ -122,8 +138,8 @@ class ModelScope:
                 files = {
                     row["Path"]: HubFile(
                         size_bytes=int(row["Size"]),
-                        etag=row["Sha256"] or None,
-                        sha256=row["Sha256"] or None,
+                        etag=known_digest(row["Sha256"]),
+                        sha256=known_digest(row["Sha256"]),
                     )
                     for row in shape["Data"]["Files"]
                     if row["Type"] == "blob"
@@ -168,9 +184,11 @@ def _file(sibling: Any) -> HubFile:
     if lfs is not None:
         sha256 = lfs.get("sha256") if isinstance(lfs, dict) else lfs.sha256
         size = (lfs.get("size") if isinstance(lfs, dict) else lfs.size) or size
-    if not isinstance(size, int):
+    if not isinstance(size, int) or size < 0:
         raise NotAHubAnswer
-    return HubFile(size_bytes=size, etag=sha256 or sibling.blob_id, sha256=sha256)
+    sha256 = known_digest(sha256)
+    etag = sha256 or known_digest(sibling.blob_id)
+    return HubFile(size_bytes=size, etag=etag, sha256=sha256)
 
 
 def _strings(rows: Any, key: str) -> list[str]:

@@ -19,15 +19,13 @@ from trueup.checkpoint.hub.connection import Hub
 from trueup.checkpoint.hub.listing import HubFile, Listing
 from trueup.checkpoint.hub.service import current
 from trueup.checkpoint.hub.watch import Watch
+from trueup.checkpoint.hub.work import FIRST_WAIT_SECONDS, TRIES, WORTH_ANOTHER_TRY
 from trueup.errors import HubError
 
-TRIES = 6  # half a minute of waiting
-SMALL_TRIES = 3
+LARGE_TRIES = 6  # half a minute of waiting
 SMALL_BYTES = 64 * 1024 * 1024
-FIRST_WAIT_SECONDS = 1.0
 LOCK_WAIT_SECONDS = 0.2
 READ_BYTES = 8 * 1024 * 1024
-WORTH_ANOTHER_TRY = ("network", "busy")
 
 
 def present_bytes(listing: Listing, file: str) -> int:
@@ -88,7 +86,7 @@ class _Receiving:
         self._entry = listing.files[file]
         self._have = 0
         self._failed = 0
-        self._tries = SMALL_TRIES if self._entry.size_bytes <= SMALL_BYTES else TRIES
+        self._tries = TRIES if self._entry.size_bytes <= SMALL_BYTES else LARGE_TRIES
         self._digest = _new_digest(self._entry)
 
     def run(self) -> bool:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from trueup.config.home import trueup_home
 
 FORMAT = 1
+DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,11 @@ class HubFile:
     size_bytes: int
     etag: str | None
     sha256: str | None
+
+
+def known_digest(text: object) -> str | None:
+    """A digest that a hub named, None for what is none: it becomes the name of a file."""
+    return text if isinstance(text, str) and DIGEST.fullmatch(text) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

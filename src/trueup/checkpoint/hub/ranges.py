@@ -7,8 +7,10 @@ no network.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +18,7 @@ from trueup.checkpoint.hub.connection import Hub
 from trueup.checkpoint.hub.listing import HubFile, Listing, cache_folder, write_kept
 from trueup.checkpoint.hub.service import current, offline_variable
 from trueup.checkpoint.hub.watch import Watch
-from trueup.checkpoint.hub.work import Job, in_parallel
+from trueup.checkpoint.hub.work import Job, in_parallel, with_tries
 from trueup.errors import HubError
 
 # Holds the header of most weight files, and the directory at the end of most archives.
@@ -147,33 +149,38 @@ class _RemoteFile(io.RawIOBase):
                 kind="offline",
                 hint=f"unset {variable}" if variable else None,
             )
+        content = with_tries(partial(self._receive, self._hub, start, end))
+        for number in range(first, after):
+            offset = (number - first) * BLOCK_BYTES
+            self._blocks[number] = content[offset : offset + BLOCK_BYTES]
+            if path := self._path(number):
+                write_kept(path, self._blocks[number])
+
+    def _receive(self, hub: Hub, start: int, end: int) -> bytes:
         content = bytearray()
-        with self._hub.part(self._listing, self._name, start, end) as part:
+        deadline = time.monotonic() + LIMIT_SECONDS
+        with hub.part(self._listing, self._name, start, end) as part:
             skipped = start - part.start
             if not 0 <= skipped <= SKIP_LIMIT_BYTES:
                 raise HubError(
                     f"the server gives no parts of files: `{self._name}` would have to come whole",
-                    where=self._hub.endpoint,
+                    where=hub.endpoint,
                     kind="content",
                     hint=f"set {current().endpoint_variables[0]} to one that gives parts of files",
                 )
             for piece in part.pieces:
                 content += piece
-                if len(content) >= skipped + end - start:
+                if len(content) >= skipped + end - start or time.monotonic() > deadline:
                     break
         content = content[skipped : skipped + end - start]
         if len(content) < end - start:
             raise HubError(
                 f"{len(content):,} of {end - start:,} bytes of `{self._name}` came",
-                where=self._hub.endpoint,
+                where=hub.endpoint,
                 kind="network",
                 hint="run the same command again",
             )
-        for number in range(first, after):
-            offset = (number - first) * BLOCK_BYTES
-            self._blocks[number] = bytes(content[offset : offset + BLOCK_BYTES])
-            if path := self._path(number):
-                write_kept(path, self._blocks[number])
+        return bytes(content)
 
     def _kept(self, number: int) -> bytes | None:
         path = self._path(number)

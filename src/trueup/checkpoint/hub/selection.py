@@ -13,8 +13,8 @@ INNER_BYTES = 1024 * 1024
 INNER_DEPTH, INNER_FILES = 2, 200
 # Copies for other frameworks, and what a training left behind.
 NEVER = re.compile(
-    r"(\.|onnx|openvino|coreml|original|checkpoint-\d|runs|global_step|logs?/|samples?/|"
-    r"trainer_state\.json$)"
+    r"\.|trainer_state\.json$|"
+    r"(onnx|openvino|coreml|original|runs|logs?|samples?|global_step\d*|checkpoint-\d+)/"
 )
 MODULE_WEIGHTS = re.compile(r"\d+_\w+/(model\.safetensors|pytorch_model\.bin)")
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")

@@ -9,13 +9,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from trueup.checkpoint.hub.watch import Watch
 from trueup.errors import HubError
 
 STEP_SECONDS = 0.2
+TRIES = 3
+FIRST_WAIT_SECONDS = 1.0
+WORTH_ANOTHER_TRY = ("network", "busy")
 THREADS = 8
 Job = Callable[[threading.Event], None]
+Answer = TypeVar("Answer")
 
 
 def in_parallel(
@@ -60,6 +65,21 @@ def in_parallel(
                 raise failed
     finally:
         given_up.set()
+
+
+def with_tries(job: Callable[[], Answer]) -> Answer:
+    """What a job answers, at most at its third try where another one may succeed.
+
+    Raises: what the job raises.
+    """
+    for tried in range(TRIES):
+        try:
+            return job()
+        except HubError as error:
+            if error.kind not in WORTH_ANOTHER_TRY or tried == TRIES - 1:
+                raise
+            time.sleep(FIRST_WAIT_SECONDS * 2**tried)
+    raise AssertionError("unreachable")
 
 
 def _next(
