@@ -117,36 +117,6 @@ def test_pickles_need_a_torch_that_reads_them_safely(
 
 
 @pytest.mark.parametrize(
-    ("version", "codes"),
-    [("4.55.4", []), ("4.56.0", ["SAFE102"]), ("5.2.9", ["SAFE102"]), ("5.3.0", [])],
-)
-def test_a_config_that_runs_code_is_found_where_it_does(version: str, codes: list[str]) -> None:
-    config = {"model_type": "llama", "_attn_implementation_internal": "org/kernel"}
-    found = examine(checkpoint(config=config), environment(version))
-    assert [finding.code for finding in found] == codes
-
-
-@pytest.mark.parametrize(
-    ("config", "version", "code", "place"),
-    [
-        ({"a": {"_attn_implementation_internal": "o/k"}}, "4.56.0", "SAFE102",
-         "a._attn_implementation_internal"),
-        ({"a": [{"_attn_implementation_internal": "o/k"}]}, "4.56.0", "SAFE102",
-         "a.0._attn_implementation_internal"),
-        ({"text_config": {"trust_remote_code": True}}, "4.50.0", "SAFE103",
-         "text_config.trust_remote_code"),
-        ({"parts": [1, {"trust_remote_code": True}]}, "5.2.0", "SAFE103",
-         "parts.1.trust_remote_code"),
-    ],
-)  # fmt: skip
-def test_keys_that_run_code_are_found_at_any_depth(
-    config: dict[str, Any], version: str, code: str, place: str
-) -> None:
-    found = examine(checkpoint(config={"model_type": "llama", **config}), environment(version))
-    assert [(each.code, each.where.key, each.blocks) for each in found] == [(code, place, EVERY)]
-
-
-@pytest.mark.parametrize(
     ("files", "codes"),
     [
         ((), ["TOK110"]),

@@ -68,7 +68,7 @@ def refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
     """What keeps a model of the library from being loaded here."""
     found = [
         Refusal(reason="a key that makes transformers run code that the config names", key=key)
-        for key in sorted({key for key, _ in dangerous_keys(checkpoint.config)})
+        for key in sorted({each.key for each in dangerous_keys(checkpoint.config)})
     ]
     if checkpoint.config.get("quantization_config"):
         reason = "quantised weights need packages that this version does not work with"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from trueup.checkpoint.dangerous_keys import INTERNAL_ATTENTION, TRUST, dangerous_keys
+from trueup.checkpoint.dangerous_keys import dangerous_keys
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, ProblemRule
@@ -24,52 +24,83 @@ class UnsafePickle(ProblemRule):
 
 
 class ConfigRunsCode(Rule):
-    """config.json sets `_attn_implementation_internal`, at any depth.
+    """config.json names a repository as its attention implementation, at any depth.
 
-    transformers 4.56.0 to 5.2.x loads and runs code that it names, even without
-    `trust_remote_code` (CVE-2026-4372). No honest checkpoint has the key: remove it.
+    transformers 4.54.0 to 5.2.x, with the package `kernels` beside it, downloads that repository
+    and runs its code, even without `trust_remote_code` (CVE-2026-4372, which names
+    `_attn_implementation_internal`; `_attn_implementation` did the same before 5.0.0). Names
+    without a slash and those of `kernels-community` are harmless. No honest checkpoint has
+    another: remove the key.
     """
 
     code = "SAFE102"
     stage = "config"
-    since = "4.56.0"
+    since = "4.54.0"
     until = "5.3.0"
-    evidence = "reported"
     blocks = EVERY_ROUTE
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for key, place in dangerous_keys(facts.checkpoint.config):
-            if key == INTERNAL_ATTENTION:
+        for each in dangerous_keys(facts.checkpoint.config):
+            if each.danger == "kernel":
                 yield self.found(
-                    f"`{place}` makes transformers run code that config.json names, even without "
-                    "`trust_remote_code` (CVE-2026-4372)",
-                    where=Where(path="config.json", key=place),
-                    hint=f"do not load it; remove `{place}` from config.json",
+                    f"`{each.place}` makes transformers run code that config.json names, even "
+                    "without `trust_remote_code` (CVE-2026-4372)",
+                    where=Where(path="config.json", key=each.place),
+                    hint=f"do not load it; remove `{each.place}` from config.json",
                 )
 
 
 class ConfigTrustsItself(Rule):
-    """A config inside config.json sets `trust_remote_code`.
+    """A LightGlue config, or a config inside another, sets `trust_remote_code`.
 
-    Before transformers 5.3.0 that switches the model's own code on, though the caller did not
-    (CVE-2026-5241). No honest checkpoint needs the key: remove it.
+    Before transformers 5.5.0 LightGlue takes it from the file and runs the code of the keypoint
+    detector's repository, though the caller did not ask for that (CVE-2026-5241). No honest
+    checkpoint needs the key inside a config: remove it.
     """
 
     code = "SAFE103"
     stage = "config"
-    until = "5.3.0"
-    evidence = "reported"
+    until = "5.5.0"
     blocks = EVERY_ROUTE
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        for key, place in dangerous_keys(facts.checkpoint.config):
-            if key == TRUST and place != TRUST:
+        for each in dangerous_keys(facts.checkpoint.config):
+            if each.danger in ("lightglue", "nested"):
                 yield self.found(
-                    f"`{place}` makes transformers run the model's own code, though nobody asked "
-                    "for that (CVE-2026-5241)",
-                    where=Where(path="config.json", key=place),
-                    hint=f"do not load it; remove `{place}` from config.json",
+                    f"`{each.place}` makes transformers run a repository's own code, though nobody "
+                    "asked for that (CVE-2026-5241)",
+                    where=Where(path="config.json", key=each.place),
+                    hint=f"do not load it; remove `{each.place}` from config.json",
                 )
 
 
-RULES: tuple[Rule, ...] = (UnsafePickle(), ConfigRunsCode(), ConfigTrustsItself())
+class BackboneTrusted(Rule):
+    """`backbone_kwargs` in config.json sets `trust_remote_code`.
+
+    transformers 4.42.0 to 5.0.x hands these arguments to the loading of the backbone, so that the
+    code of its repository runs, though the caller did not ask for that. Remove the key.
+    """
+
+    code = "SAFE104"
+    stage = "config"
+    since = "4.42.0"
+    until = "5.1.0"
+    blocks = EVERY_ROUTE
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for each in dangerous_keys(facts.checkpoint.config):
+            if each.danger == "backbone":
+                yield self.found(
+                    f"`{each.place}` makes transformers run the code of the backbone's repository, "
+                    "though nobody asked for that",
+                    where=Where(path="config.json", key=each.place),
+                    hint=f"do not load it; remove `{each.place}` from config.json",
+                )
+
+
+RULES: tuple[Rule, ...] = (
+    UnsafePickle(),
+    ConfigRunsCode(),
+    ConfigTrustsItself(),
+    BackboneTrusted(),
+)
