@@ -76,7 +76,7 @@ def test_the_report_has_its_documented_shape(capsys: pytest.CaptureFixture[str])
     assert all(finding["avoided"] for finding in report["findings"])
     keys = {
         "code", "severity", "stage", "cause", "where", "since", "until", "evidence", "hint",
-        "blocks", "avoided",
+        "blocks", "avoided_by", "avoided",
     }  # fmt: skip
     assert all(set(finding) == keys for finding in report["findings"])
 

@@ -39,7 +39,8 @@ class Finding:
 
     `since` and `until` are transformers versions, the first one broken and the first one
     working again; `blocks` names the routes that this finding closes: remote code that fails
-    blocks `fixed` only where no fix is known, a missing shard blocks every route.
+    blocks `fixed` only where no fix is known, a missing shard blocks every route. `avoided_by`
+    names routes that go around a finding which closes none.
     """
 
     code: str
@@ -52,9 +53,11 @@ class Finding:
     evidence: Evidence = "observed"
     hint: str | None = None
     blocks: tuple[Route, ...] = ()
+    avoided_by: tuple[Route, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The finding in the report's JSON shape."""
         shape = asdict(self)
         shape["blocks"] = list(self.blocks)
+        shape["avoided_by"] = list(self.avoided_by)
         return shape

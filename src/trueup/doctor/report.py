@@ -62,4 +62,6 @@ def build_report(
 
 def is_avoided(finding: Finding, route: str) -> bool:
     """Whether `route` goes around the finding; one that blocks nothing is not avoided but known."""
-    return route != REFUSED and bool(finding.blocks) and route not in finding.blocks
+    if route == REFUSED:
+        return False
+    return route in finding.avoided_by or (bool(finding.blocks) and route not in finding.blocks)

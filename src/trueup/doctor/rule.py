@@ -13,6 +13,7 @@ from typing import ClassVar
 from packaging.version import Version
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.audit import Alarm, audit_module
 from trueup.doctor.code import ModelCode
 from trueup.doctor.finding import Evidence, Finding, Route, Severity, Stage, Where
 from trueup.environment.environment import Environment
@@ -29,6 +30,12 @@ class Facts:
     def code(self) -> ModelCode:
         """The model's own code."""
         return ModelCode(self.checkpoint)
+
+    @cached_property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What the audit of the model's own code found."""
+        modules = self.checkpoint.remote_code.values()
+        return tuple(alarm for module in modules for alarm in audit_module(module))
 
 
 class Rule:
@@ -47,6 +54,7 @@ class Rule:
     superseded: ClassVar[str | None] = None
     evidence: ClassVar[Evidence] = "observed"
     blocks: ClassVar[tuple[Route, ...]] = ("fixed",)
+    avoided_by: ClassVar[tuple[Route, ...]] = ()
 
     def applies_to(self, transformers: Version | None) -> bool:
         """Whether the version is within the gate."""
@@ -86,4 +94,5 @@ class Rule:
             evidence=self.evidence,
             hint=hint,
             blocks=self.blocks if blocks is None else blocks,
+            avoided_by=self.avoided_by,
         )

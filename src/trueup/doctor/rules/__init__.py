@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trueup.doctor.rule import Rule
 from trueup.doctor.rules import (
+    audit,
     cache,
     config,
     directory,
@@ -27,4 +28,5 @@ RULES: tuple[Rule, ...] = (
     *config.RULES,
     *generation.RULES,
     *cache.RULES,
+    *audit.RULES,
 )

@@ -1,0 +1,129 @@
+"""What a name in a module means: `sp.run` after `import subprocess as sp` is `subprocess.run`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+
+from trueup.doctor.audit.watched import BUILTINS
+
+CHAIN_LIMIT = 50
+
+
+class Names:
+    """The imports and plain second names of a module, wherever they stand in it."""
+
+    def __init__(self, nodes: Sequence[ast.AST]) -> None:
+        self._meanings: dict[str, str] = {}
+        self.stars: list[tuple[str, int]] = []
+        renamed: list[tuple[str, ast.expr]] = []
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    top = alias.name.partition(".")[0]
+                    self._meanings[alias.asname or top] = alias.name if alias.asname else top
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                for alias in node.names:
+                    if alias.name == "*":
+                        self.stars.append((node.module, node.lineno))
+                    meaning = f"{node.module}.{alias.name}"
+                    self._meanings[alias.asname or alias.name] = meaning
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                renamed.append((node.targets[0].id, node.value))
+        for name, value in renamed:
+            known = None if isinstance(value, ast.Call) else self.meaning(value)
+            if known is not None:
+                self._meanings.setdefault(name, known)
+
+    def meaning(self, node: ast.AST, depth: int = 0) -> str | None:
+        """The dotted name of what `node` refers to, None where that is not from an import."""
+        if depth > CHAIN_LIMIT:
+            return None
+        if isinstance(node, ast.Name):
+            return self._of_name(node.id)
+        if isinstance(node, ast.Attribute):
+            base = self.meaning(node.value, depth + 1)
+            return None if base is None else _plain(f"{base}.{node.attr}")
+        if isinstance(node, ast.Call):
+            return self._of_call(node, depth + 1)
+        if isinstance(node, ast.Subscript):
+            return self._of_subscript(node, depth + 1)
+        return None
+
+    def _of_name(self, name: str) -> str | None:
+        known = self._meanings.get(name)
+        if known is not None:
+            return _plain(known)
+        return _plain(name) if name in BUILTINS else None
+
+    def _of_call(self, node: ast.Call, depth: int) -> str | None:
+        function = self.meaning(node.func, depth)
+        if function in ("__import__", "importlib.import_module") and node.args:
+            return constant_text(node.args[0])
+        if function == "getattr" and len(node.args) >= 2:
+            base, name = self.meaning(node.args[0], depth), constant_text(node.args[1])
+            if base is not None and name is not None:
+                return _plain(f"{base}.{name}")
+        if function in ("vars", "globals", "locals"):
+            return self.meaning(node.args[0], depth) if node.args else "globals"
+        return None
+
+    def _of_subscript(self, node: ast.Subscript, depth: int) -> str | None:
+        base, key = self.meaning(node.value, depth), constant_text(node.slice)
+        if base is None or key is None:
+            return None
+        if base in ("sys.modules", "globals"):
+            return _plain(key)
+        return _plain(f"{base}.{key}")
+
+
+def _plain(name: str) -> str:
+    name = name.replace(".__dict__", "")
+    for prefix in ("builtins.", "__builtins__.", "__builtin__."):
+        name = name.removeprefix(prefix)
+    return name
+
+
+def constant_text(node: ast.AST | None, depth: int = 0) -> str | None:
+    """The string that an expression of constants gives, joined and reversed ones too."""
+    if node is None or depth > CHAIN_LIMIT:
+        return None
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, bytes):
+            return node.value.decode("latin-1")
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = constant_text(node.left, depth + 1), constant_text(node.right, depth + 1)
+        return None if left is None or right is None else left + right
+    if isinstance(node, ast.JoinedStr):
+        return _joined("", node.values, depth)
+    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+        step = node.slice.step
+        is_reversed = isinstance(step, ast.UnaryOp) and isinstance(step.op, ast.USub)
+        text = constant_text(node.value, depth + 1)
+        return text[::-1] if text is not None and is_reversed else None
+    if isinstance(node, ast.Call):
+        return _called_text(node, depth)
+    return None
+
+
+def _called_text(node: ast.Call, depth: int) -> str | None:
+    function = node.func
+    if isinstance(function, ast.Name) and function.id == "chr" and len(node.args) == 1:
+        number = node.args[0].value if isinstance(node.args[0], ast.Constant) else None
+        return chr(number) if isinstance(number, int) and 0 <= number < 0x110000 else None
+    if not isinstance(function, ast.Attribute):
+        return None
+    if function.attr == "join" and len(node.args) == 1:
+        between, items = constant_text(function.value, depth + 1), node.args[0]
+        if between is not None and isinstance(items, ast.List | ast.Tuple):
+            return _joined(between, items.elts, depth)
+    if function.attr == "decode" and not node.args:
+        return constant_text(function.value, depth + 1)
+    return None
+
+
+def _joined(between: str, items: list[ast.expr], depth: int) -> str | None:
+    texts = [constant_text(item, depth + 1) for item in items]
+    known = [text for text in texts if text is not None]
+    return between.join(known) if len(known) == len(texts) else None
