@@ -23,6 +23,7 @@ EXIT_OK, EXIT_FAILURE, EXIT_USAGE, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
 
 VERBS: dict[str, str] = {
     "check": "say what will break in a model directory, and what to do, before it is loaded",
+    "trust": "look at the code that a model brings, and let it run or not",
     "plan": "say how a model would be run, and why, without loading it",
     "chat": "talk to a model in the terminal",
     "serve": "serve models behind one OpenAI-compatible endpoint",

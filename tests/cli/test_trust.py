@@ -1,0 +1,193 @@
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trust.models import model
+from trueup.cli.main import main
+from trueup.trust.code import read_code
+from trueup.trust.consents import Consents
+from trueup.trust.copy import trusted_code
+
+ODD = "import os\nclass Rope:\n    def f(self): os.system('x')\n"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))  # no terminal
+    return tmp_path / "home"
+
+
+def terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    answers = io.StringIO(typed)
+    monkeypatch.setattr(answers, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", answers)
+
+
+def report(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    main(["trust", *words, "--format", "json"])
+    shape = json.loads(capsys.readouterr().out)
+    assert shape["schema_version"] == 1
+    return dict(shape)
+
+
+def test_the_audit_is_shown_before_anybody_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = model(tmp_path / "m", rope=ODD)
+    terminal(monkeypatch, "y\n")
+    assert main(["trust", str(tmp_path / "m")]) == 0
+    shown = capsys.readouterr()
+    assert "3 files of code, sha256:" in shown.out
+    assert "warning  `rope.py` starts other programs: `os.system` (line 3)" in shown.out
+    assert "[y/N]" in shown.err
+    assert trusted_code(checkpoint).directory().is_dir()
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "n\n", "no\n", "yeah\n"])
+def test_anything_but_yes_is_no(
+    tmp_path: Path,
+    typed: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model(tmp_path / "m")
+    terminal(monkeypatch, typed)
+    assert main(["trust", str(tmp_path / "m")]) == 1
+    assert "it may not run" in capsys.readouterr().err
+    assert Consents().all() == []
+
+
+def test_without_a_terminal_it_is_no_and_the_next_command_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(tmp_path / "m")
+    assert main(["trust", str(tmp_path / "m")]) == 1
+    assert f"trueup trust {tmp_path / 'm'} --yes" in capsys.readouterr().err
+    assert Consents().all() == []
+
+
+def test_scripts_say_yes_and_are_not_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(tmp_path / "m")
+    assert main(["trust", str(tmp_path / "m"), "--yes"]) == 0
+    assert main(["trust", str(tmp_path / "m")]) == 0
+    shown = capsys.readouterr().out
+    assert "The audit found nothing" in shown
+    assert "you agreed to exactly this code before" in shown
+
+
+def test_a_changed_file_asks_again_and_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(tmp_path / "m")
+    assert main(["trust", str(tmp_path / "m"), "--yes"]) == 0
+    model(tmp_path / "m", rope="x = 1\n")
+    capsys.readouterr()
+    assert main(["trust", str(tmp_path / "m")]) == 1
+    assert "changed since you agreed to it: changed: `rope.py`" in capsys.readouterr().out
+
+
+def test_the_report_has_files_audit_and_consent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = model(tmp_path / "m", rope=ODD)
+    words = [str(tmp_path / "m")]
+    shape = report(capsys, *words)
+    assert (shape["kind"], shape["consent"]) == ("trust", "needed")
+    assert shape["digest"] == read_code(checkpoint).digest
+    assert [file["path"] for file in shape["files"]] == [
+        "configuration_x.py", "modeling_x.py", "rope.py",
+    ]  # fmt: skip
+    assert shape["audit"] == [
+        {"kind": "process", "what": "`os.system`", "path": "rope.py", "line": 3, "function": "f"}
+    ]
+    assert report(capsys, *words, "--yes")["consent"] == "given"
+    model(tmp_path / "m")
+    assert report(capsys, *words)["changed"] == {
+        "changed": ["rope.py"], "added": [], "removed": [],
+    }  # fmt: skip
+
+
+def test_a_model_without_code_needs_no_consent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    assert main(["trust", str(tmp_path)]) == 0
+    assert "nothing to agree to" in capsys.readouterr().out
+    assert report(capsys, str(tmp_path))["consent"] == "not needed"
+
+
+def test_what_may_run_is_listed_and_revoked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = model(tmp_path / "m")
+    digest = read_code(checkpoint).digest
+    main(["trust", str(tmp_path / "m"), "--yes"])
+    trusted_code(checkpoint)
+    capsys.readouterr()
+    assert main(["trust", "--list"]) == 0
+    line = capsys.readouterr().out
+    assert line.startswith(digest[:19])
+    assert str(tmp_path / "m") in line
+    (consent,) = report(capsys, "--list")["consents"]
+    assert consent["digest"] == digest
+    assert main(["trust", "--revoke", digest[:19]]) == 0
+    assert "may no longer run" in capsys.readouterr().out
+    assert report(capsys, "--list")["consents"] == []
+    assert not list((tmp_path / "home" / "trust" / "code").iterdir())
+
+
+def test_a_model_is_revoked_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model(tmp_path / "m")
+    monkeypatch.chdir(tmp_path)
+    assert main(["trust", "./m", "--yes"]) == 0
+    capsys.readouterr()
+    assert len(report(capsys, "--revoke", "./m")["revoked"]) == 1
+
+
+def test_a_name_that_is_no_directory_is_kept_beside_one_of_that_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main(["trust", "demo", "--yes"]) == 0
+    capsys.readouterr()
+    assert report(capsys, "--revoke", "demo")["revoked"][0]["models"][0] == "demo"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "told"),
+    [
+        ([], 2, "no model was named"),
+        (["x", "--list"], 2, "is not about `x`"),
+        (["x", "--revoke", "y"], 2, "is not about `x`"),
+        (["--list", "--revoke", "y"], 2, "not allowed with"),
+        (["--revoke", "org/nothing"], 1, "neither a model whose code may run nor a hash"),
+        (["/nowhere"], 1, "does not exist"),
+    ],
+)
+def test_bad_words_are_expected_errors(
+    words: list[str], status: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trust", *words]) == status
+    shown = capsys.readouterr()
+    assert told in shown.err
+    assert shown.out == ""
+
+
+def test_code_that_does_not_parse_is_said_to_be_unread(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model(tmp_path / "m", rope="print 'python 2'\n")
+    assert main(["trust", str(tmp_path / "m")]) == 1
+    shown = capsys.readouterr().out
+    assert "error    `rope.py` does not parse: nobody looked into it" in shown
+    assert "found nothing" not in shown
