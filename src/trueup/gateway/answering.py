@@ -27,13 +27,10 @@ from trueup.gateway.outlet import ClientLimits, Outlet
 from trueup.gateway.recovery import Recovery
 from trueup.gateway.response import check_embeddings
 from trueup.gateway.router import Served
-from trueup.gateway.sending import Mode, checked, mode_of, request_of
+from trueup.gateway.sending import Mode, checked, mode_of, patience_of, request_of
 from trueup.gateway.tries import Try
 from trueup.gateway.whole import Whole, joined
 from trueup.protocol.errors import code_of
-
-# An answer that a silent stream is asked for whole may take so many times as long to begin.
-UNSEEN_FACTOR = 10
 
 
 class Answering:
@@ -174,22 +171,14 @@ class Answering:
 
     async def _whole(self, attempt: Try, mode: Mode) -> Whole:
         """An answer that is not sent before it is whole and checked."""
-        capabilities = attempt.backend.capabilities
-        # With another way to ask, silence is not waited for until the very end; but not where the
-        # answer that is thrown away was paid for.
-        has_other_way = capabilities.streams and capabilities.asks_again
-        is_first = attempt.number == 1 and has_other_way and not capabilities.queues
-        patience = capabilities.limits.first_token_seconds if is_first else None
-        if self.asked.is_stream and attempt.was_silent:
-            # Nobody sees whether it moves: some patience is due, but not all there is.
-            patience = UNSEEN_FACTOR * capabilities.limits.first_token_seconds
+        patience, has_other_way = patience_of(attempt, self.asked)
 
         def ask(number: int) -> Awaitable[Whole]:
             asking = self._asking(attempt, mode, number=number)
             return (
                 asking.assembled()
                 if mode == "assembled"
-                else asking.whole(first_seconds=patience, has_other_way=is_first)
+                else asking.whole(first_seconds=patience, has_other_way=has_other_way)
             )
 
         count = attempt.adapted.requests

@@ -20,6 +20,8 @@ from trueup.gateway.whole import Whole, WholeChoice
 # `assembled`: asked as a stream for a client that wants it whole.
 Mode = Literal["stream", "assembled", "whole"]
 STREAM_TRIES = 2
+# A whole answer of who was silent in a stream may take so many times as long to begin.
+UNSEEN_FACTOR = 10
 LARGEST_SEED = 2**63 - 1
 
 
@@ -48,6 +50,22 @@ def mode_of(attempt: Try, asked: Asked) -> Mode:
         ("assembled", "whole") if capabilities.whole_by_stream else ("whole", "assembled")
     )
     return second if attempt.number > STREAM_TRIES or attempt.was_silent else first  # type: ignore[return-value]
+
+
+def patience_of(attempt: Try, asked: Asked) -> tuple[float | None, bool]:
+    """How long a whole answer may take to begin, and whether it is asked for as a stream then.
+
+    With another way to ask, silence is not waited for until the very end; but not where the answer
+    that is thrown away was paid for. Of who was silent in a stream nobody sees whether it moves in
+    a whole answer: some patience is due, but not all there is.
+    """
+    capabilities = attempt.backend.capabilities
+    first_seconds = capabilities.limits.first_token_seconds
+    if asked.is_stream and attempt.was_silent:
+        return UNSEEN_FACTOR * first_seconds, False
+    has_other_way = capabilities.streams and capabilities.asks_again and not capabilities.queues
+    is_first = attempt.number == 1 and has_other_way
+    return (first_seconds if is_first else None), is_first
 
 
 def request_of(

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint, RemoteModule
+from trueup.checkpoint.hub.cache import hub_cache
+from trueup.checkpoint.hub.identifier import NAME
 from trueup.checkpoint.json_file import read_json
 from trueup.checkpoint.remote_code import read_remote_code
-from trueup.checkpoint.source import HUB_ID, hub_cache, resolve
+from trueup.checkpoint.source import resolve
 from trueup.errors import CheckpointError
 
 # Beside config.json and tokenizer_config.json, which a checkpoint has read.
@@ -118,7 +120,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _directory(repository: str) -> Path:
     parts = repository.split("/")
-    if HUB_ID.fullmatch(repository) is None or any(part.startswith(".") for part in parts):
+    if NAME.fullmatch(repository) is None or any(part.startswith(".") for part in parts):
         raise CheckpointError(
             f"`{repository[:80]!r}` is no hub id: code is named as `org/name--module.Class`",
             where="config.json: auto_map",
