@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from packaging.version import Version
 
@@ -22,7 +23,8 @@ class Environment:
     `library_models` maps the model types that the installed transformers implements itself to
     their causal language model class (None where it has none), `library_bases` to the class
     without a head; both are empty where transformers is not installed or `is_assumed`: then
-    `transformers` was given by the user and nothing is known but the version.
+    `transformers` was given by the user and nothing is known but the version. `folders` says in
+    which folder of the search path each package is.
     """
 
     python: str
@@ -31,6 +33,7 @@ class Environment:
     library_models: Mapping[str, str | None] = field(default_factory=dict)
     library_bases: Mapping[str, str] = field(default_factory=dict)
     is_assumed: bool = False
+    folders: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def transformers(self) -> Version | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 
 from trueup.environment.environment import Environment
-from trueup.environment.symbols import library_bases, library_models
+from trueup.environment.library_models import library_bases, library_models
 from trueup.errors import ConfigError, UsageError
 
 METADATA_SUFFIXES = (".dist-info", ".egg-info")
@@ -38,8 +38,13 @@ def read_environment(
     packages, homes = _read_packages(folders)
     if assume_transformers is not None:
         packages["transformers"] = _version(assume_transformers)
+        homes.pop("transformers", None)
         return Environment(
-            python=executable, python_version=version, packages=packages, is_assumed=True
+            python=executable,
+            python_version=version,
+            packages=packages,
+            is_assumed=True,
+            folders=homes,
         )
     models: dict[str, str | None] = {}
     bases: dict[str, str] = {}
@@ -52,6 +57,7 @@ def read_environment(
         packages=packages,
         library_models=models,
         library_bases=bases,
+        folders=homes,
     )
 
 

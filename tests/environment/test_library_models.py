@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from trueup.environment import symbols
-from trueup.environment.symbols import library_models, read_library_models
+from trueup.environment import library_models as tables
+from trueup.environment.library_models import library_models, read_library_models
 
 OLD_CONFIG = """
 CONFIG_MAPPING_NAMES = OrderedDict(
@@ -60,7 +60,7 @@ def test_the_answer_is_kept_until_a_file_changes(
     package = folder.parent.parent
     first = library_models(package, "4.0")
     with monkeypatch.context() as patched:
-        patched.setattr(symbols, "read_library_models", lambda _: pytest.fail("not kept"))
+        patched.setattr(tables, "read_library_models", lambda _: pytest.fail("not kept"))
         assert library_models(package, "4.0") == first
     (folder / "modeling_auto.py").write_text(MODELS.replace("llama", "glm"))
     os.utime(folder / "modeling_auto.py", (1, 1))

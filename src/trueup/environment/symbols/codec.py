@@ -1,0 +1,263 @@
+"""Facts of a module as plain values for a file, and back.
+
+A module is a dictionary of entries, so that what is equal in many versions can be stored once:
+`""` its own facts, `x:name` an export that its definitions do not tell, `v:name` a value, `f:name`
+a function, `c:Class` a class without its methods, `m:Class.method` a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from trueup.environment.symbols.facts import (
+    ClassFacts,
+    Export,
+    ExportKind,
+    FunctionFacts,
+    FunctionKind,
+    ModuleFacts,
+    Parameter,
+    ParameterKind,
+    Step,
+    StepKind,
+)
+
+# Raised whenever what is stored changes: kept files of another format are read anew.
+FORMAT = 1
+
+FUNCTION_LETTERS: dict[FunctionKind, str] = {
+    "function": "f", "method": "m", "static": "s", "class": "c", "property": "p",
+    "cached_property": "k",
+}  # fmt: skip
+EXPORT_LETTERS: dict[ExportKind, str] = {
+    "class": "c", "function": "f", "value": "v", "import": "i", "submodule": "s",
+}  # fmt: skip
+PARAMETER_MARKS: dict[ParameterKind, str] = {
+    "double_star": "**", "star": "*", "keyword": ",", "positional_only": "/", "positional": "",
+}  # fmt: skip
+STEP_MARKS: dict[StepKind, str] = {
+    "read": ".", "set": "=", "len": "#", "config": "@", "config_call": "!", "super_call": "^",
+    "call": "",
+}  # fmt: skip
+FUNCTION_KINDS = {letter: kind for kind, letter in FUNCTION_LETTERS.items()}
+EXPORT_KINDS = {letter: kind for kind, letter in EXPORT_LETTERS.items()}
+STEP_KINDS = {mark: kind for kind, mark in STEP_MARKS.items() if mark}
+
+Entries = dict[str, Any]
+T = TypeVar("T")
+
+
+def encode_module(facts: ModuleFacts) -> Entries:
+    """The entries of a module."""
+    entries: Entries = {
+        "": [
+            ("p" if facts.is_package else "") + ("l" if facts.is_lazy else ""),
+            list(facts.stars),
+            None if facts.public is None else list(facts.public),
+            list(facts.trees),
+            dict(facts.aliases),
+        ]
+    }
+    defined = {
+        **dict.fromkeys(facts.values, "v"),
+        **dict.fromkeys(facts.functions, "f"),
+        **dict.fromkeys(facts.classes, "c"),
+    }
+    for name, export in facts.exports.items():
+        text = _encode_export(export)
+        if defined.get(name) != text:
+            entries[f"x:{name}"] = text
+    for name, value in facts.values.items():
+        entries[f"v:{name}"] = value
+    for name, function in facts.functions.items():
+        entries[f"f:{name}"] = _encode_function(function)
+    for name, known in facts.classes.items():
+        entries[f"c:{name}"] = [
+            list(known.bases),
+            dict(known.attributes),
+            list(known.fields),
+            list(known.decorators),
+            known.metaclass,
+        ]
+        for method, function in known.methods.items():
+            entries[f"m:{name}.{method}"] = _encode_function(function)
+    return entries
+
+
+def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
+    """The facts of the module `name`; functions are decoded when they are asked for.
+
+    Raises: ValueError, TypeError, KeyError or IndexError where the entries are damaged.
+    """
+    flags, stars, public, trees, aliases = entries[""]
+    values: dict[str, str | None] = {}
+    functions: dict[str, Any] = {}
+    classes: dict[str, Any] = {}
+    methods: dict[str, dict[str, Any]] = {}
+    stated: dict[str, Export] = {}
+    for key, payload in entries.items():
+        kind, _, rest = key.partition(":")
+        if kind == "x":
+            stated[rest] = _decode_export(payload)
+        elif kind == "v":
+            values[rest] = payload
+        elif kind == "f":
+            functions[rest] = payload
+        elif kind == "c":
+            classes[rest] = payload
+        elif kind == "m":
+            owner, _, method = rest.partition(".")
+            methods.setdefault(owner, {})[method] = payload
+    exports: dict[str, Export] = {
+        **dict.fromkeys(values, Export(kind="value")),
+        **dict.fromkeys(functions, Export(kind="function")),
+        **dict.fromkeys(classes, Export(kind="class")),
+        **stated,
+    }
+    return ModuleFacts(
+        name=name,
+        is_package="p" in flags,
+        exports=exports,
+        classes=LazyMapping(
+            classes, lambda key, payload: _decode_class(name, key, payload, methods.get(key, {}))
+        ),
+        functions=LazyMapping(functions, _decode_function),
+        values=values,
+        stars=tuple(stars),
+        public=None if public is None else tuple(public),
+        is_lazy="l" in flags,
+        trees=tuple(trees),
+        aliases=aliases,
+    )
+
+
+class LazyMapping(Mapping[str, T]):
+    """A mapping whose values are decoded when they are asked for."""
+
+    __slots__ = ("_decode", "_decoded", "_payloads")
+
+    def __init__(self, payloads: Mapping[str, Any], decode: Callable[[str, Any], T]) -> None:
+        self._payloads = payloads
+        self._decode = decode
+        self._decoded: dict[str, T] = {}
+
+    def __getitem__(self, key: str) -> T:
+        if key not in self._decoded:
+            self._decoded[key] = self._decode(key, self._payloads[key])
+        return self._decoded[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._payloads
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._payloads)
+
+    def __len__(self) -> int:
+        return len(self._payloads)
+
+
+def _encode_export(export: Export) -> str:
+    guard = "~" if export.guarded else ""
+    return guard + EXPORT_LETTERS[export.kind] + (export.target or "")
+
+
+def _decode_export(text: str) -> Export:
+    guarded = text.startswith("~")
+    text = text[guarded:]
+    return Export(kind=EXPORT_KINDS[text[0]], target=text[1:] or None, guarded=guarded)
+
+
+def _decode_class(module: str, name: str, payload: Any, methods: Mapping[str, Any]) -> ClassFacts:
+    bases, attributes, fields, decorators, metaclass = payload
+    return ClassFacts(
+        name=name,
+        module=module,
+        bases=tuple(bases),
+        attributes=attributes,
+        fields=tuple(fields),
+        methods=LazyMapping(methods, _decode_function),
+        decorators=tuple(decorators),
+        metaclass=metaclass,
+    )
+
+
+def _encode_function(function: FunctionFacts) -> list[Any]:
+    flags = FUNCTION_LETTERS[function.kind]
+    flags += ("w" if function.has_setter else "") + ("a" if function.is_abstract else "")
+    parts: list[Any] = [
+        flags,
+        [_encode_parameter(parameter) for parameter in function.parameters],
+        " ".join(map(_encode_step, function.steps)),
+        " ".join(function.decorators),
+    ]
+    while not parts[-1]:
+        parts.pop()
+    return parts
+
+
+def _decode_function(name: str, payload: Any) -> FunctionFacts:
+    flags: str = payload[0]
+    parameters: list[str] = payload[1] if len(payload) > 1 else []
+    steps: str = payload[2] if len(payload) > 2 else ""
+    decorators: str = payload[3] if len(payload) > 3 else ""
+    return FunctionFacts(
+        name=name,
+        parameters=tuple(map(_decode_parameter, parameters)),
+        kind=FUNCTION_KINDS[flags[0]],
+        has_setter="w" in flags,
+        is_abstract="a" in flags[1:],
+        decorators=tuple(decorators.split()),
+        steps=tuple(map(_decode_step, steps.split())),
+    )
+
+
+def _encode_parameter(parameter: Parameter) -> str:
+    default = f"={parameter.default or ''}" if parameter.has_default else ""
+    return f"{PARAMETER_MARKS[parameter.kind]}{parameter.name}{default}"
+
+
+def _decode_parameter(text: str) -> Parameter:
+    kind: ParameterKind
+    for kind, mark in PARAMETER_MARKS.items():  # noqa: B007 - the longest mark comes first
+        if text.startswith(mark):
+            break
+    name, has_default, default = text[len(mark) :].partition("=")
+    return Parameter(name=name, kind=kind, has_default=bool(has_default), default=default or None)
+
+
+def _encode_step(step: Step) -> str:
+    text = ("?" if step.is_conditional else "") + ("~" if step.is_guarded else "")
+    text += STEP_MARKS[step.kind]
+    text += f"{step.owner}.{step.name}" if step.owner else step.name
+    if step.kind in ("call", "super_call", "config_call"):
+        words = [str(step.positional or ""), *step.keywords]
+        words += ["*"] * step.has_star + ["**"] * step.has_double_star
+        text += "(" + ",".join(words)
+    return text
+
+
+def _decode_step(text: str) -> Step:
+    is_conditional = text.startswith("?")
+    text = text[is_conditional:]
+    is_guarded = text.startswith("~")
+    text = text[is_guarded:]
+    kind = STEP_KINDS.get(text[0], "call")
+    if kind != "call":
+        text = text[1:]
+    text, _, words = text.partition("(")
+    owner = ""
+    if kind in ("config", "config_call"):
+        owner, _, text = text.rpartition(".")
+    positional, *keywords = words.split(",")
+    return Step(
+        kind=kind,
+        name=text,
+        owner=owner,
+        positional=int(positional or 0),
+        keywords=tuple(word for word in keywords if not word.startswith("*")),
+        has_star="*" in keywords,
+        has_double_star="**" in keywords,
+        is_conditional=is_conditional,
+        is_guarded=is_guarded,
+    )
