@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from trueup.environment.symbols.expression import (
     Function,
@@ -15,7 +16,6 @@ from trueup.environment.symbols.expression import (
     config_name,
     constant_name,
     is_super,
-    names_asked_for,
     returns,
 )
 from trueup.environment.symbols.facts import Step, StepKind
@@ -26,18 +26,24 @@ EVERYWHERE = frozenset({"__class__", "__dict__", "__doc__", "__module__", "__mro
 
 def read_steps(function: Function, subjects: Iterable[str]) -> tuple[Step, ...]:
     """The steps of `function`, whose `subjects` are the names that stand for the object."""
-    reader = _BodyReader(frozenset(subjects), names_asked_for(function))
+    reader = _BodyReader(frozenset(subjects))
     reader.statements(function.body)
-    return tuple(reader.steps)
+    return tuple(
+        # A conditional step behind a question whether the name is there is guarded by it.
+        replace(step, is_guarded=True)
+        if step.is_conditional and step.name in reader.asked_for
+        else step
+        for step in reader.steps
+    )
 
 
 class _BodyReader:
     """Walks a body in the order of execution."""
 
-    def __init__(self, subjects: frozenset[str], asked_for: frozenset[str]) -> None:
+    def __init__(self, subjects: frozenset[str]) -> None:
         self.steps: list[Step] = []
+        self.asked_for: set[str] = set()
         self._subjects = set(subjects)
-        self._asked_for = asked_for
         self._conditions = 0
         self._guards = 0
 
@@ -152,7 +158,6 @@ class _BodyReader:
         arguments = call.args if call else []
         keywords = call.keywords if call else []
         starred = [isinstance(argument, ast.Starred) for argument in arguments]
-        is_conditional = self._conditions > 0
         self.steps.append(
             Step(
                 kind=kind,
@@ -162,15 +167,15 @@ class _BodyReader:
                 keywords=tuple(keyword.arg for keyword in keywords if keyword.arg is not None),
                 has_star=any(starred),
                 has_double_star=any(keyword.arg is None for keyword in keywords),
-                is_conditional=is_conditional,
-                is_guarded=is_guarded
-                or self._guards > 0
-                or (is_conditional and name in self._asked_for),
+                is_conditional=self._conditions > 0,
+                is_guarded=is_guarded or self._guards > 0,
             )
         )
 
     def _expression(self, node: ast.expr) -> None:
         match node:
+            case ast.Name() | ast.Constant():
+                pass
             case ast.Call():
                 self._call(node)
             case ast.Attribute():
@@ -266,6 +271,8 @@ class _BodyReader:
             if owned:
                 self._add("set", attribute)
             return True
+        if name == "hasattr":
+            self.asked_for.add(attribute)
         is_guarded = name == "hasattr" or len(node.args) > 2
         if owned:
             self._add("read", attribute, is_guarded=is_guarded)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from trueup.environment.symbols.facts import Export, ModuleFacts
-from trueup.environment.symbols.lazy import collected_names, is_collected
+from trueup.environment.symbols.lazy import collected_names
 
 IMPORT_UTILS = "utils.import_utils"
 CONVERTERS = "convert_slow_tokenizer"
@@ -23,8 +23,8 @@ CONVERTER_ROW = re.compile(rb"""^\s+["'](\w+Tokenizer)["']:\s*(\w+),""", re.MULT
 class Files(Protocol):
     """The files of one library."""
 
-    def below(self, package: str) -> Iterable[tuple[str, str]]:
-        """Full name and file name of every module below a package, sorted."""
+    def below(self, package: str) -> Iterable[tuple[str, bytes]]:
+        """Full name and source of the modules below a package that are collected, sorted."""
         ...
 
     def source(self, name: str) -> bytes | None:
@@ -36,10 +36,8 @@ def complete(facts: ModuleFacts, library: str, files: Files) -> ModuleFacts:
     """The lazy module `facts` with everything that it exports."""
     exports = dict(facts.exports)
     for tree in facts.trees:
-        for name, file_name in files.below(tree):
-            if not is_collected(file_name):
-                continue
-            for export in collected_names(files.source(name) or b""):
+        for name, source in files.below(tree):
+            for export in collected_names(source):
                 exports.setdefault(export, Export(kind="import", target=f"{name}.{export}"))
     rules = files.source(f"{library}.{IMPORT_UTILS}") or b""
     if b'endswith("TokenizerFast")' in rules:

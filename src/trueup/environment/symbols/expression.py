@@ -29,20 +29,6 @@ def _is_docstring(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def names_asked_for(function: Function) -> frozenset[str]:
-    """Attributes that the function tests with hasattr: a read behind a test is guarded by it."""
-    return frozenset(
-        node.args[1].value
-        for node in ast.walk(function)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "hasattr"
-        and len(node.args) == 2
-        and isinstance(node.args[1], ast.Constant)
-        and isinstance(node.args[1].value, str)
-    )
-
-
 def returns(statements: Sequence[ast.stmt]) -> bool:
     """Whether one of the statements can leave the function."""
     for statement in statements:

@@ -20,6 +20,7 @@ from trueup.config.home import trueup_home
 from trueup.environment.symbols.codec import FORMAT, decode_module, encode_module
 from trueup.environment.symbols.collect import complete
 from trueup.environment.symbols.facts import ModuleFacts
+from trueup.environment.symbols.lazy import is_collected
 from trueup.environment.symbols.source import read_module
 
 DAMAGED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
@@ -93,15 +94,15 @@ class InstalledModules:
         except OSError:
             return None
 
-    def below(self, package: str) -> Iterable[tuple[str, str]]:
-        """Full name and file name of every module below a package, sorted."""
-        folder = self._place(package)
+    def below(self, package: str) -> Iterable[tuple[str, bytes]]:
+        """Full name and source of the modules below a package that are collected, sorted."""
+        folder = str(self._place(package))
         for base, folders, names in os.walk(folder):
             folders[:] = sorted(name for name in folders if name.isidentifier())
-            parts = Path(base).relative_to(folder).parts
-            for name in sorted(names):
-                if name.endswith(".py"):
-                    yield ".".join([package, *parts, name[:-3]]), name
+            inside = base[len(folder) :].replace(os.sep, ".")
+            for name in sorted(filter(is_collected, names)):
+                with contextlib.suppress(OSError), open(os.path.join(base, name), "rb") as file:
+                    yield f"{package}{inside}.{name[:-3]}", file.read()
 
     def _place(self, name: str) -> Path:
         return self._folder.joinpath(*name.split(".")[1:])
