@@ -16,8 +16,9 @@ from trueup.environment.environment import Environment
 from trueup.environment.symbols import installed
 from trueup.environment.symbols.codec import decode_module, encode_module
 from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFacts, Value
+from trueup.environment.symbols.lookup import merge
 from trueup.environment.symbols.source import read_module
-from trueup.environment.symbols.symbols import Symbols, installed_symbols, merge
+from trueup.environment.symbols.symbols import Symbols, installed_symbols
 
 
 @pytest.fixture

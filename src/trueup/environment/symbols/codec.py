@@ -52,7 +52,7 @@ def encode_module(facts: ModuleFacts) -> Entries:
     """The entries of a module."""
     entries: Entries = {
         "": [
-            ("p" if facts.is_package else "") + ("l" if facts.is_lazy else ""),
+            "p" * facts.is_package + "l" * facts.is_lazy + "s" * (not facts.has_bodies),
             list(facts.stars),
             None if facts.public is None else list(facts.public),
             list(facts.trees),
@@ -127,6 +127,7 @@ def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
         stars=tuple(stars),
         public=None if public is None else tuple(public),
         is_lazy="l" in flags,
+        has_bodies="s" not in flags,
         trees=tuple(trees),
         aliases=aliases,
     )

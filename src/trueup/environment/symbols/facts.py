@@ -201,7 +201,8 @@ class ModuleFacts:
     `stars` are modules whose public names it takes over, `public` the names in `__all__` (None
     where there is none), `is_lazy`: it replaces itself by a module that imports on access. `trees`
     are packages of which a lazy module exports all that their modules name in `__all__`: whoever
-    has the files expands them. `aliases` are old module names with the one that stands in.
+    has the files expands them. Without `has_bodies` the steps of functions are not known, and are
+    empty. `aliases` are old module names with the one that stands in.
     """
 
     name: str
@@ -213,6 +214,7 @@ class ModuleFacts:
     stars: tuple[str, ...] = ()
     public: tuple[str, ...] | None = None
     is_lazy: bool = False
+    has_bodies: bool = True
     trees: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
 

@@ -1,0 +1,177 @@
+"""The file of facts about many versions of a library, one compressed block for some modules.
+
+What is equal in several versions is stored once, with the versions in which it holds, so that one
+question about one version reads a block or a few. `build` makes the bytes; `SymbolIndex` reads.
+"""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import json
+import lzma
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from packaging.version import Version
+
+from trueup.environment.symbols.codec import FORMAT, decode_module
+from trueup.environment.symbols.facts import ModuleFacts
+
+MAGIC = b"TRUEUP-SYMBOLS\n"
+LENGTH = struct.Struct("<I")
+BLOCK_BYTES = 200_000
+FILTERS: list[dict[str, int]] = [
+    {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}
+]
+# Decoded blocks that are kept: a matrix of many versions asks for the same ones again.
+KEPT_BLOCKS = 48
+
+# Module to key to the pairs of payload and versions, the versions as flat [start, end) places.
+Table = dict[str, dict[str, list[Any]]]
+
+
+def build(
+    library: str, versions: Sequence[str], facts: Iterable[Mapping[str, Mapping[str, bytes]]]
+) -> bytes:
+    """The bytes of an index. `facts` has each version's modules: their entries as JSON."""
+    blocks, firsts = [], []
+    rows = sorted(_merge(facts).items())
+    at = 0
+    while at < len(rows):
+        end, size = at, 0
+        while end < len(rows) and (end == at or size + len(rows[end][1]) <= BLOCK_BYTES):
+            size += len(rows[end][1])
+            end += 1
+        text = b",".join(json.dumps(name).encode() + b":" + row for name, row in rows[at:end])
+        blocks.append(_compress(b"{" + text + b"}"))
+        firsts.append(rows[at][0])
+        at = end
+    header = _compress(
+        orjson.dumps(
+            {
+                "format": FORMAT,
+                "library": library,
+                "versions": list(versions),
+                "firsts": firsts,
+                "lengths": [len(block) for block in blocks],
+            }
+        )
+    )
+    return b"".join([MAGIC, LENGTH.pack(len(header)), header, *blocks])
+
+
+def _merge(facts: Iterable[Mapping[str, Mapping[str, bytes]]]) -> dict[str, bytes]:
+    """Each module with everything that it was in any version, as JSON."""
+    found: dict[str, dict[str, dict[bytes, list[int]]]] = {}
+    for place, modules in enumerate(facts):
+        for name, entries in modules.items():
+            keys = found.setdefault(name, {})
+            for key, payload in entries.items():
+                variants = keys.setdefault(key, {})
+                variants.setdefault(payload, []).append(place)
+    merged: dict[str, bytes] = {}
+    for name, keys in found.items():
+        always = _spans(sorted(place for places in keys[""].values() for place in places))
+        rows = []
+        for key in sorted(keys):
+            parts = []
+            for payload, places in keys[key].items():
+                spans = _spans(places)
+                is_always = key != "" and spans == always
+                parts += [payload, b"0" if is_always else orjson.dumps(spans)]
+            rows.append(orjson.dumps(key) + b":[" + b",".join(parts) + b"]")
+        merged[name] = b"{" + b",".join(rows) + b"}"
+    return merged
+
+
+def _spans(places: Sequence[int]) -> list[int]:
+    spans: list[int] = []
+    for place in places:
+        if spans and spans[-1] == place:
+            spans[-1] = place + 1
+        else:
+            spans += [place, place + 1]
+    return spans
+
+
+def _compress(text: bytes) -> bytes:
+    return lzma.compress(text, format=lzma.FORMAT_RAW, filters=FILTERS)
+
+
+def _decompress(block: bytes) -> Any:
+    return orjson.loads(lzma.decompress(block, format=lzma.FORMAT_RAW, filters=FILTERS))
+
+
+class SymbolIndex:
+    """An index file, opened for reading; blocks are read when they are asked for.
+
+    Raises: ValueError where the file is none, or one of another format.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            if file.read(len(MAGIC)) != MAGIC:
+                raise ValueError(f"`{path}` is no index of symbols")
+            (length,) = LENGTH.unpack(file.read(LENGTH.size))
+            header = _decompress(file.read(length))
+            start = file.tell()
+        if header["format"] != FORMAT:
+            raise ValueError(f"`{path}` has format {header['format']}, expected {FORMAT}")
+        self.library: str = header["library"]
+        self.versions = tuple(Version(text) for text in header["versions"])
+        self._firsts: list[str] = header["firsts"]
+        self._lengths: list[int] = header["lengths"]
+        self._starts = [start]
+        for length in self._lengths:
+            self._starts.append(self._starts[-1] + length)
+        self._block = functools.lru_cache(maxsize=KEPT_BLOCKS)(self._read_block)
+
+    def entries(self, name: str, place: int) -> dict[str, Any] | None:
+        """The entries of a module in the version at `place`, None where it was not there."""
+        block = bisect.bisect_right(self._firsts, name) - 1
+        table = self._block(block).get(name) if block >= 0 else None
+        if table is None or _at(table[""], place) is None:
+            return None
+        found: dict[str, Any] = {}
+        for key, variants in table.items():
+            variant = _at(variants, place)
+            if variant is not None:
+                found[key] = variants[variant]
+        return found
+
+    def names(self) -> list[str]:
+        """Every module of every version."""
+        return [name for block in range(len(self._firsts)) for name in self._block(block)]
+
+    def _read_block(self, block: int) -> Table:
+        with self._path.open("rb") as file:
+            file.seek(self._starts[block])
+            table: Table = _decompress(file.read(self._lengths[block]))
+        return table
+
+
+def _at(variants: Sequence[Any], place: int) -> int | None:
+    """Where in `variants` the payload of a version is."""
+    for at in range(0, len(variants), 2):
+        spans = variants[at + 1]
+        if spans == 0 or bisect.bisect_right(spans, place) % 2:
+            return at
+    return None
+
+
+class ShippedModules:
+    """The modules of one version in an index."""
+
+    def __init__(self, index: SymbolIndex, place: int) -> None:
+        self._index = index
+        self._place = place
+
+    def load(self, name: str) -> ModuleFacts | None:
+        """The facts of one module, None where the version had none of that name."""
+        entries = self._index.entries(name, self._place)
+        return None if entries is None else decode_module(name, entries)
