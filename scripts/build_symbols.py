@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from trueup.environment.symbols.lazy import is_collected
 from trueup.environment.symbols.source import read_module
 
 HERE = Path(__file__).parent
+# The modules that decide what is parsed out of a file.
+PARSER = ("body", "codec", "definition", "expression", "facts", "lazy", "source")
 Entries = dict[str, bytes]
 LARGEST_BYTES = 1_500_000
 
@@ -43,12 +45,12 @@ class Wheel:
 
     def __init__(self, path: Path, library: str) -> None:
         self._archive = zipfile.ZipFile(path)
-        self._library = library
-        self.files = {
-            name: info
-            for info in self._archive.infolist()
-            if (name := _module_name(info.filename)) and name.partition(".")[0] == library
-        }
+        self.files: dict[str, zipfile.ZipInfo] = {}
+        for ending in (".pyi", ".py"):  # a stub tells what a compiled module has
+            for info in self._archive.infolist():
+                name = _module_name(info.filename, ending)
+                if name and name.partition(".")[0] == library:
+                    self.files[name] = info
 
     def source(self, name: str) -> bytes | None:
         """The source of a module by its full name."""
@@ -71,9 +73,9 @@ class Wheel:
         return f"{info.filename} {info.CRC:08x} {info.file_size}"
 
 
-def _module_name(file_name: str) -> str | None:
-    stem, _, ending = file_name.rpartition(".")
-    if ending != "py" or not all(part.isidentifier() for part in stem.split("/")):
+def _module_name(file_name: str, ending: str) -> str | None:
+    stem = file_name.removesuffix(ending)
+    if stem == file_name or not all(part.isidentifier() for part in stem.split("/")):
         return None
     return stem.replace("/", ".").removesuffix(".__init__")
 
@@ -86,7 +88,8 @@ class Reader:
 
     def __init__(self, library: Library, folder: Path) -> None:
         self._library = library
-        self._parsed: dict[str, Entries | None] = {}
+        self._parsed: dict[str, dict[str, Any] | None] = {}
+        self._trimmed: dict[str, Entries | None] = {}
         self._kept = folder / f"parsed-{library.name}-{_fingerprint()}"
         self._kept.mkdir(parents=True, exist_ok=True)
 
@@ -95,11 +98,7 @@ class Reader:
         wheel = Wheel(path, self._library.name)
         names = [name for name in wheel.files if self._library.depth(name)]
         self._parse(wheel, names, self._kept / f"{path.stem}.json")
-        found = {
-            name: entries
-            for name in names
-            if (entries := self._parsed[wheel.checksum(name)]) is not None
-        }
+        found = {name: entries for name in names if (entries := self._entries(wheel, name))}
         lazy = {
             name: _decoded(name, entries)
             for name, entries in found.items()
@@ -114,30 +113,37 @@ class Reader:
             lazy[root.name] = replace(root, exports=exports)
         return found | {name: _encoded(facts) for name, facts in lazy.items()}
 
+    def _entries(self, wheel: Wheel, name: str) -> Entries | None:
+        """The entries of one file, trimmed to what is indexed."""
+        key = wheel.checksum(name)
+        if key not in self._trimmed:
+            entries = self._parsed.pop(key)
+            if entries is not None:
+                facts = self._library.trimmed(decode_module(name, entries))
+                entries = _encoded(facts)
+            self._trimmed[key] = entries
+        return self._trimmed[key]
+
     def _parse(self, wheel: Wheel, names: Iterable[str], kept: Path) -> None:
         """Parse the files that no earlier wheel had, or take over what was parsed before."""
         if kept.is_file():
-            for key, entries in orjson.loads(kept.read_bytes()).items():
-                self._parsed.setdefault(key, entries and _dumped(entries))
+            self._parsed.update(orjson.loads(kept.read_bytes()))
         new: dict[str, Any] = {}
         for name in names:
             key = wheel.checksum(name)
-            if key not in self._parsed:
-                facts = read_module(
-                    wheel.source(name) or b"",
-                    name,
-                    is_package=wheel.is_package(name),
-                    with_bodies=self._library.depth(name) == "bodies",
-                )
-                new[key] = facts and encode_module(self._library.trimmed(facts))
-                self._parsed[key] = new[key] and _dumped(new[key])
+            if key not in self._parsed and key not in self._trimmed:
+                source = wheel.source(name) or b""
+                facts = read_module(source, name, is_package=wheel.is_package(name))
+                new[key] = facts and encode_module(facts)
+        self._parsed.update(new)
         if new:
             kept.write_bytes(orjson.dumps(new))
 
 
 def _fingerprint() -> str:
-    sources = [*sorted(Path(shipped.__file__).parent.glob("*.py")), HERE / "libraries.py"]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    folder = Path(shipped.__file__).parent
+    sources = b"".join((folder / f"{name}.py").read_bytes() for name in PARSER)
+    return hashlib.sha256(sources).hexdigest()[:12]
 
 
 def _dumped(entries: dict[str, Any]) -> Entries:
@@ -163,28 +169,34 @@ def _final(export: Export, modules: dict[str, ModuleFacts]) -> Export:
     return export
 
 
-def read_versions(library: Library) -> list[str]:
-    """The versions to index, oldest first."""
+def read_versions(library: Library) -> dict[str, list[str]]:
+    """The versions to index, oldest first, with the options that pip needs for each."""
     lines = (HERE / "versions" / f"{library.name}.txt").read_text(encoding="utf-8").splitlines()
-    words = {line.partition("#")[0].strip() for line in lines}
-    return sorted(words - {""}, key=Version)
+    rows = [words for line in lines if (words := line.partition("#")[0].split())]
+    return {version: options for version, *options in sorted(rows, key=lambda row: Version(row[0]))}
 
 
 def find_wheel(folder: Path, library: Library, version: str) -> Path | None:
     """The wheel of a version in the folder."""
-    return next(iter(sorted(folder.glob(f"{library.name}-{version}-*.whl"))), None)
+    return min(folder.glob(f"{library.name}-{version}-*.whl"), default=None)
 
 
-def download(folder: Path, library: Library, versions: Iterable[str]) -> None:
+def download(folder: Path, library: Library, versions: dict[str, list[str]]) -> None:
     """Fetch the wheels that are not there, with pip."""
-    for version in versions:
+    for version, options in versions.items():
         if find_wheel(folder, library, version) is None:
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-            command += ["--only-binary=:all:", "--dest", str(folder), *library.pip_options]
+            command += [
+                "--only-binary=:all:",
+                "--dest",
+                str(folder),
+                *library.pip_options,
+                *options,
+            ]
             subprocess.run([*command, f"{library.name}=={version}"], check=True)
 
 
-def make(folder: Path, library: Library, versions: list[str]) -> bytes:
+def make(folder: Path, library: Library, versions: Sequence[str]) -> bytes:
     """The index of the versions, all of whose wheels must be in the folder."""
     reader = Reader(library, folder)
     facts = []
@@ -202,7 +214,7 @@ def check(folder: Path, library: Library) -> list[str]:
     """What the shipped index has otherwise than the wheels in the folder."""
     index = SymbolIndex(shipped.path(library.name))
     reader, wrong = Reader(library, folder), []
-    if [str(version) for version in index.versions] != read_versions(library):
+    if [str(version) for version in index.versions] != list(read_versions(library)):
         wrong.append("the versions are not those of the list")
     for place, version in enumerate(index.versions):
         path = find_wheel(folder, library, str(version))
@@ -233,7 +245,7 @@ def main() -> int:
         wrong = check(options.wheels, library)
         print(*wrong, sep="\n")
         return int(bool(wrong))
-    data = make(options.wheels, library, versions)
+    data = make(options.wheels, library, list(versions))
     path = options.output or shipped.path(library.name)
     path.write_bytes(data)
     print(f"{path}: {len(versions)} versions, {len(data):,} bytes", file=sys.stderr)

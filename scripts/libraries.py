@@ -7,9 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trueup.environment.symbols.facts import ModuleFacts
+from trueup.environment.symbols.facts import FunctionFacts, ModuleFacts, Parameter
 
-Depth = Literal["bodies", "signatures", "names"]
+# With what bodies do; without; only what calls of the class itself take; that methods are there;
+# not even that.
+Depth = Literal["bodies", "signatures", "outline", "members", "names"]
+
+# Signatures that an outline keeps; of other methods it keeps that they are there.
+OUTLINED = frozenset({"__init__", "forward", "__call__"})
+ANY_PARAMETERS = (
+    Parameter(name="args", kind="star"),
+    Parameter(name="kwargs", kind="double_star"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,40 +37,96 @@ class Library:
     def trimmed(self, facts: ModuleFacts) -> ModuleFacts:
         """The facts without what is not kept at the module's depth."""
         depth = self.depth(facts.name)
-        if depth == "bodies":
+        if depth == "bodies" or depth is None:
             return facts
-        if depth == "signatures":
-            return replace(facts, has_bodies=False)
-        classes = {name: replace(one, methods={}) for name, one in facts.classes.items()}
-        return replace(facts, has_bodies=False, classes=classes)
+        functions = {name: replace(one, steps=()) for name, one in facts.functions.items()}
+        classes = {
+            name: replace(
+                one,
+                methods={
+                    method: _trimmed(function, depth) for method, function in one.methods.items()
+                }
+                if depth != "names"
+                else {},
+            )
+            for name, one in facts.classes.items()
+        }
+        return replace(facts, has_bodies=False, functions=functions, classes=classes)
 
 
-# Converters, tests and other backends are no part of what remote code builds upon.
+def _trimmed(function: FunctionFacts, depth: Depth) -> FunctionFacts:
+    if depth == "signatures" or (depth == "outline" and function.name in OUTLINED):
+        return replace(function, steps=())
+    return replace(function, steps=(), decorators=(), parameters=ANY_PARAMETERS)
+
+
+# Converters, tests and commands are no part of what remote code builds upon.
 LEFT_OUT = re.compile(
-    r"(^|[._])(convert|modular|dummy|tf|flax|testing|test|sagemaker|commands|cli|benchmark)(_|\.|$)"
+    r"transformers\.(models\.\w+\.(convert|modular)_\w+|(commands|cli|benchmark|kernels)\b.*"
+    r"|.*\bdummy_\w+|testing_utils|sagemaker\b.*|test\w*\..*)"
 )
+OTHER_BACKEND = re.compile(r".*\.(\w+_)?(tf|flax)(_\w+)?")
+DEEP_PACKAGES = "generation|utils|integrations|models\\.auto|quantizers|distributed|loss"
 DEEP = re.compile(
-    r"transformers(\.(models|generation|utils|integrations|models\.auto|quantizers|distributed|loss"
-    r"|activations|cache_utils|masking_utils|pytorch_utils|processing_utils|file_utils"
-    r"|backbone_utils|core_model_loading|initialization|conversion_mapping|dynamic_module_utils"
-    r"|convert_slow_tokenizer"
-    r"|(configuration|modeling|tokenization|image|feature|video)_\w+)"
-    r"|\.(generation|utils|integrations|models\.auto|quantizers|distributed|loss)\.\w+)?"
+    rf"transformers(\.({DEEP_PACKAGES})(\.\w+)?|\.(models|activations|cache_utils|masking_utils"
+    r"|pytorch_utils|processing_utils|file_utils|backbone_utils|core_model_loading|initialization"
+    r"|conversion_mapping|dynamic_module_utils|convert_slow_tokenizer"
+    r"|(configuration|modeling|tokenization|image|feature|video)_\w+))?"
 )
+# Families whose classes remote code takes as its own base.
+POPULAR = (
+    "albert bart bert blip_2 bloom clip deberta_v2 dinov2 falcon gemma gemma2 gemma3 glm gpt2"
+    " gpt_bigcode gpt_neo gpt_neox gptj llama llava mamba mbart mistral mixtral mpt mt5 olmo opt"
+    " persimmon phi phi3 qwen2 qwen2_moe qwen2_vl qwen2_5_vl qwen3 qwen3_moe roberta siglip"
+    " stablelm starcoder2 t5 vit wav2vec2 whisper xlm_roberta"
+)
+POPULAR_MODULE = re.compile(rf"transformers\.models\.({'|'.join(POPULAR.split())})\.\w+")
 
 
 def _transformers_depth(name: str) -> Depth | None:
-    if DEEP.fullmatch(name) and not re.search(r"_tf_|_flax_|dummy_|tf_utils|testing|\.fx$", name):
-        return "bodies"
-    if LEFT_OUT.search(name):
+    if LEFT_OUT.fullmatch(name):
         return None
-    return "signatures" if name.startswith("transformers.models.") else "names"
+    if OTHER_BACKEND.fullmatch(name):
+        return "names"
+    if DEEP.fullmatch(name):
+        return "bodies"
+    if POPULAR_MODULE.fullmatch(name):
+        return "signatures"
+    return "outline" if name.startswith("transformers.models.") else "members"
+
+
+# Wheels for this platform are small, and their Python files are those of every other.
+TORCH_PLATFORMS = tuple(f"--platform=macosx_{number}_0_arm64" for number in (11, 12, 14))
+# Nothing that models import: compilers, exporters, tests, quantisation.
+TORCH_LEFT_OUT = re.compile(
+    r"torch\.(_inductor|_dynamo|_export|_functorch|_higher_order_ops|_decomp|_refs|_prims|_numpy"
+    r"|_vendor|_logging|_custom_op|_library|_strobelight|testing|onnx|ao|quantization|contrib|lib"
+    r"|package|fx\.passes|fx\.experimental|distributed\._\w+|distributed\.(checkpoint|elastic|rpc"
+    r"|pipeline\w*|_shard|launcher|benchmarks|fsdp|nn|optim|algorithms)|utils\.(benchmark"
+    r"|tensorboard|hipify|_sympy|data\.datapipes|viz|bottleneck)|jit\._\w+|ns|_lazy|nativert"
+    r"|csrc|headeronly|_C\._\w+)\.\w+.*|torch\._C\._(?!VariableFunctions)\w+|.*\._?test\w*"
+)
+
+
+def _torch_depth(name: str) -> Depth | None:
+    if TORCH_LEFT_OUT.fullmatch(name):
+        return None
+    if name == "torch.nn.modules.module":
+        return "bodies"
+    if name.startswith(("torch.nn.modules.", "torch.nn.functional", "torch.nn.utils.")):
+        return "signatures"
+    return "members" if name in ("torch._C", "torch._tensor") else "names"
 
 
 LIBRARIES = {
+    "torch": Library(
+        name="torch",
+        depth=_torch_depth,
+        pip_options=TORCH_PLATFORMS,
+    ),
     "transformers": Library(
         name="transformers",
         depth=_transformers_depth,
         not_completed=frozenset({"transformers.models"}),
-    )
+    ),
 }

@@ -1,8 +1,9 @@
 """Facts of a module as plain values for a file, and back.
 
 A module is a dictionary of entries, so that what is equal in many versions can be stored once:
-`""` its own facts, `x:name` an export that its definitions do not tell, `v:name` a value, `f:name`
-a function, `c:Class` a class without its methods, `m:Class.method` a method.
+`""` its own facts, `i:module` the names imported from there, `x:name` another export that its
+definitions do not tell, `v:name` a value, `f:name` a function, `c:Class` a class without its
+methods, `m:Class.method` a method. Full names of the library itself begin with a dot.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from trueup.environment.symbols.facts import (
 )
 
 # Raised whenever what is stored changes: kept files of another format are read anew.
-FORMAT = 1
+FORMAT = 2
 
 FUNCTION_LETTERS: dict[FunctionKind, str] = {
     "function": "f", "method": "m", "static": "s", "class": "c", "property": "p",
@@ -64,17 +65,23 @@ def encode_module(facts: ModuleFacts) -> Entries:
         **dict.fromkeys(facts.functions, "f"),
         **dict.fromkeys(facts.classes, "c"),
     }
+    imported: dict[str, list[str]] = {}
     for name, export in facts.exports.items():
-        text = _encode_export(export)
-        if defined.get(name) != text:
+        if export.target is not None:
+            source, _, last = export.target.rpartition(".")
+            text = name if last == name else f"{last}={name}"
+            imported.setdefault(source, []).append("~" * export.guarded + text)
+        elif defined.get(name) != (text := _encode_export(export)):
             entries[f"x:{name}"] = text
+    for source, words in imported.items():
+        entries[f"i:{_short(source, facts.name)}"] = " ".join(sorted(words))
     for name, value in facts.values.items():
         entries[f"v:{name}"] = value
     for name, function in facts.functions.items():
         entries[f"f:{name}"] = _encode_function(function)
     for name, known in facts.classes.items():
         entries[f"c:{name}"] = [
-            list(known.bases),
+            [_short(base, facts.name) for base in known.bases],
             dict(known.attributes),
             list(known.fields),
             list(known.decorators),
@@ -98,7 +105,9 @@ def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
     stated: dict[str, Export] = {}
     for key, payload in entries.items():
         kind, _, rest = key.partition(":")
-        if kind == "x":
+        if kind == "i":
+            stated.update(_decode_imports(_full(rest, name), payload))
+        elif kind == "x":
             stated[rest] = _decode_export(payload)
         elif kind == "v":
             values[rest] = payload
@@ -158,15 +167,34 @@ class LazyMapping(Mapping[str, T]):
         return len(self._payloads)
 
 
+def _short(dotted: str, module: str) -> str:
+    """A full name of the module's own library without the library."""
+    library = module.partition(".")[0]
+    if dotted == library:
+        return "."
+    return dotted[len(library) :] if dotted.startswith(f"{library}.") else dotted
+
+
+def _full(dotted: str, module: str) -> str:
+    if dotted.startswith("."):
+        return module.partition(".")[0] + dotted.rstrip(".")
+    return dotted
+
+
+def _decode_imports(source: str, words: str) -> Iterator[tuple[str, Export]]:
+    for word in words.split():
+        guarded = word.startswith("~")
+        last, _, name = word[guarded:].partition("=")
+        target = f"{source}.{last}" if source else last
+        yield name or last, Export(kind="import", target=target, guarded=guarded)
+
+
 def _encode_export(export: Export) -> str:
-    guard = "~" if export.guarded else ""
-    return guard + EXPORT_LETTERS[export.kind] + (export.target or "")
+    return "~" * export.guarded + EXPORT_LETTERS[export.kind]
 
 
 def _decode_export(text: str) -> Export:
-    guarded = text.startswith("~")
-    text = text[guarded:]
-    return Export(kind=EXPORT_KINDS[text[0]], target=text[1:] or None, guarded=guarded)
+    return Export(kind=EXPORT_KINDS[text[-1]], guarded=text.startswith("~"))
 
 
 def _decode_class(module: str, name: str, payload: Any, methods: Mapping[str, Any]) -> ClassFacts:
@@ -174,7 +202,7 @@ def _decode_class(module: str, name: str, payload: Any, methods: Mapping[str, An
     return ClassFacts(
         name=name,
         module=module,
-        bases=tuple(bases),
+        bases=tuple(_full(base, module) for base in bases),
         attributes=attributes,
         fields=tuple(fields),
         methods=LazyMapping(methods, _decode_function),

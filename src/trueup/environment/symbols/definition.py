@@ -120,7 +120,7 @@ def _kind(decorators: Sequence[str]) -> FunctionKind:
 
 def _decorators(nodes: Sequence[ast.expr]) -> tuple[str, ...]:
     names = (dotted_source(node.func if isinstance(node, ast.Call) else node) for node in nodes)
-    return tuple(name for name in names if name)
+    return tuple(name for name in names if name and "docstring" not in name)
 
 
 def read_class(

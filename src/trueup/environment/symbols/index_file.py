@@ -13,7 +13,7 @@ import lzma
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 from packaging.version import Version
@@ -106,6 +106,17 @@ def _decompress(block: bytes) -> Any:
     return orjson.loads(lzma.decompress(block, format=lzma.FORMAT_RAW, filters=FILTERS))
 
 
+def _read_header(file: BinaryIO) -> dict[str, Any] | None:
+    if file.read(len(MAGIC)) != MAGIC:
+        return None
+    try:
+        (length,) = LENGTH.unpack(file.read(LENGTH.size))
+        header: dict[str, Any] = _decompress(file.read(length))
+    except (struct.error, lzma.LZMAError, ValueError):
+        return None
+    return header
+
+
 class SymbolIndex:
     """An index file, opened for reading; blocks are read when they are asked for.
 
@@ -115,11 +126,10 @@ class SymbolIndex:
     def __init__(self, path: Path) -> None:
         self._path = path
         with path.open("rb") as file:
-            if file.read(len(MAGIC)) != MAGIC:
-                raise ValueError(f"`{path}` is no index of symbols")
-            (length,) = LENGTH.unpack(file.read(LENGTH.size))
-            header = _decompress(file.read(length))
+            header = _read_header(file)
             start = file.tell()
+        if header is None:
+            raise ValueError(f"`{path}` is no index of symbols")
         if header["format"] != FORMAT:
             raise ValueError(f"`{path}` has format {header['format']}, expected {FORMAT}")
         self.library: str = header["library"]

@@ -24,6 +24,8 @@ from trueup.environment.symbols.lazy import is_collected
 from trueup.environment.symbols.source import read_module
 
 DAMAGED = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+# A stub tells what a compiled module has.
+ENDINGS = (".py", ".pyi")
 # Nobody writes such a module by hand, and parsing it would take many seconds.
 LARGEST_SOURCE_BYTES = 16 * 1024 * 1024
 
@@ -53,7 +55,7 @@ class InstalledModules:
             source = path.read_bytes()
         except OSError:
             return None
-        facts = read_module(source, name, is_package=path.name == "__init__.py")
+        facts = read_module(source, name, is_package=path.stem == "__init__")
         if facts is None:
             return None
         if facts.is_lazy:
@@ -111,10 +113,13 @@ class InstalledModules:
         if not self._is_inside(name):
             return None
         place = self._place(name)
-        files = [place / "__init__.py"]
-        if name != self._library:
-            files.append(place.with_name(f"{place.name}.py"))
-        return next((path for path in files if path.is_file()), None)
+        for ending in ENDINGS:
+            files = [place / f"__init__{ending}"]
+            if name != self._library:
+                files.append(place.with_name(place.name + ending))
+            if found := next((path for path in files if path.is_file()), None):
+                return found
+        return None
 
     def _is_inside(self, name: str) -> bool:
         """Names are made of identifiers only, so that their place is inside the package."""

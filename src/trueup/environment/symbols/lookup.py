@@ -6,7 +6,7 @@ imported. An object may be shared by threads: facts are frozen, and a lost race 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from packaging.version import Version
@@ -16,6 +16,8 @@ from trueup.environment.symbols.lazy import FAST_IMAGES
 
 Found = ClassFacts | FunctionFacts | ModuleFacts | Value
 Member = tuple[ClassFacts, FunctionFacts | str | None]
+# Modules whose names an `__init__` copies in a loop.
+COPIED: Mapping[str, tuple[str, ...]] = {"torch": ("torch._C", "torch._C._VariableFunctions")}
 # Chains of names that lead through more modules than this go in a circle.
 LONGEST_CHAIN = 40
 
@@ -116,7 +118,7 @@ class Symbols:
             return self._resolve(export.target, chain)
         if export is not None:
             return Value(name=name, module=module.name, literal=module.values.get(name))
-        for star in module.stars:
+        for star in (*module.stars, *COPIED.get(module.name, ())):
             found = self._from_star(star, name, chain)
             if found is not None:
                 return found
