@@ -115,17 +115,19 @@ def test_of_other_methods_of_a_model_only_the_name_is_known(wheels: Path) -> Non
         ("4.40.0", "4.40.0"),
         ("4.40.1", "4.40.1"),
         ("4.57.6", "4.40.1"),
-        ("5.20.0.dev0", "4.40.1"),
+        ("5.20.0+cpu", "5.20.0"),
+        ("5.20.0.dev0", "5.20.0"),
+        ("5.19.9", "4.40.1"),
         ("5.20.0", "5.20.0"),
         ("6.0", "5.20.0"),
     ],
 )
-def test_a_version_that_is_not_indexed_gets_the_nearest_older_one(
+def test_a_version_that_is_not_indexed_gets_the_nearest_one(
     asked: str, answered: str | None
 ) -> None:
     found = shipped_symbols(Version(asked))
     assert (found and str(found.version)) == answered
-    assert found is None or found.is_exact is (asked == answered)
+    assert found is None or found.is_exact is (asked.partition("+")[0] == answered)
 
 
 @pytest.mark.usefixtures("index")
@@ -171,10 +173,10 @@ def test_what_is_equal_is_stored_once(wheels: Path) -> None:
     def size(*names: str) -> int:
         return len(build_symbols.make(wheels, LIBRARY, list(names)))
 
-    for number in range(40):
+    for number in range(10):
         write_wheel(wheels, f"4.41.{number}", WRITTEN_OUT)
-    one, many = size("4.41.0"), size(*(f"4.41.{number}" for number in range(40)))
-    assert many < one + 200
+    one, many = size("4.41.0"), size(*(f"4.41.{number}" for number in range(10)))
+    assert many < one + 100
 
 
 def test_the_same_wheels_make_the_same_bytes(wheels: Path) -> None:

@@ -24,8 +24,16 @@ from trueup.environment.symbols.facts import ModuleFacts
 MAGIC = b"TRUEUP-SYMBOLS\n"
 LENGTH = struct.Struct("<I")
 BLOCK_BYTES = 200_000
+# The dictionary holds any block; a larger one would only cost memory, in reading too.
 FILTERS: list[dict[str, int]] = [
-    {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 4, "lp": 0, "pb": 0}
+    {
+        "id": lzma.FILTER_LZMA2,
+        "preset": 9 | lzma.PRESET_EXTREME,
+        "dict_size": 4 * 1024 * 1024,
+        "lc": 4,
+        "lp": 0,
+        "pb": 0,
+    }
 ]
 # Decoded blocks that are kept: a matrix of many versions asks for the same ones again.
 KEPT_BLOCKS = 48

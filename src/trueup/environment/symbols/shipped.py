@@ -35,22 +35,30 @@ def indexed_versions(library: str) -> tuple[Version, ...]:
 
 
 def symbols_at(library: str, version: Version) -> Symbols | None:
-    """The names of a version, or of the nearest older one that is indexed; None before all."""
+    """The names of a version, or of the nearest one that is indexed; None before all.
+
+    The nearest is an older one, or a newer patch release where the older is another minor one.
+    """
     index = index_of(library)
     if index is None:
         return None
+    version = Version(version.public)
     place = bisect.bisect_right(index.versions, version) - 1
+    newer = index.versions[place + 1 : place + 2]
+    if newer and newer[0].release[:2] == version.release[:2]:
+        older = index.versions[place] if place >= 0 else None
+        if older is None or older.release[:2] != version.release[:2]:
+            place += 1
     if place < 0:
         return None
-    return _symbols(library, place, version if version != index.versions[place] else None)
+    return _symbols(library, place, is_exact=version == index.versions[place])
 
 
 @functools.lru_cache(maxsize=256)
-def _symbols(library: str, place: int, asked: Version | None) -> Symbols:
+def _symbols(library: str, place: int, *, is_exact: bool) -> Symbols:
     """One object for a version, so that what it has looked up is looked up once."""
     index = index_of(library)
     if index is None:
         raise LookupError(library)
-    return Symbols(
-        library, index.versions[place], ShippedModules(index, place), is_exact=asked is None
-    )
+    modules = ShippedModules(index, place)
+    return Symbols(library, index.versions[place], modules, is_exact=is_exact)

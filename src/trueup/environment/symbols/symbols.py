@@ -42,7 +42,7 @@ def installed_symbols(environment: Environment, library: str = TRANSFORMERS) -> 
 def shipped_symbols(version: Version, library: str = TRANSFORMERS) -> Symbols | None:
     """The names of a library version from the index; None before the oldest indexed one.
 
-    A version that is not indexed gets those of the nearest older one, and `is_exact` says so.
+    A version that is not indexed gets those of the nearest one, and `is_exact` says so.
     """
     return symbols_at(library, version)
 
