@@ -183,6 +183,14 @@ def test_members_are_told_apart() -> None:
     assert (found.bases, found.metaclass, found.is_dataclass) == (("Generic",), "Meta", True)
 
 
+def test_the_last_definition_of_an_overloaded_method_counts_and_the_first_in_a_stub() -> None:
+    stub = "@overload\ndef a(self, x): ...\n@overload\ndef a(self, y): ...\n"
+    found = read_class(stub).methods["a"]
+    assert [parameter.name for parameter in found.parameters] == ["self", "x"]
+    found = read_class(stub + "def a(self, z): ...").methods["a"]
+    assert [parameter.name for parameter in found.parameters] == ["self", "z"]
+
+
 def test_bases_get_their_full_names() -> None:
     found = read(
         "import torch\nfrom torch import nn\n"

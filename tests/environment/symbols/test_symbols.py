@@ -146,6 +146,22 @@ def test_a_member_is_told_with_the_class_that_gives_it(old: Symbols) -> None:
     assert old.member(TINY, "gone") is None
 
 
+def test_what_is_only_declared_is_there_and_so_is_what_nobody_can_tell(tmp_path: Path) -> None:
+    found = symbols_of(
+        tmp_path,
+        {
+            "__init__.py": "",
+            "a.py": "from typing import *\nclass Output:\n    logits: Any\n    loss: Any = None\n",
+            "compiled.pyi": "def fast(x: int) -> int: ...\n",
+        },
+    )
+    assert found.has("transformers.a.Output.logits")
+    assert not found.has("transformers.a.Output.hidden")
+    assert name_of(found.resolve("transformers.a.Deque")) == "typing.Deque"
+    assert found.has("transformers.compiled.fast")
+    assert not found.has("transformers.compiled.slow")
+
+
 def test_classes_and_modules_that_lead_to_themselves_end(tmp_path: Path) -> None:
     found = symbols_of(
         tmp_path,

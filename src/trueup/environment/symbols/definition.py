@@ -193,6 +193,7 @@ class _ClassBody:
             self._assign(node.target, node.value)
 
     def _method(self, node: Function) -> None:
+        decorators = _decorators(node.decorator_list)
         last = [
             decorator.attr for decorator in node.decorator_list
             if isinstance(decorator, ast.Attribute)
@@ -202,8 +203,9 @@ class _ClassBody:
             if getter is not None and "setter" in last:
                 self.methods[node.name] = _with_setter(getter)
             return
-        if "overload" in [name.rpartition(".")[2] for name in _decorators(node.decorator_list)]:
-            return
+        is_overload = any(name.rpartition(".")[2] == "overload" for name in decorators)
+        if is_overload and node.name in self.methods:
+            return  # a stub has nothing else: the first one stands for all
         self.attributes.pop(node.name, None)
         self.methods[node.name] = read_function(node, in_class=True, with_body=self._with_bodies)
 

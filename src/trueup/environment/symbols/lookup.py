@@ -125,7 +125,9 @@ class Symbols:
         return None
 
     def _from_star(self, star: str, name: str, chain: tuple[str, ...]) -> Found | None:
-        source = self.module(star) if star.partition(".")[0] == self.library else None
+        if star.partition(".")[0] != self.library:
+            return Value(name=name, module=star, target=f"{star}.{name}")  # nobody can tell
+        source = self.module(star)
         if source is None or star in chain:
             return None
         is_public = name in source.public if source.public is not None else name[:1] != "_"
@@ -151,13 +153,15 @@ class Symbols:
     def member(self, dotted_class: str, name: str) -> Member | None:
         """The class that gives `name` to a class, with the method or the literal of the attribute.
 
-        None in the second place: an attribute whose value is no literal.
+        None in the second place: an attribute whose value is no literal, or is only declared.
         """
         for owner in self.mro(dotted_class):
             if name in owner.methods:
                 return owner, owner.methods[name]
             if name in owner.attributes:
                 return owner, owner.attributes[name]
+            if name in owner.fields:
+                return owner, None
         return None
 
     def has(self, dotted: str) -> bool:
