@@ -90,6 +90,7 @@ class Reader:
         self._library = library
         self._parsed: dict[str, dict[str, Any] | None] = {}
         self._trimmed: dict[str, Entries | None] = {}
+        self._equal: dict[bytes, bytes] = {}  # many versions of a file have much in common
         self._kept = folder / f"parsed-{library.name}-{_fingerprint()}"
         self._kept.mkdir(parents=True, exist_ok=True)
 
@@ -121,6 +122,8 @@ class Reader:
             if entries is not None:
                 facts = self._library.trimmed(decode_module(name, entries))
                 entries = _encoded(facts)
+                for part, text in entries.items():
+                    entries[part] = self._equal.setdefault(text, text)
             self._trimmed[key] = entries
         return self._trimmed[key]
 
@@ -133,7 +136,12 @@ class Reader:
             key = wheel.checksum(name)
             if key not in self._parsed and key not in self._trimmed:
                 source = wheel.source(name) or b""
-                facts = read_module(source, name, is_package=wheel.is_package(name))
+                facts = read_module(
+                    source,
+                    name,
+                    is_package=wheel.is_package(name),
+                    with_bodies=self._library.depth(name) == "bodies",
+                )
                 new[key] = facts and encode_module(facts)
         self._parsed.update(new)
         if new:

@@ -91,7 +91,7 @@ def _transformers_depth(name: str) -> Depth | None:
     if DEEP.fullmatch(name):
         return "bodies"
     if POPULAR_MODULE.fullmatch(name):
-        return "signatures"
+        return "bodies"
     return "outline" if name.startswith("transformers.models.") else "members"
 
 

@@ -21,6 +21,7 @@ def steps(body: str, signature: str = "def method(self, config):", *decorators: 
     function = next(iter(read_class("\n".join(lines)).methods.values()))
     return [
         ("?" if step.is_conditional else "")
+        + (">" if step.is_after_return else "")
         + ("~" if step.is_guarded else "")
         + f"{step.kind} {step.owner + '.' if step.owner else ''}{step.name}"
         for step in function.steps
@@ -72,8 +73,6 @@ def test_steps_are_in_the_order_in_which_python_runs_them() -> None:
         "lambda: self.go()",
         "def inner():\n    self.go()",
         "try:\n    x()\nexcept KeyError:\n    self.go()",
-        "if x:\n    return\nself.go()",
-        "for x in y:\n    if x:\n        return\nself.go()",
         "match x:\n    case 1:\n        self.go()",
     ],
 )
@@ -101,12 +100,31 @@ def test_what_surely_happens_is_not_conditional(body: str) -> None:
 @pytest.mark.parametrize(
     ("body", "step"),
     [
+        ("if x:\n    return\nself.go()", ">call go"),
+        ("for x in y:\n    if x:\n        return\nself.go()", ">call go"),
+        ("try:\n    x()\nexcept KeyError:\n    return\nif x:\n    self.go()", "?>call go"),
+        ("match x:\n    case 1:\n        return\nself.go()", ">call go"),
+        ("def inner():\n    if x:\n        return\nself.go()", "call go"),
+    ],
+)
+def test_what_is_behind_a_return_says_so(body: str, step: str) -> None:
+    assert steps(body) == [step]
+
+
+@pytest.mark.parametrize(
+    ("body", "step"),
+    [
         ("hasattr(self, 'x')", "~read x"),
         ("getattr(self, 'x', 1)", "~read x"),
         ("getattr(self, 'x')", "read x"),
         ("getattr(config, 'x', 1)", "~config config.x"),
         ("getattr(self.config, 'x')", "config self.config.x"),
         ("setattr(self, 'x', 1)", "set x"),
+        ("setattr(self, x, 1)", "set *"),
+        ("setattr(config, 'x', 1)", "config_set config.x"),
+        ("self.config.x = 1", "config_set self.config.x"),
+        ("self.register_buffer('x', y)", "set x"),
+        ("self.add_module(x, y)", "set *"),
         ("try:\n    self.x\nexcept AttributeError:\n    pass", "~read x"),
         ("try:\n    self.x\nexcept (KeyError, Exception):\n    pass", "~read x"),
         ("try:\n    self.x\nexcept OSError:\n    pass", "read x"),
@@ -189,6 +207,14 @@ def test_the_last_definition_of_an_overloaded_method_counts_and_the_first_in_a_s
     assert [parameter.name for parameter in found.parameters] == ["self", "x"]
     found = read_class(stub + "def a(self, z): ...").methods["a"]
     assert [parameter.name for parameter in found.parameters] == ["self", "z"]
+
+
+def test_a_renamed_parameter_is_told() -> None:
+    found = read_class(
+        "@deprecate_kwarg('old', new_name='new')\n@add_docstrings(X)\n@torch.no_grad()\n"
+        "def m(self, new): ...\n"
+    )
+    assert found.methods["m"].decorators == ("deprecate_kwarg:old", "torch.no_grad")
 
 
 def test_bases_get_their_full_names() -> None:

@@ -14,12 +14,14 @@ from trueup.environment.symbols.expression import (
     Function,
     catches_absence,
     config_name,
-    constant_name,
     is_super,
+    literal_text,
     returns,
 )
-from trueup.environment.symbols.facts import Step, StepKind
+from trueup.environment.symbols.facts import ANY_NAME, Step, StepKind
 
+# Methods of torch's modules that set the attribute which they are given the name of.
+REGISTRARS = frozenset({"register_buffer", "register_parameter", "register_module", "add_module"})
 # What every object and class has: reading it says nothing.
 EVERYWHERE = frozenset({"__class__", "__dict__", "__doc__", "__module__", "__mro__", "__name__"})
 
@@ -45,6 +47,7 @@ class _BodyReader:
         self.asked_for: set[str] = set()
         self._subjects = set(subjects)
         self._conditions = 0
+        self._may_have_returned = False
         self._guards = 0
 
     def statements(self, statements: Sequence[ast.stmt]) -> None:
@@ -83,7 +86,9 @@ class _BodyReader:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 for expression in (*node.decorator_list, *node.args.defaults):
                     self._expression(expression)
+                before = self._may_have_returned
                 self._conditionally(node.body)
+                self._may_have_returned = before  # what it returns from is itself
             case ast.ClassDef():
                 pass
             case ast.Assign():
@@ -109,7 +114,7 @@ class _BodyReader:
         self._conditionally(*branches)
         flat = [node for branch in branches for node in branch if isinstance(node, ast.stmt)]
         if returns(flat):
-            self._conditions += 1  # to the end of the function
+            self._may_have_returned = True
 
     def _try(self, node: ast.Try | ast.TryStar) -> None:
         guard = catches_absence(node.handlers)
@@ -168,6 +173,7 @@ class _BodyReader:
                 has_star=any(starred),
                 has_double_star=any(keyword.arg is None for keyword in keywords),
                 is_conditional=self._conditions > 0,
+                is_after_return=self._may_have_returned,
                 is_guarded=is_guarded or self._guards > 0,
             )
         )
@@ -215,8 +221,11 @@ class _BodyReader:
             self._add("read", node.attr)
             return
         self._expression(node.value)
-        if (owner := config_name(node.value)) and isinstance(node.ctx, ast.Load):
-            self._add("config", node.attr, owner=owner)
+        if owner := config_name(node.value):
+            if isinstance(node.ctx, ast.Load):
+                self._add("config", node.attr, owner=owner)
+            elif isinstance(node.ctx, ast.Store):
+                self._add("config_set", node.attr, owner=owner)
 
     def _call(self, node: ast.Call) -> None:
         function = node.func
@@ -237,6 +246,8 @@ class _BodyReader:
         if isinstance(function, ast.Attribute):
             if owned:
                 self._add("call", function.attr, call=node)
+                if function.attr in REGISTRARS and node.args:
+                    self._add("set", literal_text(node.args[0]) or ANY_NAME)
             elif by_super:
                 self._add("super_call", function.attr, call=node)
             elif owner:
@@ -262,14 +273,18 @@ class _BodyReader:
             if owned:
                 self._add("len", "__len__")
             return owned
-        attribute = constant_name(node.args)
-        if attribute is None or not (owned or owner):
+        attribute = literal_text(node.args[1]) if len(node.args) > 1 else None
+        if not (owned or owner):
+            return False
+        if attribute is None:
+            if name == "setattr" and owned:
+                self._add("set", ANY_NAME)
             return False
         for argument in (*([] if owned else node.args[:1]), *node.args[2:]):
             self._expression(argument)
         if name == "setattr":
-            if owned:
-                self._add("set", attribute)
+            kind: StepKind = "set" if owned else "config_set"
+            self._add(kind, attribute, owner="" if owned else owner or "")
             return True
         if name == "hasattr":
             self.asked_for.add(attribute)

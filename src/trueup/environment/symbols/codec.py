@@ -38,8 +38,8 @@ PARAMETER_MARKS: dict[ParameterKind, str] = {
     "double_star": "**", "star": "*", "keyword": ",", "positional_only": "/", "positional": "",
 }  # fmt: skip
 STEP_MARKS: dict[StepKind, str] = {
-    "read": ".", "set": "=", "len": "#", "config": "@", "config_call": "!", "super_call": "^",
-    "call": "",
+    "read": ".", "set": "=", "len": "#", "config": "@", "config_call": "!", "config_set": "$",
+    "super_call": "^", "call": "",
 }  # fmt: skip
 FUNCTION_KINDS = {letter: kind for kind, letter in FUNCTION_LETTERS.items()}
 EXPORT_KINDS = {letter: kind for kind, letter in EXPORT_LETTERS.items()}
@@ -256,7 +256,7 @@ def _decode_parameter(text: str) -> Parameter:
 
 
 def _encode_step(step: Step) -> str:
-    text = ("?" if step.is_conditional else "") + ("~" if step.is_guarded else "")
+    text = "?" * step.is_conditional + ">" * step.is_after_return + "~" * step.is_guarded
     text += STEP_MARKS[step.kind]
     text += f"{step.owner}.{step.name}" if step.owner else step.name
     if step.kind in ("call", "super_call", "config_call"):
@@ -267,16 +267,14 @@ def _encode_step(step: Step) -> str:
 
 
 def _decode_step(text: str) -> Step:
-    is_conditional = text.startswith("?")
-    text = text[is_conditional:]
-    is_guarded = text.startswith("~")
-    text = text[is_guarded:]
+    flags = text[: len(text) - len(text.lstrip("?>~"))]
+    text = text[len(flags) :]
     kind = STEP_KINDS.get(text[0], "call")
     if kind != "call":
         text = text[1:]
     text, _, words = text.partition("(")
     owner = ""
-    if kind in ("config", "config_call"):
+    if kind in ("config", "config_call", "config_set"):
         owner, _, text = text.rpartition(".")
     positional, *keywords = words.split(",")
     return Step(
@@ -287,6 +285,7 @@ def _decode_step(text: str) -> Step:
         keywords=tuple(word for word in keywords if not word.startswith("*")),
         has_star="*" in keywords,
         has_double_star="**" in keywords,
-        is_conditional=is_conditional,
-        is_guarded=is_guarded,
+        is_conditional="?" in flags,
+        is_after_return=">" in flags,
+        is_guarded="~" in flags,
     )

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Sequence
 
 from trueup.environment.symbols.body import read_steps
-from trueup.environment.symbols.expression import Function, is_abstract
+from trueup.environment.symbols.expression import Function, is_abstract, literal_text
 from trueup.environment.symbols.facts import (
     ClassFacts,
     FunctionFacts,
@@ -18,6 +18,8 @@ from trueup.environment.symbols.facts import (
 LITERAL_CHARACTERS = 80
 # The name of the model in functions and static methods that are given one.
 MODEL_NAME = "model"
+# Takes a parameter's old name too.
+RENAMES_PARAMETER = "deprecate_kwarg"
 
 Resolver = Callable[[ast.expr], str]
 
@@ -119,8 +121,16 @@ def _kind(decorators: Sequence[str]) -> FunctionKind:
 
 
 def _decorators(nodes: Sequence[ast.expr]) -> tuple[str, ...]:
-    names = (dotted_source(node.func if isinstance(node, ast.Call) else node) for node in nodes)
-    return tuple(name for name in names if name and "docstring" not in name)
+    """Names of decorators; `deprecate_kwarg:old` tells which parameter is still taken."""
+    found: list[str] = []
+    for node in nodes:
+        name = dotted_source(node.func if isinstance(node, ast.Call) else node)
+        if name is None or "docstring" in name:
+            continue
+        if name == RENAMES_PARAMETER and isinstance(node, ast.Call) and node.args:
+            name += f":{literal_text(node.args[0])}"
+        found.append(name)
+    return tuple(found)
 
 
 def read_class(

@@ -56,12 +56,11 @@ def catches_absence(handlers: Sequence[ast.ExceptHandler]) -> bool:
     return False
 
 
-def constant_name(arguments: Sequence[ast.expr]) -> str | None:
-    """The attribute's name in the arguments of hasattr and its kin, where it is written out."""
-    if len(arguments) < 2 or not isinstance(arguments[1], ast.Constant):
-        return None
-    value = arguments[1].value
-    return value if isinstance(value, str) else None
+def literal_text(node: ast.expr) -> str | None:
+    """A text that is written out and could be a name."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+        return node.value
+    return None
 
 
 def is_super(node: ast.expr) -> bool:

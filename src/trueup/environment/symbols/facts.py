@@ -11,7 +11,11 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ParameterKind = Literal["positional_only", "positional", "keyword", "star", "double_star"]
-StepKind = Literal["call", "super_call", "read", "set", "len", "config", "config_call"]
+StepKind = Literal[
+    "call", "super_call", "read", "set", "len", "config", "config_call", "config_set"
+]
+# The name in a step that sets attributes whose names only running tells.
+ANY_NAME = "*"
 FunctionKind = Literal["function", "method", "static", "class", "property", "cached_property"]
 ExportKind = Literal["class", "function", "value", "import", "submodule"]
 
@@ -30,9 +34,10 @@ class Parameter:
 class Step:
     """One thing that a body does to its subject (self, cls or the model) or reads of a config.
 
-    `is_conditional`: under an if, a loop, a try, an and/or or behind an early return, so that it
-    may not happen. `is_guarded`: a failure of it is caught (hasattr, getattr with a default, a try
-    that catches AttributeError). `owner` is the config's expression, such as `self.config`.
+    `is_conditional`: under an if, a loop, a handler, an and/or or in a function within, so that it
+    may not happen. `is_after_return`: behind a place where the function may have returned.
+    `is_guarded`: a failure of it is caught (hasattr, getattr with a default, a try that catches
+    AttributeError). `owner` is the config's expression, such as `self.config`.
     """
 
     kind: StepKind
@@ -43,6 +48,7 @@ class Step:
     has_star: bool = False
     has_double_star: bool = False
     is_conditional: bool = False
+    is_after_return: bool = False
     is_guarded: bool = False
 
 
@@ -107,7 +113,7 @@ class FunctionFacts:
 
     @property
     def self_sets(self) -> tuple[str, ...]:
-        """Attributes of the subject that are assigned."""
+        """Attributes of the subject that are assigned; `*` for names that only running tells."""
         return tuple(step.name for step in self.steps if step.kind == "set")
 
     @property
