@@ -162,6 +162,20 @@ def test_what_is_only_declared_is_there_and_so_is_what_nobody_can_tell(tmp_path:
     assert not found.has("transformers.compiled.slow")
 
 
+def test_the_names_of_a_module_have_those_of_its_stars(tmp_path: Path) -> None:
+    found = symbols_of(
+        tmp_path,
+        {
+            "__init__.py": "from .a import *\nfrom typing import *\nown = 1\n",
+            "a.py": "from .b import *\nfrom . import *\nx = _hidden = 1\n",
+            "b.py": "__all__ = ['_listed']\n_listed = unlisted = 1\n",
+        },
+    )
+    assert found.names("transformers.a") == {"x", "_hidden", "_listed", "own"}
+    assert found.names("transformers") == {"x", "own"}
+    assert found.names("transformers.gone") == frozenset()
+
+
 def test_classes_and_modules_that_lead_to_themselves_end(tmp_path: Path) -> None:
     found = symbols_of(
         tmp_path,

@@ -36,7 +36,7 @@ FILTERS: list[dict[str, int]] = [
     }
 ]
 # Decoded blocks that are kept: a matrix of many versions asks for the same ones again.
-KEPT_BLOCKS = 48
+KEPT_BLOCKS = 24
 
 # Module to key to the pairs of payload and versions, the versions as flat [start, end) places.
 Table = dict[str, dict[str, list[Any]]]

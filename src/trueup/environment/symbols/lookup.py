@@ -168,6 +168,24 @@ class Symbols:
         """Whether the full name, of a member too, leads to something."""
         return self.resolve(dotted) is not None
 
+    def names(self, dotted_module: str) -> frozenset[str]:
+        """Every name that a module binds, those of its star imports too; submodules are not."""
+        return self._names(dotted_module, ())
+
+    def _names(self, dotted: str, chain: tuple[str, ...]) -> frozenset[str]:
+        module = self.module(dotted)
+        if module is None or dotted in chain:
+            return frozenset()
+        found = set(module.exports)
+        for star in (*module.stars, *COPIED.get(module.name, ())):
+            source = self.module(star) if star.partition(".")[0] == self.library else None
+            if source is not None and source.public is not None:
+                found.update(source.public)
+            else:
+                below = self._names(star, (*chain, dotted))
+                found.update(name for name in below if not name.startswith("_"))
+        return frozenset(found)
+
     def _order(self, dotted: str) -> tuple[tuple[ClassFacts, ...], tuple[str, ...]]:
         if dotted not in self._orders:
             found = self.resolve(dotted)
