@@ -35,7 +35,9 @@ from trueup.environment.symbols.source import read_module
 
 HERE = Path(__file__).parent
 # The modules that decide what is parsed out of a file.
-PARSER = ("body", "codec", "definition", "expression", "facts", "lazy", "source")
+PARSER = (
+    "body", "codec", "definition", "expression", "facts", "function_codec", "lazy", "source",
+)  # fmt: skip
 Entries = dict[str, bytes]
 LARGEST_BYTES = 1_500_000
 

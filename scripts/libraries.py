@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from trueup.environment.symbols.facts import FunctionFacts, ModuleFacts, Parameter
+from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFacts, Parameter
 
 # With what bodies do; without; only what calls of the class itself take; that methods are there;
 # not even that.
 Depth = Literal["bodies", "signatures", "outline", "members", "names"]
 
-# Signatures that an outline keeps; of other methods it keeps that they are there.
-OUTLINED = frozenset({"__init__", "forward", "__call__"})
+# What an outline keeps: the signatures of these methods (of others, that they are there) and the
+# values of these class attributes.
+OUTLINED = frozenset({"__init__"})
+TOLD_VALUES = frozenset({"attribute_map", "base_model_prefix", "main_input_name", "model_type"})
 ANY_PARAMETERS = (
     Parameter(name="args", kind="star"),
     Parameter(name="kwargs", kind="double_star"),
@@ -33,31 +35,49 @@ class Library:
     depth: Callable[[str], Depth | None]
     not_completed: frozenset[str] = frozenset()
     pip_options: tuple[str, ...] = ()
+    # Where an outline keeps imports from: what a module defines itself is kept everywhere.
+    kept_imports: tuple[str, ...] = ()
 
     def trimmed(self, facts: ModuleFacts) -> ModuleFacts:
         """The facts without what is not kept at the module's depth."""
         depth = self.depth(facts.name)
         if depth == "bodies" or depth is None:
             return facts
-        functions = {name: replace(one, steps=()) for name, one in facts.functions.items()}
-        classes = {
-            name: replace(
-                one,
-                methods={
-                    method: _trimmed(function, depth) for method, function in one.methods.items()
-                }
-                if depth != "names"
-                else {},
-            )
-            for name, one in facts.classes.items()
-        }
-        return replace(facts, has_bodies=False, functions=functions, classes=classes)
+        exports, classes = facts.exports, facts.classes
+        if depth in ("outline", "names"):
+            kept = self.kept_imports
+            exports = {
+                name: export
+                for name, export in exports.items()
+                if facts.is_package or export.target is None or export.target.startswith(kept)
+            }
+        return replace(
+            facts,
+            has_bodies=False,
+            exports=exports,
+            functions={name: replace(one, steps=()) for name, one in facts.functions.items()},
+            classes={name: _trimmed_class(one, depth) for name, one in classes.items()},
+        )
 
 
-def _trimmed(function: FunctionFacts, depth: Depth) -> FunctionFacts:
+def _trimmed_class(facts: ClassFacts, depth: Depth) -> ClassFacts:
+    methods = {name: _trimmed_method(one, depth) for name, one in facts.methods.items()}
+    if depth != "outline":
+        return replace(facts, methods=methods if depth != "names" else {})
+    return replace(
+        facts,
+        methods=methods,
+        attributes={
+            name: text if name in TOLD_VALUES else None for name, text in facts.attributes.items()
+        },
+        fields=tuple(name for name in facts.fields if name not in facts.attributes),
+    )
+
+
+def _trimmed_method(function: FunctionFacts, depth: Depth) -> FunctionFacts:
     if depth == "signatures" or (depth == "outline" and function.name in OUTLINED):
         return replace(function, steps=())
-    return replace(function, steps=(), decorators=(), parameters=ANY_PARAMETERS)
+    return replace(function, steps=(), decorators=(), parameters=ANY_PARAMETERS, is_abstract=False)
 
 
 # Converters, tests and commands are no part of what remote code builds upon.
@@ -123,10 +143,12 @@ LIBRARIES = {
         name="torch",
         depth=_torch_depth,
         pip_options=TORCH_PLATFORMS,
+        kept_imports=("torch.",),
     ),
     "transformers": Library(
         name="transformers",
         depth=_transformers_depth,
         not_completed=frozenset({"transformers.models"}),
+        kept_imports=("transformers.models.",),
     ),
 }

@@ -44,7 +44,8 @@ COMMON = {
     "models/tiny/modeling_tiny.py": (
         "from ...modeling_utils import Base\n"
         "class TinyModel(Base):\n"
-        "    def forward(self, x, *, cache=None): ...\n"
+        "    def __init__(self, config, *, cache=None): ...\n"
+        "    def forward(self, x): ...\n"
         "class _Private: ...\n"
         "__all__ = ['TinyModel']\n"
     ),

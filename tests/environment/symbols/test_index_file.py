@@ -72,8 +72,8 @@ def test_each_version_answers_as_its_own_source_does(version: str) -> None:
     found = symbols.resolve("transformers.TinyModel")
     assert isinstance(found, ClassFacts)
     assert found.dotted == MODEL
-    assert [parameter.name for parameter in found.methods["forward"].parameters] == [
-        "self", "x", "cache",
+    assert [parameter.name for parameter in found.methods["__init__"].parameters] == [
+        "self", "config", "cache",
     ]  # fmt: skip
     assert [owner.name for owner in symbols.mro(MODEL)] == ["TinyModel", "Base", "GenerationMixin"]
     assert symbols.has("transformers.old_utils") is (version == "5.20.0")
@@ -94,14 +94,14 @@ def test_bodies_are_kept_where_remote_code_builds_on_them() -> None:
 
 @pytest.mark.usefixtures("index")
 def test_of_other_methods_of_a_model_only_the_name_is_known(wheels: Path) -> None:
-    text = "class TinyModel:\n    def other(self, x): ...\n    def forward(self, x): ...\n"
+    text = "class TinyModel:\n    def other(self, x): ...\n    def __init__(self, x): ...\n"
     write_wheel(wheels, "5.21.0", COLLECTED | {"models/tiny/modeling_tiny.py": text})
     path = wheels / "more.symbols"
     path.write_bytes(build_symbols.make(wheels, LIBRARY, ["5.20.0", "5.21.0"]))
     symbols = Symbols(
         "transformers", Version("5.21.0"), index_file.ShippedModules(SymbolIndex(path), 1)
     )
-    for method, names in (("other", ["args", "kwargs"]), ("forward", ["self", "x"])):
+    for method, names in (("other", ["args", "kwargs"]), ("__init__", ["self", "x"])):
         found = symbols.resolve(f"{MODEL}.{method}")
         assert isinstance(found, FunctionFacts)
         assert [parameter.name for parameter in found.parameters] == names

@@ -2,8 +2,9 @@
 
 A module is a dictionary of entries, so that what is equal in many versions can be stored once:
 `""` its own facts, `i:module` the names imported from there, `x:name` another export that its
-definitions do not tell, `v:name` a value, `f:name` a function, `c:Class` a class without its
-methods, `m:Class.method` a method. Full names of the library itself begin with a dot.
+definitions do not tell, `v:name` a value, `f:name` a function, `c:Class` a class with the bare
+names of methods of which nothing else is known, `m:Class.method` another method. Full names of
+the library itself begin with a dot.
 """
 
 from __future__ import annotations
@@ -11,39 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from trueup.environment.symbols.facts import (
-    ClassFacts,
-    Export,
-    ExportKind,
-    FunctionFacts,
-    FunctionKind,
-    ModuleFacts,
-    Parameter,
-    ParameterKind,
-    Step,
-    StepKind,
-)
+from trueup.environment.symbols.facts import ClassFacts, Export, ExportKind, ModuleFacts
+from trueup.environment.symbols.function_codec import ANYTHING, decode_function, encode_function
 
 # Raised whenever what is stored changes: kept files of another format are read anew.
 FORMAT = 2
 
-FUNCTION_LETTERS: dict[FunctionKind, str] = {
-    "function": "f", "method": "m", "static": "s", "class": "c", "property": "p",
-    "cached_property": "k",
-}  # fmt: skip
 EXPORT_LETTERS: dict[ExportKind, str] = {
     "class": "c", "function": "f", "value": "v", "import": "i", "submodule": "s",
 }  # fmt: skip
-PARAMETER_MARKS: dict[ParameterKind, str] = {
-    "double_star": "**", "star": "*", "keyword": ",", "positional_only": "/", "positional": "",
-}  # fmt: skip
-STEP_MARKS: dict[StepKind, str] = {
-    "read": ".", "set": "=", "len": "#", "config": "@", "config_call": "!", "config_set": "$",
-    "super_call": "^", "call": "",
-}  # fmt: skip
-FUNCTION_KINDS = {letter: kind for kind, letter in FUNCTION_LETTERS.items()}
 EXPORT_KINDS = {letter: kind for kind, letter in EXPORT_LETTERS.items()}
-STEP_KINDS = {mark: kind for kind, mark in STEP_MARKS.items() if mark}
 
 Entries = dict[str, Any]
 T = TypeVar("T")
@@ -78,17 +56,20 @@ def encode_module(facts: ModuleFacts) -> Entries:
     for name, value in facts.values.items():
         entries[f"v:{name}"] = value
     for name, function in facts.functions.items():
-        entries[f"f:{name}"] = _encode_function(function)
+        entries[f"f:{name}"] = encode_function(function)
     for name, known in facts.classes.items():
+        methods = {key: encode_function(method) for key, method in known.methods.items()}
         entries[f"c:{name}"] = [
             [_short(base, facts.name) for base in known.bases],
             dict(known.attributes),
             list(known.fields),
             list(known.decorators),
             known.metaclass,
+            " ".join(text[0] + method for method, text in methods.items() if _is_bare(text)),
         ]
-        for method, function in known.methods.items():
-            entries[f"m:{name}.{method}"] = _encode_function(function)
+        for method, payload in methods.items():
+            if not _is_bare(payload):
+                entries[f"m:{name}.{method}"] = payload
     return entries
 
 
@@ -131,7 +112,7 @@ def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
         classes=LazyMapping(
             classes, lambda key, payload: _decode_class(name, key, payload, methods.get(key, {}))
         ),
-        functions=LazyMapping(functions, _decode_function),
+        functions=LazyMapping(functions, decode_function),
         values=values,
         stars=tuple(stars),
         public=None if public is None else tuple(public),
@@ -198,94 +179,22 @@ def _decode_export(text: str) -> Export:
 
 
 def _decode_class(module: str, name: str, payload: Any, methods: Mapping[str, Any]) -> ClassFacts:
-    bases, attributes, fields, decorators, metaclass = payload
+    bases, attributes, fields, decorators, metaclass, *bare = payload
+    bare_payloads = {
+        word[1:]: [word[0], list(ANYTHING)] for words in bare for word in words.split()
+    }
     return ClassFacts(
         name=name,
         module=module,
         bases=tuple(_full(base, module) for base in bases),
         attributes=attributes,
         fields=tuple(fields),
-        methods=LazyMapping(methods, _decode_function),
+        methods=LazyMapping({**bare_payloads, **methods}, decode_function),
         decorators=tuple(decorators),
         metaclass=metaclass,
     )
 
 
-def _encode_function(function: FunctionFacts) -> list[Any]:
-    flags = FUNCTION_LETTERS[function.kind]
-    flags += ("w" if function.has_setter else "") + ("a" if function.is_abstract else "")
-    parts: list[Any] = [
-        flags,
-        [_encode_parameter(parameter) for parameter in function.parameters],
-        " ".join(map(_encode_step, function.steps)),
-        " ".join(function.decorators),
-    ]
-    while not parts[-1]:
-        parts.pop()
-    return parts
-
-
-def _decode_function(name: str, payload: Any) -> FunctionFacts:
-    flags: str = payload[0]
-    parameters: list[str] = payload[1] if len(payload) > 1 else []
-    steps: str = payload[2] if len(payload) > 2 else ""
-    decorators: str = payload[3] if len(payload) > 3 else ""
-    return FunctionFacts(
-        name=name,
-        parameters=tuple(map(_decode_parameter, parameters)),
-        kind=FUNCTION_KINDS[flags[0]],
-        has_setter="w" in flags,
-        is_abstract="a" in flags[1:],
-        decorators=tuple(decorators.split()),
-        steps=tuple(map(_decode_step, steps.split())),
-    )
-
-
-def _encode_parameter(parameter: Parameter) -> str:
-    default = f"={parameter.default or ''}" if parameter.has_default else ""
-    return f"{PARAMETER_MARKS[parameter.kind]}{parameter.name}{default}"
-
-
-def _decode_parameter(text: str) -> Parameter:
-    kind: ParameterKind
-    for kind, mark in PARAMETER_MARKS.items():  # noqa: B007 - the longest mark comes first
-        if text.startswith(mark):
-            break
-    name, has_default, default = text[len(mark) :].partition("=")
-    return Parameter(name=name, kind=kind, has_default=bool(has_default), default=default or None)
-
-
-def _encode_step(step: Step) -> str:
-    text = "?" * step.is_conditional + ">" * step.is_after_return + "~" * step.is_guarded
-    text += STEP_MARKS[step.kind]
-    text += f"{step.owner}.{step.name}" if step.owner else step.name
-    if step.kind in ("call", "super_call", "config_call"):
-        words = [str(step.positional or ""), *step.keywords]
-        words += ["*"] * step.has_star + ["**"] * step.has_double_star
-        text += "(" + ",".join(words)
-    return text
-
-
-def _decode_step(text: str) -> Step:
-    flags = text[: len(text) - len(text.lstrip("?>~"))]
-    text = text[len(flags) :]
-    kind = STEP_KINDS.get(text[0], "call")
-    if kind != "call":
-        text = text[1:]
-    text, _, words = text.partition("(")
-    owner = ""
-    if kind in ("config", "config_call", "config_set"):
-        owner, _, text = text.rpartition(".")
-    positional, *keywords = words.split(",")
-    return Step(
-        kind=kind,
-        name=text,
-        owner=owner,
-        positional=int(positional or 0),
-        keywords=tuple(word for word in keywords if not word.startswith("*")),
-        has_star="*" in keywords,
-        has_double_star="**" in keywords,
-        is_conditional="?" in flags,
-        is_after_return=">" in flags,
-        is_guarded="~" in flags,
-    )
+def _is_bare(payload: list[Any]) -> bool:
+    """Whether nothing but the kind of a method is known."""
+    return payload[1:] == [list(ANYTHING)] and len(payload[0]) == 1
