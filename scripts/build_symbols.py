@@ -28,7 +28,7 @@ from scripts.libraries import LIBRARIES, Library
 from trueup.environment.symbols import shipped
 from trueup.environment.symbols.codec import decode_module, encode_module
 from trueup.environment.symbols.collect import complete
-from trueup.environment.symbols.facts import Export, ModuleFacts
+from trueup.environment.symbols.facts import Export, ModuleFacts, opaque
 from trueup.environment.symbols.index_file import SymbolIndex, build
 from trueup.environment.symbols.lazy import is_collected
 from trueup.environment.symbols.source import read_module
@@ -99,9 +99,9 @@ class Reader:
     def read(self, path: Path) -> dict[str, Entries]:
         """Each module of the wheel with its entries, payloads as JSON."""
         wheel = Wheel(path, self._library.name)
-        names = [name for name in wheel.files if self._library.depth(name)]
-        self._parse(wheel, names, self._kept / f"{path.stem}.json")
-        found = {name: entries for name in names if (entries := self._entries(wheel, name))}
+        looked_into = [name for name in wheel.files if self._library.depth(name) != "presence"]
+        self._parse(wheel, looked_into, self._kept / f"{path.stem}.json")
+        found = {name: entries for name in looked_into if (entries := self._entries(wheel, name))}
         lazy = {
             name: _decoded(name, entries)
             for name, entries in found.items()
@@ -114,7 +114,10 @@ class Reader:
         if root is not None:
             exports = {name: _final(one, lazy) for name, one in root.exports.items()}
             lazy[root.name] = replace(root, exports=exports)
-        return found | {name: _encoded(facts) for name, facts in lazy.items()}
+        present = {
+            name: _encoded(opaque(name, is_package=wheel.is_package(name))) for name in wheel.files
+        }
+        return present | found | {name: _encoded(facts) for name, facts in lazy.items()}
 
     def _entries(self, wheel: Wheel, name: str) -> Entries | None:
         """The entries of one file, trimmed to what is indexed."""

@@ -10,8 +10,8 @@ from typing import Literal
 from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFacts, Parameter
 
 # With what bodies do; without; only what calls of the class itself take; that methods are there;
-# not even that.
-Depth = Literal["bodies", "signatures", "outline", "members", "names"]
+# not even that; only that the module is there.
+Depth = Literal["bodies", "signatures", "outline", "members", "names", "presence"]
 
 # What an outline keeps: the signatures of these methods (of others, that they are there) and the
 # values of these class attributes.
@@ -27,12 +27,12 @@ ANY_PARAMETERS = (
 class Library:
     """How one library is indexed.
 
-    `depth` of a module is None where it is left out. Lazy packages in `not_completed` keep only
+    Lazy packages in `not_completed` keep only
     what their source says: their names are found elsewhere.
     """
 
     name: str
-    depth: Callable[[str], Depth | None]
+    depth: Callable[[str], Depth]
     not_completed: frozenset[str] = frozenset()
     pip_options: tuple[str, ...] = ()
     # Where an outline keeps imports from: what a module defines itself is kept everywhere.
@@ -41,7 +41,7 @@ class Library:
     def trimmed(self, facts: ModuleFacts) -> ModuleFacts:
         """The facts without what is not kept at the module's depth."""
         depth = self.depth(facts.name)
-        if depth == "bodies" or depth is None:
+        if depth == "bodies":
             return facts
         exports, classes = facts.exports, facts.classes
         if depth in ("outline", "names"):
@@ -55,9 +55,17 @@ class Library:
             facts,
             has_bodies=False,
             exports=exports,
-            functions={name: replace(one, steps=()) for name, one in facts.functions.items()},
+            functions={
+                name: _trimmed_function(one, depth) for name, one in facts.functions.items()
+            },
             classes={name: _trimmed_class(one, depth) for name, one in classes.items()},
         )
+
+
+def _trimmed_function(function: FunctionFacts, depth: Depth) -> FunctionFacts:
+    if depth == "names":
+        return replace(function, steps=(), decorators=(), parameters=ANY_PARAMETERS)
+    return replace(function, steps=())
 
 
 def _trimmed_class(facts: ClassFacts, depth: Depth) -> ClassFacts:
@@ -103,9 +111,9 @@ POPULAR = (
 POPULAR_MODULE = re.compile(rf"transformers\.models\.({'|'.join(POPULAR.split())})\.\w+")
 
 
-def _transformers_depth(name: str) -> Depth | None:
+def _transformers_depth(name: str) -> Depth:
     if LEFT_OUT.fullmatch(name):
-        return None
+        return "presence"
     if OTHER_BACKEND.fullmatch(name):
         return "names"
     if DEEP.fullmatch(name):
@@ -119,18 +127,19 @@ def _transformers_depth(name: str) -> Depth | None:
 TORCH_PLATFORMS = tuple(f"--platform=macosx_{number}_0_arm64" for number in (11, 12, 14))
 # Nothing that models import: compilers, exporters, tests, quantisation.
 TORCH_LEFT_OUT = re.compile(
-    r"torch\.(_inductor|_dynamo|_export|_functorch|_higher_order_ops|_decomp|_refs|_prims|_numpy"
-    r"|_vendor|_logging|_custom_op|_library|_strobelight|testing|onnx|ao|quantization|contrib|lib"
-    r"|package|fx\.passes|fx\.experimental|distributed\._\w+|distributed\.(checkpoint|elastic|rpc"
-    r"|pipeline\w*|_shard|launcher|benchmarks|fsdp|nn|optim|algorithms)|utils\.(benchmark"
-    r"|tensorboard|hipify|_sympy|data\.datapipes|viz|bottleneck)|jit\._\w+|ns|_lazy|nativert"
-    r"|csrc|headeronly|_C\._\w+)\.\w+.*|torch\._C\._(?!VariableFunctions)\w+|.*\._?test\w*"
+    r"torch\.(_inductor|_dynamo|_export|_functorch|_higher_order_ops|_numpy|_vendor|_logging"
+    r"|_custom_op|_library|testing|onnx|ao|quantization|contrib|lib|package|export|ns|_lazy"
+    r"|nativert|csrc|headeronly|distributed\.\w+|fx\.(passes|experimental)|jit\._\w+|_C\._\w+"
+    r"|utils\.(benchmark|tensorboard|hipify|_sympy|data\.datapipes|viz|bottleneck))\.\w+.*"
+    r"|torch\.(_subclasses|_refs|_meta_registrations|_prims\w*|_native|_decomp|_guards|numa"
+    r"|_strobelight|_jit_internal|_utils_internal|overrides|distributed\._\w+)\b.*"
+    r"|torch\._C\._(?!VariableFunctions)\w+|.*\._?test\w*"
 )
 
 
-def _torch_depth(name: str) -> Depth | None:
+def _torch_depth(name: str) -> Depth:
     if TORCH_LEFT_OUT.fullmatch(name):
-        return None
+        return "presence"
     if name == "torch.nn.modules.module":
         return "bodies"
     if name.startswith(("torch.nn.modules.", "torch.nn.functional", "torch.nn.utils.")):

@@ -82,6 +82,22 @@ def test_each_version_answers_as_its_own_source_does(version: str) -> None:
 
 
 @pytest.mark.usefixtures("index")
+@pytest.mark.parametrize(
+    ("dotted", "is_there"),
+    [
+        ("transformers.models.tiny.convert_tiny", True),
+        ("transformers.models.tiny.convert_tiny.anything", True),
+        ("transformers.models.tiny.convert_other", False),
+        ("transformers.broken", True),
+        ("transformers.broken.anything", True),
+    ],
+)
+def test_a_module_that_is_not_looked_into_is_there(dotted: str, is_there: bool) -> None:
+    assert at("5.20.0").has(dotted) is is_there
+    assert not at("4.40.0").has(dotted)
+
+
+@pytest.mark.usefixtures("index")
 def test_bodies_are_kept_where_remote_code_builds_on_them() -> None:
     base = at("5.20.0").resolve("transformers.Base")
     assert isinstance(base, ClassFacts)

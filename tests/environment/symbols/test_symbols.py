@@ -194,9 +194,12 @@ def test_classes_and_modules_that_lead_to_themselves_end(tmp_path: Path) -> None
     assert {owner.name for owner in found.mro("transformers.a.P")} == {"P", "Q"}
 
 
-def test_what_cannot_be_parsed_is_absent_and_the_rest_is_read(tmp_path: Path) -> None:
+def test_what_cannot_be_parsed_is_there_and_nobody_can_tell_what_it_has(tmp_path: Path) -> None:
     found = symbols_of(tmp_path, {**COMMON, "__init__.py": "", "broken.py": "def f(:"})
-    assert found.module("transformers.broken") is None
+    broken = found.module("transformers.broken")
+    assert broken is not None
+    assert broken.is_opaque
+    assert name_of(found.resolve("transformers.broken.f")) == "transformers.broken.f"
     assert found.resolve(TINY) is not None
 
 

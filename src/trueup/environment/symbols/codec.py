@@ -31,7 +31,10 @@ def encode_module(facts: ModuleFacts) -> Entries:
     """The entries of a module."""
     entries: Entries = {
         "": [
-            "p" * facts.is_package + "l" * facts.is_lazy + "s" * (not facts.has_bodies),
+            "p" * facts.is_package
+            + "l" * facts.is_lazy
+            + "s" * (not facts.has_bodies)
+            + "o" * facts.is_opaque,
             list(facts.stars),
             None if facts.public is None else list(facts.public),
             list(facts.trees),
@@ -118,6 +121,7 @@ def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
         public=None if public is None else tuple(public),
         is_lazy="l" in flags,
         has_bodies="s" not in flags,
+        is_opaque="o" in flags,
         trees=tuple(trees),
         aliases=aliases,
     )

@@ -207,8 +207,9 @@ class ModuleFacts:
     `stars` are modules whose public names it takes over, `public` the names in `__all__` (None
     where there is none), `is_lazy`: it replaces itself by a module that imports on access. `trees`
     are packages of which a lazy module exports all that their modules name in `__all__`: whoever
-    has the files expands them. Without `has_bodies` the steps of functions are not known, and are
-    empty. `aliases` are old module names with the one that stands in.
+    has the files expands them. Without `has_bodies` the steps of functions are not known,
+    and of what a module imports not all is. `is_opaque`: the module is there, and nobody looked in.
+    `aliases` are old module names with the one that stands in.
     """
 
     name: str
@@ -221,6 +222,7 @@ class ModuleFacts:
     public: tuple[str, ...] | None = None
     is_lazy: bool = False
     has_bodies: bool = True
+    is_opaque: bool = False
     trees: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
 
@@ -228,3 +230,10 @@ class ModuleFacts:
     def has_getattr(self) -> bool:
         """Whether the module answers for names that it does not bind."""
         return "__getattr__" in self.functions
+
+
+def opaque(name: str, *, is_package: bool) -> ModuleFacts:
+    """A module of which only that it is there is known."""
+    return ModuleFacts(
+        name=name, is_package=is_package, exports={}, has_bodies=False, is_opaque=True
+    )

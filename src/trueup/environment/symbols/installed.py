@@ -19,7 +19,7 @@ import orjson
 from trueup.config.home import trueup_home
 from trueup.environment.symbols.codec import FORMAT, decode_module, encode_module
 from trueup.environment.symbols.collect import complete
-from trueup.environment.symbols.facts import ModuleFacts
+from trueup.environment.symbols.facts import ModuleFacts, opaque
 from trueup.environment.symbols.lazy import is_collected
 from trueup.environment.symbols.source import read_module
 
@@ -40,7 +40,7 @@ class InstalledModules:
         self._cache = trueup_home() / "cache" / "symbols" / f"{library}-{key}"
 
     def load(self, name: str) -> ModuleFacts | None:
-        """The facts of one module; None where there is none, or none that can be parsed."""
+        """The facts of one module, None where there is none; what cannot be parsed is opaque."""
         path = self._path(name)
         if path is None:
             return self._bare_folder(name)
@@ -51,13 +51,13 @@ class InstalledModules:
             if kept is not None:
                 return kept
             if path.stat().st_size > LARGEST_SOURCE_BYTES:
-                return None
+                return opaque(name, is_package=path.stem == "__init__")
             source = path.read_bytes()
         except OSError:
             return None
         facts = read_module(source, name, is_package=path.stem == "__init__")
         if facts is None:
-            return None
+            return opaque(name, is_package=path.stem == "__init__")
         if facts.is_lazy:
             facts = complete(facts, self._library, self)
         _keep(

@@ -72,7 +72,7 @@ class Symbols:
     def resolve(self, dotted: str) -> Found | None:
         """What a full name stands for, through re-exports and lazy modules; None if nothing.
 
-        A name of another library is a Value with that `target`: it is not looked into.
+        A name of another library, or of an opaque module, is a Value with that `target`.
         """
         if dotted not in self._resolved:
             self._resolved[dotted] = self._resolve(dotted, ())
@@ -122,11 +122,11 @@ class Symbols:
             found = self._from_star(star, name, chain)
             if found is not None:
                 return found
-        return None
+        return _untold(name, module.name) if module.is_opaque else None
 
     def _from_star(self, star: str, name: str, chain: tuple[str, ...]) -> Found | None:
         if star.partition(".")[0] != self.library:
-            return Value(name=name, module=star, target=f"{star}.{name}")  # nobody can tell
+            return _untold(name, star)
         source = self.module(star)
         if source is None or star in chain:
             return None
@@ -215,6 +215,11 @@ class Symbols:
                 lines.append(line)
                 direct.append(found.dotted)
         return [owner.dotted, *merge([*lines, direct])]
+
+
+def _untold(name: str, module: str) -> Value:
+    """A name of a module into which nobody looked: it counts as there."""
+    return Value(name=name, module=module, target=f"{module}.{name}")
 
 
 def merge(lines: Sequence[Sequence[str]]) -> list[str]:
