@@ -43,7 +43,14 @@ class Library:
         depth = self.depth(facts.name)
         if depth == "bodies":
             return facts
-        exports, classes = facts.exports, facts.classes
+        exports, classes, values = facts.exports, facts.classes, facts.values
+        if depth == "outline":
+            values = {name: None for name in values if not name.startswith("_")}
+            exports = {
+                name: export
+                for name, export in exports.items()
+                if export.kind != "value" or name in values
+            }
         if depth in ("outline", "names"):
             kept = self.kept_imports
             exports = {
@@ -55,6 +62,7 @@ class Library:
             facts,
             has_bodies=False,
             exports=exports,
+            values=values,
             functions={
                 name: _trimmed_function(one, depth) for name, one in facts.functions.items()
             },
@@ -103,10 +111,9 @@ DEEP = re.compile(
 )
 # Families whose classes remote code takes as its own base.
 POPULAR = (
-    "albert bart bert blip_2 bloom clip deberta_v2 dinov2 falcon gemma gemma2 gemma3 glm gpt2"
-    " gpt_bigcode gpt_neo gpt_neox gptj llama llava mamba mbart mistral mixtral mpt mt5 olmo opt"
-    " persimmon phi phi3 qwen2 qwen2_moe qwen2_vl qwen2_5_vl qwen3 qwen3_moe roberta siglip"
-    " stablelm starcoder2 t5 vit wav2vec2 whisper xlm_roberta"
+    "bart bert blip_2 bloom clip dinov2 falcon gemma gemma2 glm gpt2 gpt_bigcode gpt_neo gpt_neox"
+    " gptj llama llava mamba mistral mixtral mpt mt5 opt phi phi3 qwen2 qwen2_moe qwen2_vl"
+    " qwen2_5_vl qwen3 roberta siglip starcoder2 t5 vit whisper xlm_roberta"
 )
 POPULAR_MODULE = re.compile(rf"transformers\.models\.({'|'.join(POPULAR.split())})\.\w+")
 

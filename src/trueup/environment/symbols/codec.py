@@ -90,9 +90,9 @@ def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
     for key, payload in entries.items():
         kind, _, rest = key.partition(":")
         if kind == "i":
-            stated.update(_decode_imports(_full(rest, name), payload))
+            stated.update(decode_imports(full_name(rest, name), payload))
         elif kind == "x":
-            stated[rest] = _decode_export(payload)
+            stated[rest] = decode_export(payload)
         elif kind == "v":
             values[rest] = payload
         elif kind == "f":
@@ -113,7 +113,7 @@ def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
         is_package="p" in flags,
         exports=exports,
         classes=LazyMapping(
-            classes, lambda key, payload: _decode_class(name, key, payload, methods.get(key, {}))
+            classes, lambda key, payload: decode_class(name, key, payload, methods.get(key, {}))
         ),
         functions=LazyMapping(functions, decode_function),
         values=values,
@@ -160,13 +160,15 @@ def _short(dotted: str, module: str) -> str:
     return dotted[len(library) :] if dotted.startswith(f"{library}.") else dotted
 
 
-def _full(dotted: str, module: str) -> str:
+def full_name(dotted: str, module: str) -> str:
+    """A stored name with its library."""
     if dotted.startswith("."):
         return module.partition(".")[0] + dotted.rstrip(".")
     return dotted
 
 
-def _decode_imports(source: str, words: str) -> Iterator[tuple[str, Export]]:
+def decode_imports(source: str, words: str) -> Iterator[tuple[str, Export]]:
+    """The names that are imported from one module."""
     for word in words.split():
         guarded = word.startswith("~")
         last, _, name = word[guarded:].partition("=")
@@ -178,11 +180,13 @@ def _encode_export(export: Export) -> str:
     return "~" * export.guarded + EXPORT_LETTERS[export.kind]
 
 
-def _decode_export(text: str) -> Export:
+def decode_export(text: str) -> Export:
+    """An export that comes from nowhere else."""
     return Export(kind=EXPORT_KINDS[text[-1]], guarded=text.startswith("~"))
 
 
-def _decode_class(module: str, name: str, payload: Any, methods: Mapping[str, Any]) -> ClassFacts:
+def decode_class(module: str, name: str, payload: Any, methods: Mapping[str, Any]) -> ClassFacts:
+    """A class; `methods` are payloads."""
     bases, attributes, fields, decorators, metaclass, *bare = payload
     bare_payloads = {
         word[1:]: [word[0], list(ANYTHING)] for words in bare for word in words.split()
@@ -190,10 +194,10 @@ def _decode_class(module: str, name: str, payload: Any, methods: Mapping[str, An
     return ClassFacts(
         name=name,
         module=module,
-        bases=tuple(_full(base, module) for base in bases),
+        bases=tuple(full_name(base, module) for base in bases),
         attributes=attributes,
         fields=tuple(fields),
-        methods=LazyMapping({**bare_payloads, **methods}, decode_function),
+        methods=LazyMapping(bare_payloads | dict(methods), decode_function),
         decorators=tuple(decorators),
         metaclass=metaclass,
     )

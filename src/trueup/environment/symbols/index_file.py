@@ -18,8 +18,9 @@ from typing import Any, BinaryIO
 import orjson
 from packaging.version import Version
 
-from trueup.environment.symbols.codec import FORMAT, decode_module
+from trueup.environment.symbols.codec import FORMAT
 from trueup.environment.symbols.facts import ModuleFacts
+from trueup.environment.symbols.versioned import VersionedModule, pairs, variant_at
 
 MAGIC = b"TRUEUP-SYMBOLS\n"
 LENGTH = struct.Struct("<I")
@@ -35,8 +36,8 @@ FILTERS: list[dict[str, int]] = [
         "pb": 0,
     }
 ]
-# Decoded blocks that are kept: a matrix of many versions asks for the same ones again.
-KEPT_BLOCKS = 24
+# Decoded blocks that are kept: their modules are asked for one after the other.
+KEPT_BLOCKS = 4
 
 # Module to key to the pairs of payload and versions, the versions as flat [start, end) places.
 Table = dict[str, dict[str, list[Any]]]
@@ -147,20 +148,27 @@ class SymbolIndex:
         self._starts = [start]
         for length in self._lengths:
             self._starts.append(self._starts[-1] + length)
+        self._modules: dict[str, VersionedModule | None] = {}
         self._block = functools.lru_cache(maxsize=KEPT_BLOCKS)(self._read_block)
 
     def entries(self, name: str, place: int) -> dict[str, Any] | None:
         """The entries of a module in the version at `place`, None where it was not there."""
-        block = bisect.bisect_right(self._firsts, name) - 1
-        table = self._block(block).get(name) if block >= 0 else None
-        if table is None or _at(table[""], place) is None:
+        table = self._table(name)
+        if table is None or variant_at(pairs(table[""]), place) is None:
             return None
-        found: dict[str, Any] = {}
-        for key, variants in table.items():
-            variant = _at(variants, place)
-            if variant is not None:
-                found[key] = variants[variant]
-        return found
+        found = {key: variant_at(pairs(flat), place) for key, flat in table.items()}
+        return {key: variant[1] for key, variant in found.items() if variant is not None}
+
+    def module(self, name: str) -> VersionedModule | None:
+        """A module in all versions, None where none ever had one of that name."""
+        if name not in self._modules:
+            table = self._table(name)
+            self._modules[name] = None if table is None else VersionedModule(name, table)
+        return self._modules[name]
+
+    def _table(self, name: str) -> dict[str, list[Any]] | None:
+        block = bisect.bisect_right(self._firsts, name) - 1
+        return self._block(block).get(name) if block >= 0 else None
 
     def names(self) -> list[str]:
         """Every module of every version."""
@@ -173,15 +181,6 @@ class SymbolIndex:
         return table
 
 
-def _at(variants: Sequence[Any], place: int) -> int | None:
-    """Where in `variants` the payload of a version is."""
-    for at in range(0, len(variants), 2):
-        spans = variants[at + 1]
-        if spans == 0 or bisect.bisect_right(spans, place) % 2:
-            return at
-    return None
-
-
 class ShippedModules:
     """The modules of one version in an index."""
 
@@ -191,5 +190,5 @@ class ShippedModules:
 
     def load(self, name: str) -> ModuleFacts | None:
         """The facts of one module, None where the version had none of that name."""
-        entries = self._index.entries(name, self._place)
-        return None if entries is None else decode_module(name, entries)
+        module = self._index.module(name)
+        return None if module is None else module.at(self._place)

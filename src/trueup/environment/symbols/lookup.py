@@ -18,6 +18,25 @@ Found = ClassFacts | FunctionFacts | ModuleFacts | Value
 Member = tuple[ClassFacts, FunctionFacts | str | None]
 # Modules whose names an `__init__` copies in a loop.
 COPIED: Mapping[str, tuple[str, ...]] = {"torch": ("torch._C", "torch._C._VariableFunctions")}
+# Names that compiled code makes and no stub tells.
+COMPILED: Mapping[str, frozenset[str]] = {
+    "torch": frozenset({"default_generator"}),
+    "torch.cuda": frozenset(
+        f"{kind}Tensor"
+        for kind in (
+            "BFloat16",
+            "Bool",
+            "Byte",
+            "Char",
+            "Double",
+            "Float",
+            "Half",
+            "Int",
+            "Long",
+            "Short",
+        )
+    ),
+}
 # Chains of names that lead through more modules than this go in a circle.
 LONGEST_CHAIN = 40
 
@@ -122,7 +141,8 @@ class Symbols:
             found = self._from_star(star, name, chain)
             if found is not None:
                 return found
-        return _untold(name, module.name) if module.is_opaque else None
+        is_made = name in COMPILED.get(module.name, ())
+        return _untold(name, module.name) if module.is_opaque or is_made else None
 
     def _from_star(self, star: str, name: str, chain: tuple[str, ...]) -> Found | None:
         if star.partition(".")[0] != self.library:
