@@ -76,6 +76,38 @@ def test_a_model_that_was_only_looked_at_is_looked_at_anew(hub: HubServer) -> No
     assert resolve(NAME).revision == newer
 
 
+def test_a_commit_whose_weights_are_here_is_completed_where_it_is(
+    hub: HubServer, cache: Path
+) -> None:
+    commit = hub.add(NAME, model())
+    source = complete(resolve(NAME))
+    (source.directory / "tokenizer.json").unlink()
+    newer = hub.add(NAME, model(**{"config.json": {"model_type": "newer"}}))
+    again = resolve(NAME)
+    assert (again.revision, again.remote) == (commit, None)
+    assert (again.directory / "tokenizer.json").exists()
+    (source.directory / "model.safetensors").unlink()
+    assert resolve(NAME).revision == newer
+
+
+def test_a_long_header_comes_from_a_server_without_ranges_too(hub: HubServer) -> None:
+    names = [f"{'layer' * 20}.{number}" for number in range(3000)]
+    hub.serves_ranges = False
+    hub.add(NAME, model(**{"model.safetensors": weights(*names, rows=1)}))
+    assert len(read_checkpoint(resolve(NAME)).weights.tensors) == 3000
+
+
+def test_a_server_that_would_have_to_send_gigabytes_is_told(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trueup.checkpoint.hub.ranges.SKIP_LIMIT_BYTES", 1000)
+    names = [f"{'layer' * 20}.{number}" for number in range(3000)]
+    hub.serves_ranges = False
+    hub.add(NAME, model(**{"model.safetensors": weights(*names, rows=1)}))
+    with pytest.raises(HubError, match="gives no parts of files"):
+        read_checkpoint(resolve(NAME))
+
+
 def test_what_transformers_downloaded_is_whole_without_a_listing(
     hub: HubServer, cache: Path
 ) -> None:

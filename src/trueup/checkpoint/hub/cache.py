@@ -99,7 +99,7 @@ def link(blob: Path, place: Path) -> None:
 def has_weights(directory: Path) -> bool:
     """Whether a snapshot has a file of weights itself, at the top."""
     try:
-        return any(entry.name.endswith(WEIGHT_SUFFIXES) for entry in os.scandir(directory))
+        return any(name.endswith(WEIGHT_SUFFIXES) for name in os.listdir(directory))
     except OSError:
         return False
 

@@ -101,15 +101,12 @@ class _Receiving:
             try:
                 self._receive()
             except HubError as error:
-                self._out.flush()
                 self._failed += 1
                 if error.kind not in WORTH_ANOTHER_TRY or self._failed >= self._tries:
                     raise
                 self._given_up.wait(FIRST_WAIT_SECONDS * 2 ** (self._failed - 1))
             if self._given_up.is_set():
-                self._out.flush()
                 return False
-        self._out.flush()
         self._prove()  # 3
         return True
 

@@ -31,9 +31,9 @@ SEPARATORS = re.compile(r"[^a-z0-9.]+")
 def nearest(name: str, found: Iterable[str] = ()) -> list[str]:
     """The ids most like `name`, nearest first; `found` are candidates besides those known here.
 
-    1. The same name of an owner that was renamed. 2. The same but for owner, case and
-    punctuation. 3. The same words in another order. 4. Another variant of the same. 5. A longer
-    name with all its words. 6. Alike.
+    1. The same but for case and punctuation, of this owner or what it is called now, then of
+    others. 2. The same words in another order. 3. Another word for the same. 4. Another variant
+    of it. 5. A longer name with all its words. 6. Alike.
     """
     known, owners = _well_known()
     if current() is not HUGGING_FACE:  # there, others have other owners
@@ -64,18 +64,15 @@ def _likeness(name: str, candidate: str, owners: dict[str, str]) -> tuple[int, f
     """How near two ids are: a class, and how far apart within it; None where too far."""
     owner, rest = _split(name)
     its_owner, its_rest = _split(candidate)
-    renamed = owners.get(owner.lower())
-    owner = renamed or owner
+    owner = owners.get(owner.lower(), owner)
     foreign = 0.0 if owner.lower() == its_owner.lower() else 0.5
-    if rest.lower() == its_rest.lower() and renamed == its_owner:
-        return 1, 0.0
     if _compact(rest) == _compact(its_rest):
-        return 2, foreign
+        return 1, foreign
     words, its_words = _words(rest), _words(its_rest)
     if words == its_words:
-        return 3, foreign
+        return 2, foreign
     if _words(rest, SAME) == _words(its_rest, SAME):
-        return 4, foreign
+        return 3, foreign
     more, less = its_words - words, words - its_words
     if set(more + less) <= VARIANTS:
         return 4, foreign + more.total() + less.total()

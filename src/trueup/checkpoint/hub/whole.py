@@ -50,7 +50,7 @@ def _sizes(listing: Listing) -> Mapping[str, int]:
 def _looks_whole(directory: Path) -> bool:
     """Whether a snapshot that others downloaded has weights, a config, a tokenizer and its code."""
     try:
-        local = {entry.name: 0 for entry in os.scandir(directory)}
+        local = dict.fromkeys(os.listdir(directory), 0)
         config = json.loads((directory / "config.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
