@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from trueup.checkpoint.source import cached_ids, hub_cache, resolve
+from trueup.checkpoint.source import cached_ids, hub_cache, is_here, resolve
 from trueup.errors import CheckpointError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -111,3 +111,20 @@ def test_the_cache_is_where_hugging_face_has_it(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert hub_cache() == Path(expected)
+
+
+def test_what_is_here_is_told_without_asking_anybody(cache: Path, tmp_path: Path) -> None:
+    assert is_here("demo")
+    assert is_here(str(tmp_path), is_whole=True)
+    assert is_here("zai-org/chatglm3-6b")
+    assert is_here("zai-org/chatglm3-6b@refs/pr/1")
+    assert not is_here("zai-org/chatglm3-6b", is_whole=True)  # it has a commit, and no files
+    for name in (
+        "zai-org/chatglm-6b",
+        "zai-org/chatglm3-6b@v2",
+        "./nowhere",
+        "",
+        "a\0b",
+        "x" * 5000,
+    ):
+        assert not is_here(name)

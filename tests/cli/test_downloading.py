@@ -166,6 +166,7 @@ def _digest(hub: HubServer) -> str:
 async def test_a_cancelled_command_stops_its_download(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from trueup.adapt import planning
     from trueup.cli import downloading
     from trueup.errors import HubError
 
@@ -178,7 +179,7 @@ async def test_a_cancelled_command_stops_its_download(
         loop.call_soon_threadsafe(stopped.set)
         raise HubError("stopped", kind="stopped")
 
-    monkeypatch.setattr(downloading, "resolve", slow)
+    monkeypatch.setattr(planning, "plan_model", slow)
     task = asyncio.create_task(downloading.fetched("org/name"))
     await began.wait()
     task.cancel()

@@ -101,17 +101,25 @@ def complete(source: Source, *, watch: Watch | None = None) -> Source:
     return replace(source, remote=None)
 
 
-def is_here(model: str) -> bool:
-    """Whether `model` is found without asking anybody: a directory, `demo`, or in the cache."""
-    if model == DEMO:
-        return True
+def is_here(model: str, revision: str | None = None, *, is_whole: bool = False) -> bool:
+    """Whether `model` is found without asking anybody: a directory, `demo`, or in the cache.
+
+    `is_whole` wants the weights there too.
+    """
+    if model == DEMO or not model.strip():
+        return model == DEMO
     try:
         if Path(model).expanduser().is_dir():
             return True
-        wanted = identifier.parse(model)
+        wanted = identifier.parse(model, revision)
     except (OSError, RuntimeError, ValueError, CheckpointError):
         return False
-    return wanted is not None and cache.commit_of(wanted.name, wanted.wanted) is not None
+    commit = None if wanted is None else cache.commit_of(wanted.name, wanted.wanted)
+    if wanted is None or commit is None or not is_whole:
+        return commit is not None
+    from trueup.checkpoint.hub.whole import is_whole as is_commit_whole
+
+    return is_commit_whole(wanted.name, commit)
 
 
 def _local(model: str, path: Path, revision: str | None) -> Source | None:

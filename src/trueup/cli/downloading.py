@@ -8,7 +8,7 @@ import threading
 import time
 
 from trueup.checkpoint.hub.watch import Watch
-from trueup.checkpoint.source import resolve
+from trueup.checkpoint.source import is_here
 from trueup.cli.similar_progress import ProgressLine
 
 # Between the lines where nobody looks; downloads of less than this have one in their middle.
@@ -106,13 +106,13 @@ async def fetched(model: str, revision: str | None = None) -> None:
 
     Raises: CheckpointError.
     """
+    if is_here(model, revision, is_whole=True):
+        return
+    from trueup.adapt.planning import plan_model
+
     watch = DownloadLine()
     try:
-        source = await asyncio.to_thread(resolve, model, revision=revision, watch=watch)
-        if source.remote is not None:
-            from trueup.adapt.planning import plan_model
-
-            await asyncio.to_thread(plan_model, model, revision=revision, watch=watch)
+        await asyncio.to_thread(plan_model, model, revision=revision, watch=watch)
     except asyncio.CancelledError:
         watch.stop.set()
         raise
