@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.cli.client import Answer, ChatClient
+from trueup.cli.downloading import fetched
 from trueup.cli.private_server import PrivateServer, PrivateServerEnded, private_server
 from trueup.errors import AdaptError, BackendError, TrueUpError
 from trueup.suite.service import MemoryUsed, Said
@@ -105,6 +106,7 @@ class PrivateService(ClientService):
 
         Raises:
             BackendError: it does not start.
+            CheckpointError: a model cannot be downloaded.
         """
         if self._server is not None and self._server.process.returncode is None:
             return self._client
@@ -114,6 +116,8 @@ class PrivateService(ClientService):
             await self._open.aclose()
         own = self._open = contextlib.AsyncExitStack()
         try:
+            for model in self._served.get("models", {}).values():
+                await fetched(str(model["source"]), model.get("revision"))
             config = self._written()
             words = ["--config", str(config), "--host", "127.0.0.1"]
             self._server = await own.enter_async_context(private_server(words))
