@@ -170,11 +170,20 @@ async def test_a_server_that_does_not_start_answers_every_question_with_the_reas
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TRUEUP_HOME", str(tmp_path))
-    async with private_service({"models": {"x": {"source": str(tmp_path / "none")}}}) as service:
+    async with private_service({"models": {"x": {"source": "demo", "dtype": "odd"}}}) as service:
         for _ in range(2):
             with pytest.raises(TrueUpError, match="the private server did not start"):
                 await service.embed("x", ["a"])
-    assert "does not exist" in capfd.readouterr().err
+    assert "`dtype` is `odd`" in capfd.readouterr().err
+
+
+async def test_a_model_that_is_not_to_be_had_is_the_answer_to_every_question(
+    tmp_path: Path,
+) -> None:
+    async with private_service({"models": {"x": {"source": str(tmp_path / "none")}}}) as service:
+        for _ in range(2):
+            with pytest.raises(TrueUpError, match="does not exist"):
+                await service.embed("x", ["a"])
 
 
 def test_a_role_is_our_own_where_nobody_else_is_in_its_chain() -> None:
