@@ -14,7 +14,7 @@ from tests.checkpoint.hub.models import digest_of, model
 from tests.hub_server import SIGN_IN_PAGE, HubServer
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import Source, complete, resolve
-from trueup.errors import HubError
+from trueup.errors import ConfigError, HubError
 
 NAME = "org/name"
 
@@ -177,6 +177,37 @@ def test_a_proxy_that_wants_a_password_says_so(
     error = refused()
     assert (error.kind, error.where) == ("denied", hub.url)
     assert "407" in error.cause
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said", "hint"),
+    [
+        ("foo://127.0.0.1:1", "scheme", "correct it"),
+        ("socks5://127.0.0.1:1", "SOCKS", "pip install"),
+    ],
+)
+def test_a_proxy_that_the_client_cannot_speak_to_is_told(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, proxy: str, said: str, hint: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
+    error = refused()
+    assert f"the proxy `{proxy}` cannot be used" in error.cause
+    assert said in error.cause
+    assert hint in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://host:99999", "ftp://host", "https://", "https://a b", "http://[::1", "\n"]
+)
+def test_an_endpoint_that_is_no_address_names_its_variable(
+    hub: HubServer, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    with pytest.raises(ConfigError) as caught:
+        resolve(NAME)
+    assert caught.value.where == "HF_ENDPOINT"
 
 
 def test_a_certificate_that_nobody_vouches_for_is_told(

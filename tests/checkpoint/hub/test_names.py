@@ -55,6 +55,12 @@ def test_nothing_is_suggested_for_what_is_like_nothing(cache: Path, asked: str) 
     assert nearest(asked) == []
 
 
+def test_a_real_id_that_is_not_here_is_not_taken_for_a_mistake(cache: Path) -> None:
+    assert nearest("Qwen/Qwen2-7B") == []
+    (cache / "models--Qwen--Qwen2-7B-Instruct" / "snapshots").mkdir(parents=True)
+    assert nearest("Qwen/Qwen2-7B") == ["Qwen/Qwen2-7B-Instruct"]
+
+
 def test_at_equal_distance_what_the_cache_has_comes_before_what_the_hub_found(
     cache: Path,
 ) -> None:

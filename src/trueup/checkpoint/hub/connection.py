@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterator
+from json import JSONDecodeError
 from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
@@ -17,7 +18,7 @@ from trueup.checkpoint.hub.service import HUGGING_FACE, MODELSCOPE, current
 from trueup.checkpoint.hub.session import Part, Session
 from trueup.errors import HubError
 
-ODD_SHAPES = (KeyError, TypeError, AttributeError, ValueError)
+ODD_SHAPES = (KeyError, TypeError, AttributeError, JSONDecodeError, UnicodeDecodeError)
 
 
 class Hub(Protocol):
@@ -144,7 +145,7 @@ class ModelScope:
                     for row in shape["Data"]["Files"]
                     if row["Type"] == "blob"
                 }
-            except ODD_SHAPES as error:
+            except (*ODD_SHAPES, ValueError) as error:
                 raise NotAHubAnswer from error
         told = repr(sorted((path, each.size_bytes, each.etag) for path, each in files.items()))
         commit = hashlib.sha1(told.encode(), usedforsecurity=False).hexdigest()

@@ -25,6 +25,8 @@ TIMEOUTS = {"ConnectTimeout", "ReadTimeout", "WriteTimeout", "PoolTimeout", "Tim
 CONNECTING = {"ConnectError", "ConnectionError", "NewConnectionError", "ConnectionRefusedError"}
 BROKEN = {"RemoteProtocolError", "ReadError", "ChunkedEncodingError", "IncompleteRead"}
 NOT_A_HUB = {"FileMetadataError", "JSONDecodeError", "NotAHubAnswer"}
+# Of the clients, for a scheme that they do not speak or need a package for.
+PROXY_UNUSABLE = {"ImportError", "InvalidSchema", "InvalidProxyURL", "UnsupportedProtocol"}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 DENIED = {errno.EACCES, errno.EROFS, errno.EPERM}
 AGAIN = "the same command goes on with what came so far"
@@ -154,6 +156,8 @@ def _class_error(
             kind="network",
             hint=_unreachable_hint(service),
         )
+    if proxy is not None and (names & PROXY_UNUSABLE or "proxy URL" in str(error)):
+        return _proxy_unusable(proxy, error)
     if names & NOT_A_HUB:
         return page_error(endpoint, service)
     if any("Consistency check failed" in str(each) for each in chain):
@@ -225,6 +229,16 @@ def _proxy_unreachable(proxy: str | None, error: BaseException) -> HubError:
         where=proxy or variable,
         kind="network",
         hint=f"correct {variable}, or unset it; hosts to ask without it stand in NO_PROXY",
+    )
+
+
+def _proxy_unusable(proxy: str, error: BaseException) -> HubError:
+    said = _one_line(error)
+    hint = "correct it, or unset it: http://HOST:PORT"
+    if "SOCKS" in said:
+        hint = f"pip install {'socksio' if 'socksio' in said else 'pysocks'}"
+    return HubError(
+        f"the proxy `{proxy}` cannot be used: {said}", where=proxy, kind="network", hint=hint
     )
 
 

@@ -40,6 +40,8 @@ def nearest(name: str, found: Iterable[str] = ()) -> list[str]:
         owner = _split(name)[0].lower()
         known = [each for each in known if owner in ("", _split(each)[0].lower())]
         owners = {}
+    if name in known:  # it is real: only what is nearer to have can be meant
+        known = []
     cached = cached_ids()
     rank = {each: 0 for each in cached} | {each: 1 for each in found}
     candidates = dict.fromkeys((*cached, *found, *known))

@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from trueup.errors import ConfigError
 
 TRUE_WORDS = {"1", "ON", "YES", "TRUE"}
 # The switches of LlamaFactory, vLLM and SGLang; Xinference has a word.
@@ -29,10 +32,28 @@ class Service:
     default_revision: str
 
     def address(self) -> str:
-        """Where it is asked."""
-        named = next((os.environ[each] for each in self.endpoint_variables if _has(each)), None)
-        address = (named or self.endpoint).rstrip("/")
-        return address if "://" in address else f"https://{address}"
+        """Where it is asked.
+
+        Raises: ConfigError where the variable holds no address.
+        """
+        variable = next(filter(_has, self.endpoint_variables), None)
+        if variable is None:
+            return self.endpoint
+        address = os.environ[variable]
+        address = address if "://" in address else f"https://{address}"
+        try:
+            parts = urlsplit(address)
+            is_meant = parts.scheme in ("http", "https") and bool(parts.hostname)
+            is_meant = is_meant and parts.port != 0
+        except ValueError:  # of the port
+            is_meant = False
+        if not is_meant or not address.isprintable() or " " in address:
+            raise ConfigError(
+                f"`{os.environ[variable][:200]!r}` is no address of a hub, expected one such as "
+                f"`{self.endpoint}`",
+                where=variable,
+            )
+        return address.rstrip("/")
 
 
 HUGGING_FACE = Service(
