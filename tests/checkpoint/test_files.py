@@ -88,11 +88,10 @@ def test_a_file_that_the_system_refuses_is_a_problem(
 ) -> None:
     write(tmp_path, WHOLE)
 
-    def refuse(self: Path, *_: object) -> object:
+    def refuse(*_: object) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)
-    monkeypatch.setattr(Path, "read_bytes", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     checkpoint = read_checkpoint(resolve(str(tmp_path)))
     assert sorted(kinds(checkpoint)) == [
         ("unreadable", "config.json"),

@@ -183,6 +183,9 @@ def _untold_words(model_type: str, version: Version) -> str:
 
 
 def _unknown_words(checkpoint: Checkpoint, version: Version) -> str:
+    if checkpoint.hub_model is not None:
+        name = checkpoint.hub_model.chosen.name
+        return f"these are weights of `{name}`, which loads them itself and is not run by TrueUp"
     if checkpoint.model_type is None:
         return "config.json names no `model_type`, so the architecture is not known"
     titles = ", ".join(family.title for family in NATIVE if family.implementation)

@@ -26,6 +26,7 @@ ProblemKind = Literal[
     "unsafe_pickle",  # a pickle that imports more than tensors need
     "unreadable",  # the operating system refuses
     "python_syntax",  # remote code that does not parse
+    "python_2",  # remote code that only Python 2 would run
 ]
 
 
@@ -94,6 +95,86 @@ class SentenceModules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChatTemplate:
+    """A chat template: the file and key that it stands in; `fault` where it does not parse."""
+
+    path: str
+    key: str | None
+    name: str
+    text: str
+    fault: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenizerFacts:
+    """What the tokenizer's files hold, without building it.
+
+    `vocabulary_size` is one more than the highest id of `vocabulary_file`, without added tokens;
+    `added` are those by their text; `special_ids` has the ids of `eos_token` and its like.
+    """
+
+    vocabulary_file: str | None = None
+    vocabulary_size: int | None = None
+    added: Mapping[str, int] = field(default_factory=dict)
+    special_ids: Mapping[str, int] = field(default_factory=dict)
+    templates: tuple[ChatTemplate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubClass:
+    """A class with huggingface_hub's PyTorchModelHubMixin, whose arguments config.json holds.
+
+    `path` is None where the class is known from elsewhere; `attributes` are what its constructor
+    sets on itself, with which names of tensors begin.
+    """
+
+    name: str
+    path: str | None
+    line: int | None
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    takes_any: bool = False
+    attributes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HubModel:
+    """The class that a directory's weights are of, and the others that it could be taken for."""
+
+    chosen: HubClass
+    others: tuple[HubClass, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """A PEFT adapter: its config, its tensors, and its base model where that is on this machine.
+
+    `base` is what `base_model_name_or_path` says; `base_directory` is None where it is not found,
+    and `base_tensors` are empty where its weights cannot be read.
+    """
+
+    config: Mapping[str, Any]
+    weights: Weights
+    base: str | None = None
+    base_directory: Path | None = None
+    base_tensors: Mapping[str, TensorInfo] = field(default_factory=dict)
+    has_own_model: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufHeader:
+    """What a GGUF file says of itself; None where it does not."""
+
+    architecture: str | None = None
+    name: str | None = None
+    quantisation: str | None = None
+    context_tokens: int | None = None
+    layers: int | None = None
+    tensor_count: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
     """A model directory: JSON files, weight headers, tokenizer files and remote code.
 
@@ -101,7 +182,9 @@ class Checkpoint:
     `auto_map` joins those of config.json and tokenizer_config.json, by Auto class name.
     `digest` is `sha256:…` over the small files' bytes and the weight files' headers, sizes and
     samples of their content. `hub_digests` are SHA-256 of weight files that are on a hub, where
-    `directory` lacks them.
+    `directory` lacks them. `hub_model` is set for models that are loaded by a class of
+    huggingface_hub; `classes` are those in the directory's Python files, read where config.json
+    does not say what the model is.
     """
 
     directory: Path
@@ -118,6 +201,11 @@ class Checkpoint:
     digest: str
     sentence: SentenceModules = field(default_factory=SentenceModules)
     hub_digests: Mapping[str, str] = field(default_factory=dict)
+    tokenizer: TokenizerFacts = field(default_factory=TokenizerFacts)
+    hub_model: HubModel | None = None
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    adapter: Adapter | None = None
+    gguf: GgufHeader | None = None
 
     @property
     def model_type(self) -> str | None:

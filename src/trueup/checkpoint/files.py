@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint, Problem, Weights
+from trueup.checkpoint.hub_classes import choose_class, read_classes
 from trueup.checkpoint.json_file import read_json
+from trueup.checkpoint.regular import open_regular, read_regular
 from trueup.checkpoint.remote_code import join_auto_maps, read_remote_code
 from trueup.checkpoint.sentence_modules import read_sentence_modules
 from trueup.checkpoint.source import Source
-from trueup.checkpoint.tokenizer_files import tokenizer_problems
+from trueup.checkpoint.tokenizer_files import read_tokenizer
 from trueup.checkpoint.weights import read_weights
 from trueup.errors import CheckpointError
 
@@ -53,6 +55,9 @@ def read_checkpoint(source: Source) -> Checkpoint:
     auto_map = join_auto_maps(config, tokenizer_config)
     remote_code, code_problems = read_remote_code(directory, auto_map)
     sentence, sentence_problems, sentence_contents = read_sentence_modules(directory, files)
+    is_of_library = bool(auto_map) or isinstance(config.get("model_type"), str)
+    classes, hub_classes = ({}, ()) if is_of_library else read_classes(directory, files)
+    tokenizer, tokenizer_problems = read_tokenizer(directory, files, tokenizer_config)
     return Checkpoint(
         directory=directory,
         source=source.source,
@@ -68,12 +73,15 @@ def read_checkpoint(source: Source) -> Checkpoint:
             *problems,
             *code_problems,
             *sentence_problems,
-            *tokenizer_problems(directory, files),
+            *tokenizer_problems,
             *weight_problems,
         ),
         digest=_digest(source, files, weights, {**headers, **sentence_contents}),
         sentence=sentence,
         hub_digests={} if remote is None else remote.digests(weights.files),
+        tokenizer=tokenizer,
+        hub_model=choose_class(hub_classes, weights.tensors, config, is_of_library=is_of_library),
+        classes=classes,
     )
 
 
@@ -154,7 +162,7 @@ def _samples(source: Source, name: str, size: int) -> Iterator[bytes]:
     path = source.directory / name
     step = max(SAMPLE_BYTES, size // SAMPLES)
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open_regular(path) as file:
             for start in range(0, size, step):
                 file.seek(start)
                 yield file.read(SAMPLE_BYTES)
@@ -174,7 +182,7 @@ def _digest(
         digest.update(f"{name}\0{files[name]}\0".encode(errors="surrogateescape"))
         if files[name] <= SMALL_FILE_BYTES:
             try:
-                digest.update((directory / name).read_bytes())
+                digest.update(read_regular(directory / name))
             except OSError:
                 digest.update(b"unreadable")
     for name in weights.files:

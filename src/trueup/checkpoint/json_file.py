@@ -8,20 +8,24 @@ from typing import Any
 
 from trueup.checkpoint.checkpoint import Problem
 from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
+from trueup.checkpoint.regular import open_regular
 
 # The largest real ones are indexes of some MB; more than this is not a config.
 LIMIT_BYTES = 64 * 1024 * 1024
+# No real file of a model comes near; what walks a value by recursion may rely on it.
+DEPTH_LIMIT = 100
 
 
 def read_json(directory: Path, name: str) -> tuple[dict[str, Any], Problem | None]:
     """The object in the file `name`; empty, with a Problem, where it cannot be had."""
     path = directory / name
     try:
-        if path.stat().st_size > LIMIT_BYTES:
+        with open_regular(path) as file:
+            content = file.read(LIMIT_BYTES + 1)
+        if len(content) > LIMIT_BYTES:
             return {}, Problem(
                 kind="not_json", path=name, detail=f"larger than {LIMIT_BYTES:,} bytes"
             )
-        content = path.read_bytes()
     except OSError as error:
         return {}, Problem(kind="unreadable", path=name, detail=error.strerror or str(error))
     mistaken = mistaken_content(name, content[:HEAD_BYTES])
@@ -36,7 +40,27 @@ def read_json(directory: Path, name: str) -> tuple[dict[str, Any], Problem | Non
         return {}, Problem(kind="not_json", path=name, detail="nested too deeply to be read")
     except ValueError as error:  # not UTF-8, or an integer of thousands of digits
         return {}, Problem(kind="not_json", path=name, detail=f"not JSON: {error}")
+    if _is_deep(shape, content):
+        detail = f"nested more than {DEPTH_LIMIT} deep"
+        return {}, Problem(kind="not_json", path=name, detail=detail)
     if not isinstance(shape, dict):
         kind = {list: "a list", str: "a string", type(None): "null"}.get(type(shape), "a number")
         return {}, Problem(kind="not_json", path=name, detail=f"{kind}, expected an object")
     return shape, None
+
+
+def _is_deep(shape: Any, content: bytes) -> bool:
+    """Whether the value is nested deeper than the limit; walks no deeper than that."""
+    if content.count(b"{") + content.count(b"[") <= DEPTH_LIMIT:
+        return False
+    level = [shape]
+    for _ in range(DEPTH_LIMIT):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True

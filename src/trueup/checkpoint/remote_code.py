@@ -14,6 +14,8 @@ from typing import Any
 
 from trueup.checkpoint.checkpoint import Problem, RemoteModule
 from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
+from trueup.checkpoint.python_2 import python_2_sign
+from trueup.checkpoint.regular import read_regular
 
 FILE_LIMIT_BYTES = 2 * 1024 * 1024
 MODULE_LIMIT = 200
@@ -95,7 +97,7 @@ def _read_module(
             return None, Problem(
                 kind="python_syntax", path=path, detail=f"larger than {FILE_LIMIT_BYTES:,} bytes"
             )
-        content = file.read_bytes()
+        content = read_regular(file)
     except OSError as error:
         return None, Problem(kind="unreadable", path=path, detail=error.strerror or str(error))
     mistaken = mistaken_content(path, content[:HEAD_BYTES])
@@ -113,8 +115,12 @@ def _parse(content: bytes, path: str) -> tuple[ast.Module | None, Problem | None
             warnings.simplefilter("ignore")  # invalid escapes in somebody else's strings
             return ast.parse(content, filename=path), None
     except SyntaxError as error:
+        sign = python_2_sign(error, content)
         return None, Problem(
-            kind="python_syntax", path=path, line=error.lineno, detail=error.msg or "does not parse"
+            kind="python_2" if sign else "python_syntax",
+            path=path,
+            line=error.lineno,
+            detail=sign or error.msg or "does not parse",
         )
     except (ValueError, RecursionError, MemoryError) as error:
         detail = f"does not parse: {type(error).__name__}"
@@ -135,3 +141,12 @@ def _relative_imports(module: RemoteModule) -> list[tuple[str, int]]:
             path = f"{name.replace('.', '/')}.py"
             found.append((f"{folder}/{path}" if folder else path, node.lineno))
     return found
+
+
+def parse_file(directory: Path, path: str) -> ast.Module | None:
+    """A Python file's tree; None where it is too large, cannot be read or does not parse."""
+    try:
+        content = read_regular(directory / path, FILE_LIMIT_BYTES + 1)
+    except OSError:
+        return None
+    return _parse(content, path)[0] if len(content) <= FILE_LIMIT_BYTES else None

@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Problem, SentenceModule, SentenceModules
-from trueup.checkpoint.json_file import read_json
+from trueup.checkpoint.json_file import LIMIT_BYTES, read_json
+from trueup.checkpoint.regular import read_regular
 
 LIST_FILE = "modules.json"
 SETTINGS_FILE = "config_sentence_transformers.json"
@@ -67,7 +68,7 @@ def read_sentence_modules(
 def _listed(reading: _Reading) -> list[Mapping[str, Any]]:
     """The entries of modules.json: a list, where all other files hold an object."""
     try:
-        content = (reading.directory / LIST_FILE).read_bytes()
+        content = read_regular(reading.directory / LIST_FILE, LIMIT_BYTES)
         shape = json.loads(content)
     except (OSError, ValueError, RecursionError) as error:
         detail = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -15,6 +15,7 @@ from trueup.checkpoint.demo import unpack_demo
 from trueup.checkpoint.hub import cache, identifier
 from trueup.checkpoint.hub.cache import cached_ids, hub_cache
 from trueup.checkpoint.hub.watch import Watch
+from trueup.checkpoint.regular import open_regular
 from trueup.errors import CheckpointError, HubError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Source:
         """
         if self.remote is not None and name in self.remote.names:
             return self.remote.open(name)
-        return (self.directory / name).open("rb")
+        return open_regular(self.directory / name)
 
 
 def resolve(model: str, *, revision: str | None = None, watch: Watch | None = None) -> Source:

@@ -1,4 +1,4 @@
-"""Whether the tokenizer's files are what their names say, from their bytes.
+"""The tokenizer's files: whether they are what their names say, and what they hold.
 
 Looks at the form only: a sentencepiece model's fields, tiktoken's lines, JSON. Builds nothing.
 """
@@ -8,11 +8,16 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from trueup.checkpoint.checkpoint import Problem
+from trueup.checkpoint import tokenizer_facts
+from trueup.checkpoint.chat_templates import read_templates
+from trueup.checkpoint.checkpoint import Problem, TokenizerFacts
 from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
 from trueup.checkpoint.json_file import read_json
+from trueup.checkpoint.regular import read_regular
 
 JSON_FILES = ("tokenizer.json", "vocab.json")
 TEXT_FILES = ("vocab.txt", "merges.txt")
@@ -21,32 +26,96 @@ BINARY_FILES = ("tokenizer.model", "tiktoken.model", "spiece.model", "sentencepi
                 "ice_text.model")  # fmt: skip
 LINES_SUFFIX = ".tiktoken"
 LIMIT_BYTES = 64 * 1024 * 1024
+# Special tokens that stand in vocabularies themselves.
+USUAL_SPECIAL = (
+    "<s>", "</s>", "<pad>", "<unk>", "[PAD]", "[CLS]", "[SEP]", "[UNK]", "<|endoftext|>",
+    "<|im_end|>", "<|im_start|>",
+)  # fmt: skip
 FIRST_PIECE = 0x0A  # field 1, with a length: what every sentencepiece model begins with
 FIXED_SIZES = {1: 8, 5: 4}
 VARINT, WITH_LENGTH = 0, 2
 
 
-def tokenizer_problems(directory: Path, files: Mapping[str, int]) -> tuple[Problem, ...]:
-    """What is wrong with the tokenizer's files at the top of the directory."""
-    found: list[Problem | None] = []
+@dataclass(slots=True)
+class _Reading:
+    """What was read so far; `sizes` are of vocabularies, by file."""
+
+    directory: Path
+    problems: list[Problem] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+    added: dict[str, int] = field(default_factory=dict)
+    # Of the special tokens alone would do, but which they are is not known yet.
+    ids: dict[str, int] = field(default_factory=dict)
+
+
+def read_tokenizer(
+    directory: Path, files: Mapping[str, int], tokenizer_config: Mapping[str, Any]
+) -> tuple[TokenizerFacts, tuple[Problem, ...]]:
+    """What the tokenizer's files at the top of the directory hold, and what is wrong with them."""
+    reading = _Reading(directory)
     for name in sorted(files):
         if name in JSON_FILES:
-            found.append(read_json(directory, name)[1])
+            _read_json(reading, name)
         elif name in (*TEXT_FILES, *BINARY_FILES) or _is_lines(name):
-            found.append(_content_problem(directory, name))
-    return tuple(problem for problem in found if problem is not None)
+            _read_content(reading, name)
+    added = tokenizer_facts.added_elsewhere(directory, files, tokenizer_config) | reading.added
+    # tokenizer.json is what is read where there are several.
+    file = min(reading.sizes, key=lambda name: name != "tokenizer.json", default=None)
+    facts = TokenizerFacts(
+        vocabulary_file=file,
+        vocabulary_size=reading.sizes.get(file or ""),
+        added=added,
+        special_ids=tokenizer_facts.special_ids(
+            directory, files, tokenizer_config, {**reading.ids, **added}
+        ),
+        templates=read_templates(directory, files, tokenizer_config),
+    )
+    return facts, tuple(reading.problems)
+
+
+def _read_json(reading: _Reading, name: str) -> None:
+    shape, problem = read_json(reading.directory, name)
+    if problem is None and name == "tokenizer.json":
+        problem = tokenizer_facts.damaged_tokenizer_json(shape)
+    if problem is not None:
+        reading.problems.append(problem)
+        return
+    vocabulary: Any = shape
+    if name == "tokenizer.json":
+        size = tokenizer_facts.size_of_tokenizer_json(shape)
+        reading.added |= tokenizer_facts.added_tokens(shape)
+        vocabulary = shape["model"]["vocab"]
+    else:
+        size = tokenizer_facts.highest(shape)
+    if size is not None:
+        reading.sizes[name] = size
+    if isinstance(vocabulary, dict):
+        for token in USUAL_SPECIAL:
+            if type(number := vocabulary.get(token)) is int:
+                reading.ids[token] = number
+
+
+def _read_content(reading: _Reading, name: str) -> None:
+    try:
+        content = read_regular(reading.directory / name, LIMIT_BYTES)
+    except OSError as error:
+        detail = error.strerror or str(error)
+        reading.problems.append(Problem(kind="unreadable", path=name, detail=detail))
+        return
+    problem = _content_problem(content, name)
+    if problem is not None:
+        reading.problems.append(problem)
+    elif name == "vocab.txt" or _is_tiktoken(content):
+        reading.sizes[name] = content.count(b"\n") + (not content.endswith(b"\n"))
+    elif name not in TEXT_FILES:
+        reading.sizes[name] = tokenizer_facts.pieces(content)
 
 
 def _is_lines(name: str) -> bool:
     return name.endswith(LINES_SUFFIX) and "/" not in name
 
 
-def _content_problem(directory: Path, name: str) -> Problem | None:
-    try:
-        with (directory / name).open("rb") as file:
-            content = file.read(LIMIT_BYTES)
-    except OSError as error:
-        return Problem(kind="unreadable", path=name, detail=error.strerror or str(error))
+def _content_problem(content: bytes, name: str) -> Problem | None:
     if not content:
         return Problem(kind="truncated", path=name, detail="0 bytes")
     mistaken = mistaken_content(name, content[:HEAD_BYTES])

@@ -16,6 +16,7 @@ from trueup.checkpoint.checkpoint import Problem, TensorInfo, Weights, WeightsFo
 from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
 from trueup.checkpoint.json_file import read_json
 from trueup.checkpoint.pickles import PickleContent, PickleError, read_pickle_header
+from trueup.checkpoint.regular import open_regular
 from trueup.checkpoint.safetensors_header import HeaderError, read_safetensors_header
 
 # In transformers' own order of preference; the index of a format lists its shards.
@@ -45,7 +46,7 @@ class _Reading:
 
 def weight_files(directory: Path, files: Mapping[str, int]) -> tuple[str, ...]:
     """The names of the files that would be loaded, there or not; the index must be there."""
-    return _choose(directory, files, _Reading(open=lambda name: (directory / name).open("rb")))[1]
+    return _choose(directory, files, _Reading(open=lambda name: open_regular(directory / name)))[1]
 
 
 def read_weights(
@@ -55,7 +56,7 @@ def read_weights(
 
     `open_file` opens those weight files of `files` that are elsewhere.
     """
-    reading = _Reading(open=open_file or (lambda name: (directory / name).open("rb")))
+    reading = _Reading(open=open_file or (lambda name: open_regular(directory / name)))
     weights_format, names, placed = _choose(directory, files, reading)
     if weights_format == "none":
         return Weights(format="none"), (), {}

@@ -7,12 +7,14 @@ import json
 import sys
 from pathlib import Path
 
+from trueup.cli.time_limit import CHECK_SECONDS, time_limit
 from trueup.errors import UsageError
 
 EXAMPLE = """  trueup check zai-org/chatglm2-6b
   trueup check Qwen/Qwen2-7B-Instruct@main
   trueup check demo --transformers 4.56.0
   trueup check ./model --python /envs/old/bin/python --format json
+  trueup check ./Kronos-small --write-config
   trueup check --error "_pad() got an unexpected keyword argument 'padding_side'"
   python app.py 2>&1 | trueup check --error -"""
 
@@ -34,6 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit 1 for any error, avoided or not"
     )
+    parser.add_argument(
+        "--write-config",
+        action="store_true",
+        help="rebuild config.json from the weights' names and shapes; the old one is kept",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        default=CHECK_SECONDS,
+        metavar="SECONDS",
+        help="give up after this long (%(default)g)",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -46,15 +60,21 @@ def run(arguments: argparse.Namespace) -> int:
             "no model was named",
             hint="trueup check MODEL, or `trueup check --error TEXT` for an error message",
         )
+    if arguments.write_config:
+        from trueup.cli.write_config import run_write_config
+
+        with time_limit(arguments.timeout, arguments.model):
+            return run_write_config(arguments.model, arguments.format)
     from trueup.cli.report import model_report, strict_line
 
-    report, _ = model_report(
-        "check",
-        arguments.model,
-        revision=arguments.revision,
-        python=arguments.python,
-        transformers=arguments.transformers,
-    )
+    with time_limit(arguments.timeout, arguments.model):
+        report, _ = model_report(
+            "check",
+            arguments.model,
+            revision=arguments.revision,
+            python=arguments.python,
+            transformers=arguments.transformers,
+        )
     if arguments.format == "json":
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -70,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     from trueup.doctor.catalogue import report
 
+    if arguments.write_config:
+        raise UsageError("`--write-config` is for a model, not for an error", where="--error")
     if arguments.model is not None:
         raise UsageError(
             f"`--error` explains a text and `{arguments.model}` names a model: give one of them",

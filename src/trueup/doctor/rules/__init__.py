@@ -10,17 +10,23 @@ from trueup.doctor.rules import (
     directory,
     environment,
     generation,
+    hub_model,
+    imports,
     load,
     pickle_layout,
     safety,
     shapes,
     tokenizer,
+    weight_files,
 )
 
 RULES: tuple[Rule, ...] = (
     *environment.RULES,
     *directory.RULES,
+    *weight_files.RULES,
     *pickle_layout.RULES,
+    *imports.RULES,
+    *hub_model.RULES,
     *safety.RULES,
     *shapes.RULES,
     *load.RULES,

@@ -133,6 +133,8 @@ class UnknownArchitecture(Rule):
         checkpoint, environment = facts.checkpoint, facts.environment
         if checkpoint.auto_map or not checkpoint.config or not environment.library_models:
             return
+        if checkpoint.hub_model is not None:  # loaded by its own class
+            return
         model_type = checkpoint.model_type
         if model_type is None:
             yield self.found(

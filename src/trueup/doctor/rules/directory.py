@@ -29,7 +29,7 @@ class ProblemRule(Rule):
 
     def cause(self, problem: Problem) -> str:
         """The problem in words."""
-        return f"`{_shown(problem.path)}`: {problem.detail}"
+        return f"`{shown(problem.path)}`: {problem.detail}"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         for problem in facts.checkpoint.problems:
@@ -38,8 +38,8 @@ class ProblemRule(Rule):
                 is_code = problem.path.endswith(".py")
                 yield self.found(
                     self.cause(problem),
-                    where=Where(path=_shown(problem.path), line=problem.line, key=problem.key),
-                    hint=self.hint.format(path=_shown(problem.path)) if self.hint else None,
+                    where=Where(path=shown(problem.path), line=problem.line, key=problem.key),
+                    hint=self.hint.format(path=shown(problem.path)) if self.hint else None,
                     stage=_stage(problem.path, self.stage),
                     severity="warning" if is_optional else None,
                     blocks=() if is_optional else WITH_REMOTE_CODE if is_code else None,
@@ -50,7 +50,8 @@ def _is_of_auto_map(problem: Problem) -> bool:
     return (problem.key or "").startswith("auto_map.")
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
+    """A file's name, fit for one line."""
     return path if path.isprintable() else repr(path)[1:-1]
 
 
@@ -77,6 +78,10 @@ class ConfigMissing(ProblemRule):
 
     def cause(self, problem: Problem) -> str:
         return "there is no config.json, so nothing says what the weights are"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        if facts.checkpoint.hub_model is None:  # which another rule knows the arguments of
+            yield from super().check(facts)
 
 
 class BrokenJson(ProblemRule):
@@ -123,7 +128,7 @@ class ShardMissing(ProblemRule):
     stage = "load"
 
     def cause(self, problem: Problem) -> str:
-        return f"`{_shown(problem.path)}` is missing: {problem.detail}"
+        return f"`{shown(problem.path)}` is missing: {problem.detail}"
 
 
 class IndexMissing(ProblemRule):
@@ -154,7 +159,7 @@ class Truncated(ProblemRule):
     stage = "load"
 
     def cause(self, problem: Problem) -> str:
-        return f"`{_shown(problem.path)}` is cut short: {problem.detail}"
+        return f"`{shown(problem.path)}` is cut short: {problem.detail}"
 
 
 class LfsPointer(ProblemRule):
@@ -225,7 +230,7 @@ class CodeMissing(ProblemRule):
         return problem.kind == "absent" and problem.path.endswith(".py")
 
     def cause(self, problem: Problem) -> str:
-        return f"`{_shown(problem.path)}` is missing, {problem.detail}"
+        return f"`{shown(problem.path)}` is missing, {problem.detail}"
 
 
 class CodeDoesNotParse(ProblemRule):
@@ -237,28 +242,20 @@ class CodeDoesNotParse(ProblemRule):
     blocks = WITH_REMOTE_CODE
 
 
-class OddWeightName(Rule):
-    """The weights have a name that transformers does not look for."""
+class CodeIsPython2(ProblemRule):
+    """A Python file of the model is written in Python 2, which no current library runs on.
 
-    code = "DIR114"
-    stage = "load"
-    severity = "warning"
-    evidence = "index"
-    blocks = ()
+    Get a version of the model for Python 3, or convert the file with `2to3` of an old Python.
+    """
 
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        weights = facts.checkpoint.weights
-        expected = {"safetensors": "model.safetensors", "pickle": "pytorch_model.bin"}
-        name = expected.get(weights.format)
-        if name is None or len(weights.files) != 1:
-            return
-        if weights.files[0] != name and f"{name}.index.json" not in facts.checkpoint.files:
-            yield self.found(
-                f"the weights are called `{_shown(weights.files[0])}`; transformers looks for "
-                f"`{name}`",
-                where=Where(path=_shown(weights.files[0])),
-                hint=f"rename the file to `{name}`",
-            )
+    code = "DIR118"
+    kind = "python_2"
+    stage = "import"
+    blocks = WITH_REMOTE_CODE
+    hint = "get a version of `{path}` for Python 3"
+
+    def cause(self, problem: Problem) -> str:
+        return f"`{shown(problem.path)}` is Python 2: {problem.detail}"
 
 
 RULES: tuple[Rule, ...] = (
@@ -276,5 +273,5 @@ RULES: tuple[Rule, ...] = (
     Unreadable(),
     CodeMissing(),
     CodeDoesNotParse(),
-    OddWeightName(),
+    CodeIsPython2(),
 )

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.layouts import evidence_of, layout_of
+from trueup.checkpoint.rebuild import MARK
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE
@@ -45,6 +47,9 @@ LAYOUTS = (
 )
 
 
+KRONOS_PAIRS = "; Kronos-mini goes with Tokenizer-2k, small and base with Tokenizer-base"
+
+
 class ConfigNotOfTheWeights(Rule):
     """config.json counts other layers, tokens or hidden units than the weights have.
 
@@ -62,11 +67,14 @@ class ConfigNotOfTheWeights(Rule):
         # Half a set of weights would be reported twice, the second time for a wrong reason.
         if any(each.path in checkpoint.weights.files for each in checkpoint.problems):
             return
+        told: set[str] = set()
         for layout in LAYOUTS:
             if layout.embedding in tensors:
+                told |= {layout.count_key, layout.rows_key, layout.columns_key, "vocab_size"}
                 yield from self._layers(checkpoint, layout)
                 yield from self._embedding(checkpoint, layout)
-                return
+                break
+        yield from self._values(checkpoint, told)
 
     def _layers(self, checkpoint: Checkpoint, layout: _Layout) -> Iterable[Finding]:
         count = _number(checkpoint, layout.count_key)
@@ -97,6 +105,24 @@ class ConfigNotOfTheWeights(Rule):
                     key, f"{wanted}, and the tensor `{layout.embedding}` has {found} {what}"
                 )
 
+    def _values(self, checkpoint: Checkpoint, told: set[str]) -> Iterable[Finding]:
+        """The numbers that the shapes of a known layout determine."""
+        evidence = evidence_of(checkpoint)
+        layout = layout_of(evidence)
+        if layout is None:
+            return
+        if not checkpoint.config.get("multi_query_attention", True):
+            told = told | {"multi_query_group_num"}
+        for value in layout.values(evidence):
+            wanted = _number(checkpoint, value.key)
+            is_number = type(value.value) is int and value.origin == "weights"
+            if is_number and value.key not in told and wanted not in (None, value.value):
+                more = KRONOS_PAIRS if value.key == "group_size" else ""
+                yield self._differs(
+                    value.key,
+                    f"{wanted}, and the weights have {value.value} ({value.reason}){more}",
+                )
+
     def _differs(self, key: str, told: str) -> Finding:
         return self.found(
             f"config.json is not of these weights: its `{key}` is {told}",
@@ -119,4 +145,30 @@ def _layer_numbers(checkpoint: Checkpoint, layout: _Layout) -> set[int]:
     return {int(number) for number in numbers if number.isdecimal() and len(number) < 7}
 
 
-RULES: tuple[Rule, ...] = (ConfigNotOfTheWeights(),)
+class ConfigIsGuessed(Rule):
+    """config.json was rebuilt by `trueup check --write-config` and holds guesses.
+
+    Shapes do not show every setting. Compare the guessed values with the published config.json,
+    then take their names out of the key that marks them.
+    """
+
+    code = "DIR121"
+    stage = "config"
+    severity = "warning"
+    evidence = "index"
+    blocks = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        marked = facts.checkpoint.config.get(MARK)
+        names = [key for key in marked if isinstance(key, str)] if isinstance(marked, list) else []
+        if names:
+            listed = ", ".join(f"`{name[:60]}`" for name in names[:20])
+            yield self.found(
+                f"config.json was rebuilt from the weights, which do not determine {len(names)} of "
+                f"its values: {listed}",
+                where=Where(path="config.json", key=MARK),
+                hint=f"compare them with the published config.json, then remove `{MARK}`",
+            )
+
+
+RULES: tuple[Rule, ...] = (ConfigNotOfTheWeights(), ConfigIsGuessed())

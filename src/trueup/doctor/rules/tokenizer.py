@@ -148,6 +148,8 @@ class VocabularyMissing(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         files = facts.checkpoint.files
+        if facts.checkpoint.hub_model is not None:  # which reads no text
+            return
         wanted = _own_vocabulary_files(facts)
         if wanted:
             for name, line in wanted.items():
