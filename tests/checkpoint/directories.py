@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,17 @@ def safetensors(*names: str, missing_bytes: int = 0) -> bytes:
     }
     content = header(entries) + bytes(16 * len(names))
     return content[: len(content) - missing_bytes]
+
+
+def tensors_of(shapes: Mapping[str, tuple[int, ...]], dtype: str = "F32") -> bytes:
+    """A whole file of zeros with these tensors."""
+    entries: dict[str, Any] = {}
+    end = 0
+    width = {"F32": 4, "F16": 2, "BF16": 2, "I32": 4, "U8": 1}[dtype]
+    for name, shape in shapes.items():
+        start, end = end, end + math.prod(shape) * width
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+    return header(entries) + bytes(end)
 
 
 def write(directory: Path, files: Mapping[str, Any]) -> Path:

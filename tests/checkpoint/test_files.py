@@ -67,10 +67,8 @@ def test_weights_without_a_config_are_a_problem_not_an_error(tmp_path: Path) -> 
         ({}, None),
         ({"notes.txt": "hello"}, None),
         ({"inner/config.json": CONFIG}, "inner"),
-        (
-            {"adapter_config.json": {"base_model_name_or_path": "org/base"}, "a.txt": "x"},
-            "org/base",
-        ),
+        ({"global_step9/mp_rank_00_model_states.pt": b"x"}, "training program"),
+        ({"__0_0.distcp": b"x"}, "dcp_to_torch"),
         ({"model_index.json": {}}, None),
     ],
 )

@@ -18,6 +18,7 @@ ProblemKind = Literal[
     "not_json",  # a JSON file that does not parse, or is no object
     "missing_shard",  # the index names a weight file that is not there
     "missing_tensor",  # the index places a tensor in a file whose header lacks it
+    "left_out",  # the index does not name tensors that a shard has
     "truncated",  # shorter than its header says
     "lfs_pointer",  # Git LFS's three-line text instead of the content
     "html",  # a web page saved under the file's name

@@ -12,7 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from trueup.checkpoint.checkpoint import Checkpoint, Problem, Weights
+from trueup.checkpoint.adapter import read_adapter
+from trueup.checkpoint.checkpoint import Checkpoint, GgufHeader, Problem, ProblemKind, Weights
+from trueup.checkpoint.foreign import foreign_layout
+from trueup.checkpoint.gguf import GgufError, read_gguf_header
 from trueup.checkpoint.hub_classes import choose_class, read_classes
 from trueup.checkpoint.json_file import read_json
 from trueup.checkpoint.regular import open_regular, read_regular
@@ -46,7 +49,8 @@ def read_checkpoint(source: Source) -> Checkpoint:
     config = _read_optional(directory, files, "config.json", problems)
     tokenizer_config = _read_optional(directory, files, "tokenizer_config.json", problems)
     generation_config = _read_optional(directory, files, "generation_config.json", problems)
-    if "config.json" not in files:
+    adapter, adapter_problems = read_adapter(directory, files)
+    if "config.json" not in files and adapter is None:
         if weights.format == "none" and not any(name in files for name in SIGNS_OF_A_MODEL):
             raise _no_model(directory, files)
         problems.append(
@@ -55,6 +59,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
     auto_map = join_auto_maps(config, tokenizer_config)
     remote_code, code_problems = read_remote_code(directory, auto_map)
     sentence, sentence_problems, sentence_contents = read_sentence_modules(directory, files)
+    gguf, gguf_problems = _read_gguf(directory, weights)
     is_of_library = bool(auto_map) or isinstance(config.get("model_type"), str)
     classes, hub_classes = ({}, ()) if is_of_library else read_classes(directory, files)
     tokenizer, tokenizer_problems = read_tokenizer(directory, files, tokenizer_config)
@@ -75,6 +80,8 @@ def read_checkpoint(source: Source) -> Checkpoint:
             *sentence_problems,
             *tokenizer_problems,
             *weight_problems,
+            *adapter_problems,
+            *gguf_problems,
         ),
         digest=_digest(source, files, weights, {**headers, **sentence_contents}),
         sentence=sentence,
@@ -82,7 +89,23 @@ def read_checkpoint(source: Source) -> Checkpoint:
         tokenizer=tokenizer,
         hub_model=choose_class(hub_classes, weights.tensors, config, is_of_library=is_of_library),
         classes=classes,
+        adapter=adapter,
+        gguf=gguf,
     )
+
+
+def _read_gguf(directory: Path, weights: Weights) -> tuple[GgufHeader | None, tuple[Problem, ...]]:
+    if weights.format != "gguf":
+        return None, ()
+    name = weights.files[0]
+    try:
+        with open_regular(directory / name) as file:
+            return read_gguf_header(file), ()
+    except GgufError as error:
+        kind: ProblemKind = "truncated" if error.is_short else "malformed"
+        return None, (Problem(kind=kind, path=name, detail=error.detail),)
+    except OSError:  # which reading the weights has told
+        return None, ()
 
 
 def _list_files(directory: Path) -> dict[str, int]:
@@ -135,12 +158,13 @@ def _no_model(directory: Path, files: Mapping[str, int]) -> CheckpointError:
     cause = "the directory holds no model: neither a config.json nor a weight file"
     where = str(directory)
     inside = sorted(name for name in files if name.endswith("/config.json"))
-    if "adapter_config.json" in files:
-        base, _ = read_json(directory, "adapter_config.json")
-        name = base.get("base_model_name_or_path")
-        hint = f"give its base model, `{name}`" if isinstance(name, str) else None
+    foreign = foreign_layout(files)
+    if foreign is not None:
         return CheckpointError(
-            "the directory holds a PEFT adapter, not a model", where=where, hint=hint
+            f"the directory holds {foreign.title}, which transformers does not load: "
+            f"`{foreign.file}`",
+            where=where,
+            hint=foreign.hint,
         )
     if "model_index.json" in files:
         cause = "the directory holds a diffusers pipeline, which is not a language model"

@@ -12,7 +12,6 @@ BY_MESSAGE = (
 )
 BY_LINE = (
     (re.compile(r"^\s*(?P<word>print|exec)\s+[^=(\s]"), "a `{word}` statement"),
-    (re.compile(r"^\s*print\s*>>"), "`print >> file`"),
     (re.compile(r"^\s*except\s+[\w.]+\s*,\s*\w+\s*:"), "`except A, error`"),
     (re.compile(r"^\s*raise\s+[\w.]+\s*,"), "`raise A, message`"),
     (re.compile(r"<>"), "the operator `<>`"),

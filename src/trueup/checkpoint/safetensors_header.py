@@ -53,13 +53,16 @@ def read_safetensors_header(file: BinaryIO, name: str) -> tuple[dict[str, Tensor
     if not isinstance(shape, dict):
         raise HeaderError("malformed", "not safetensors: the header is no object")
     tensors: dict[str, TensorInfo] = {}
+    spans: list[tuple[int, int, str]] = []
     end = 0
     for tensor, entry in shape.items():
         if tensor == "__metadata__":
             continue
         info, tensor_end = _tensor(tensor, entry, name)
         tensors[tensor] = info
+        spans.append((tensor_end - info.size_bytes, tensor_end, tensor))
         end = max(end, tensor_end)
+    _refuse_holes(spans)
     expected = LENGTH_BYTES + length + end
     if size < expected:
         raise HeaderError(
@@ -70,6 +73,16 @@ def read_safetensors_header(file: BinaryIO, name: str) -> tuple[dict[str, Tensor
             "malformed", f"{size - expected:,} bytes more than the {expected:,} of its header"
         )
     return tensors, header
+
+
+def _refuse_holes(spans: list[tuple[int, int, str]]) -> None:
+    """Raise HeaderError where the tensors do not lie one behind the other, as loaders ask."""
+    before = 0
+    for start, end, tensor in sorted(spans):
+        if start != before:
+            how = "overlaps the one before it" if start < before else "leaves a hole before it"
+            raise HeaderError("malformed", f"`{tensor[:80]}` begins at byte {start:,} and {how}")
+        before = end
 
 
 def _tensor(tensor: str, entry: Any, file: str) -> tuple[TensorInfo, int]:

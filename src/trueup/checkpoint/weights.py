@@ -92,6 +92,13 @@ def _choose(
     return weights_format, names, {}
 
 
+def read_named(
+    directory: Path, files: Mapping[str, int], weights_format: WeightsFormat, name: str
+) -> tuple[Weights, tuple[Problem, ...]]:
+    """One weight file, whatever it is called, and what is wrong with it."""
+    return _read_files(directory, files, weights_format, (name,), {}, _Reading())[:2]
+
+
 def _loose_files(files: Mapping[str, int]) -> tuple[WeightsFormat, tuple[str, ...]] | None:
     """Weight files under names that transformers does not look for."""
     top = sorted(name for name in files if "/" not in name and not name.startswith(NOT_WEIGHTS))
@@ -171,6 +178,7 @@ def _read_files(
                     detail=f"the index places `{_short(tensor)}` here, the header lacks it",
                 )
             )
+    reading.problems += _left_out(placed, reading.tensors)
     size_bytes = sum(tensor.size_bytes for tensor in reading.tensors.values())
     weights = Weights(
         format=weights_format,
@@ -179,6 +187,23 @@ def _read_files(
         size_bytes=size_bytes or reading.file_bytes,
     )
     return weights, tuple(reading.problems), reading.headers
+
+
+def _left_out(placed: Mapping[str, str], tensors: Mapping[str, TensorInfo]) -> tuple[Problem, ...]:
+    """Tensors of the shards that the index does not name, told once for each shard."""
+    found: dict[str, list[str]] = {}
+    for tensor in tensors.values() if placed else ():
+        if tensor.name not in placed:
+            found.setdefault(tensor.file, []).append(tensor.name)
+    return tuple(
+        Problem(
+            kind="left_out",
+            path=file,
+            key=names[0],
+            detail=f"{len(names)} of its tensors are not in the index, `{_short(names[0])}` first",
+        )
+        for file, names in found.items()
+    )
 
 
 def _missing_shard(name: str, placed: Mapping[str, str]) -> Problem:

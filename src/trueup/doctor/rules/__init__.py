@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from trueup.doctor.rule import Rule
 from trueup.doctor.rules import (
+    adapter,
     audit,
     cache,
     config,
     directory,
     environment,
     generation,
+    generation_config,
     hub_model,
     imports,
     load,
     pickle_layout,
+    quantised,
     safety,
     shapes,
+    templates,
     tokenizer,
+    tokenizer_files,
     weight_files,
 )
 
@@ -26,13 +31,18 @@ RULES: tuple[Rule, ...] = (
     *weight_files.RULES,
     *pickle_layout.RULES,
     *imports.RULES,
+    *adapter.RULES,
     *hub_model.RULES,
     *safety.RULES,
     *shapes.RULES,
+    *quantised.RULES,
     *load.RULES,
+    *tokenizer_files.RULES,
     *tokenizer.RULES,
     *config.RULES,
     *generation.RULES,
     *cache.RULES,
     *audit.RULES,
+    *generation_config.RULES,
+    *templates.RULES,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trueup.checkpoint.checkpoint import Problem, ProblemKind
+from trueup.checkpoint.foreign import foreign_layout
 from trueup.doctor.finding import Finding, Route, Stage, Where
 from trueup.doctor.rule import Facts, Rule
 
@@ -80,7 +81,9 @@ class ConfigMissing(ProblemRule):
         return "there is no config.json, so nothing says what the weights are"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        if facts.checkpoint.hub_model is None:  # which another rule knows the arguments of
+        checkpoint = facts.checkpoint
+        # Another rule knows what such models take; a GGUF file needs none.
+        if checkpoint.hub_model is None and checkpoint.weights.format != "gguf":
             yield from super().check(facts)
 
 
@@ -90,34 +93,6 @@ class BrokenJson(ProblemRule):
     code = "DIR102"
     kind = "not_json"
     stage = "config"
-
-
-class WeightsMissing(Rule):
-    """The directory has no weights.
-
-    Neither model.safetensors nor pytorch_model.bin nor an index of shards is there.
-    """
-
-    code = "DIR103"
-    stage = "load"
-    evidence = "index"
-    blocks = EVERY_ROUTE
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        weights = facts.checkpoint.weights
-        if weights.format == "none":
-            yield self.found(
-                "there are no weights: neither `model.safetensors` nor `pytorch_model.bin` nor "
-                "an index of shards",
-                where=Where(path="model.safetensors"),
-                hint="copy the weight files from where the model came from",
-            )
-        elif weights.format == "gguf":
-            yield self.found(
-                f"the weights are GGUF (`{weights.files[0]}`), which this version does not run",
-                where=Where(path=weights.files[0]),
-                hint="get the model's safetensors files",
-            )
 
 
 class ShardMissing(ProblemRule):
@@ -141,6 +116,10 @@ class IndexMissing(ProblemRule):
     def concerns(self, problem: Problem) -> bool:
         return problem.kind == "absent" and problem.path.endswith(".index.json")
 
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        if foreign_layout(facts.checkpoint.files) is None:  # which has no index
+            yield from super().check(facts)
+
 
 class TensorMissing(ProblemRule):
     """The index places a tensor in a file whose header does not have it."""
@@ -148,6 +127,21 @@ class TensorMissing(ProblemRule):
     code = "DIR106"
     kind = "missing_tensor"
     stage = "load"
+    hint = "the index and the shards are of different versions: copy all of them again"
+
+
+class TensorLeftOut(ProblemRule):
+    """The index does not name tensors that a shard has.
+
+    Loaders that go by the index leave them out, and the model keeps random numbers there. The
+    index and the shards are of different versions: copy all of them again.
+    """
+
+    code = "DIR122"
+    kind = "left_out"
+    stage = "load"
+    severity = "warning"
+    blocks = ()
     hint = "the index and the shards are of different versions: copy all of them again"
 
 
@@ -261,10 +255,10 @@ class CodeIsPython2(ProblemRule):
 RULES: tuple[Rule, ...] = (
     ConfigMissing(),
     BrokenJson(),
-    WeightsMissing(),
     ShardMissing(),
     IndexMissing(),
     TensorMissing(),
+    TensorLeftOut(),
     Truncated(),
     LfsPointer(),
     WebPage(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.code import Method, accepts, first, is_self_attribute, is_super_init
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
@@ -148,7 +149,7 @@ class VocabularyMissing(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         files = facts.checkpoint.files
-        if facts.checkpoint.hub_model is not None:  # which reads no text
+        if _needs_none(facts.checkpoint):
             return
         wanted = _own_vocabulary_files(facts)
         if wanted:
@@ -165,6 +166,13 @@ class VocabularyMissing(Rule):
                 where=Where(path="tokenizer.json"),
                 hint="copy the tokenizer's files from where the weights came from",
             )
+
+
+def _needs_none(checkpoint: Checkpoint) -> bool:
+    """Whether a vocabulary is no part of such a directory: a hub class's, GGUF, an adapter."""
+    is_adapter = checkpoint.adapter is not None and not checkpoint.adapter.has_own_model
+    is_gguf = checkpoint.weights.format == "gguf"
+    return checkpoint.hub_model is not None or is_adapter or is_gguf
 
 
 class TokenizerCodeMissing(Rule):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
+from trueup.checkpoint.checkpoint import GgufHeader
+from trueup.checkpoint.foreign import foreign_layout
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, shown
 
+SHARD = re.compile(r"-\d+-of-(?P<all>\d{1,6})\.")
 # What training wraps models in, and what that puts before the names of tensors.
 WRAPPERS = {
     "module.": "DataParallel or DeepSpeed",
@@ -18,8 +22,68 @@ WRAPPERS = {
 }
 
 
+class WeightsMissing(Rule):
+    """The directory has no weights that transformers loads.
+
+    Neither model.safetensors nor pytorch_model.bin nor an index of shards is there. What is there
+    instead is named: GGUF of llama.cpp, shards of a training program, another framework's file.
+    """
+
+    code = "DIR103"
+    stage = "load"
+    evidence = "index"
+    blocks = EVERY_ROUTE
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        checkpoint = facts.checkpoint
+        weights, adapter = checkpoint.weights, checkpoint.adapter
+        foreign = foreign_layout(checkpoint.files)
+        if adapter is not None and not adapter.has_own_model:
+            return
+        if weights.format == "gguf":
+            yield self.found(
+                f"the weights are GGUF, the format of llama.cpp, which TrueUp does not run itself: "
+                f"`{shown(weights.files[0])}`{_gguf_words(checkpoint.gguf)}",
+                where=Where(path=shown(weights.files[0])),
+                hint="serve it with llama.cpp or Ollama and put `trueup serve --backend` before "
+                "it, or get the model's safetensors files",
+            )
+        elif foreign is not None and not _is_loaded(weights.files):
+            yield self.found(
+                f"the weights are {foreign.title}, which transformers does not load: "
+                f"`{shown(foreign.file)}`",
+                where=Where(path=shown(foreign.file)),
+                hint=foreign.hint,
+            )
+        elif weights.format == "none":
+            yield self.found(
+                "there are no weights: neither `model.safetensors` nor `pytorch_model.bin` nor "
+                "an index of shards",
+                where=Where(path="model.safetensors"),
+                hint="copy the weight files from where the model came from",
+            )
+
+
+def _is_loaded(files: tuple[str, ...]) -> bool:
+    """Whether transformers looks for files of these names, or for an index of them."""
+    return any(name.startswith(("model", "pytorch_model")) for name in files)
+
+
+def _gguf_words(header: GgufHeader | None) -> str:
+    if header is None:
+        return ""
+    told = [
+        header.architecture,
+        header.quantisation,
+        f"{header.layers} layers" if header.layers else None,
+        f"context {header.context_tokens:,}" if header.context_tokens else None,
+        f"{header.tensor_count} tensors",
+    ]
+    return " (" + ", ".join(shown(each)[:60] for each in told if each) + ")"
+
+
 class OddWeightName(Rule):
-    """The weights have a name that transformers does not look for."""
+    """The weights have a name that transformers does not look for, or are one shard of several."""
 
     code = "DIR114"
     stage = "load"
@@ -28,18 +92,30 @@ class OddWeightName(Rule):
     blocks = ()
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        weights = facts.checkpoint.weights
+        weights, files = facts.checkpoint.weights, facts.checkpoint.files
         expected = {"safetensors": "model.safetensors", "pickle": "pytorch_model.bin"}
         name = expected.get(weights.format)
-        if name is None or len(weights.files) != 1:
+        if name is None or len(weights.files) != 1 or foreign_layout(weights.files) is not None:
             return
-        if weights.files[0] != name and f"{name}.index.json" not in facts.checkpoint.files:
+        file = weights.files[0]
+        if file == name or f"{name}.index.json" in files:
+            return
+        shard = SHARD.search(file)
+        if shard is not None and int(shard["all"]) > 1:
             yield self.found(
-                f"the weights are called `{shown(weights.files[0])}`; transformers looks for "
-                f"`{name}`",
-                where=Where(path=shown(weights.files[0])),
-                hint=f"rename the file to `{name}`",
+                f"`{shown(file)}` is one of {int(shard['all'])} shards; the others and "
+                f"`{name}.index.json` are not in the directory",
+                where=Where(path=shown(file)),
+                hint="copy the other shards and the index from where the model came from",
+                severity="error",
+                blocks=EVERY_ROUTE,
             )
+            return
+        yield self.found(
+            f"the weights are called `{shown(file)}`; transformers looks for `{name}`",
+            where=Where(path=shown(file)),
+            hint=f"rename the file to `{name}`",
+        )
 
 
 class WrappedNames(Rule):
@@ -69,4 +145,4 @@ class WrappedNames(Rule):
                 return
 
 
-RULES: tuple[Rule, ...] = (OddWeightName(), WrappedNames())
+RULES: tuple[Rule, ...] = (WeightsMissing(), OddWeightName(), WrappedNames())

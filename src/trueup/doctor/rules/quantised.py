@@ -1,0 +1,174 @@
+"""Quantised weights: what they are, and what has to be installed to read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.finding import Finding, Where
+from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.rules.directory import EVERY_ROUTE, shown
+
+CONFIG, KEY = "config.json", "quantization_config"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Method:
+    """A method's name and the packages that read it: of each group, any one."""
+
+    title: str
+    packages: tuple[tuple[str, ...], ...] = ()
+    more: str = ""
+
+
+METHODS = {
+    "gptq": _Method(title="GPTQ", packages=(("gptqmodel", "auto-gptq"), ("optimum",))),
+    "awq": _Method(title="AWQ", packages=(("gptqmodel", "autoawq"),)),
+    "bitsandbytes": _Method(title="bitsandbytes", packages=(("bitsandbytes",), ("accelerate",))),
+    "fp8": _Method(
+        title="FP8", packages=(("accelerate",),), more="; a GPU of the Ada or Hopper generation"
+    ),
+    "fbgemm_fp8": _Method(title="FP8 (FBGEMM)", packages=(("fbgemm-gpu",), ("accelerate",))),
+    "compressed-tensors": _Method(
+        title="compressed-tensors", packages=(("compressed-tensors",),)
+    ),
+    "aqlm": _Method(title="AQLM", packages=(("aqlm",), ("accelerate",))),
+    "hqq": _Method(title="HQQ", packages=(("hqq",), ("accelerate",))),
+    "eetq": _Method(title="EETQ", packages=(("eetq",), ("accelerate",))),
+    "quanto": _Method(title="Quanto", packages=(("optimum-quanto",), ("accelerate",))),
+    "torchao": _Method(title="torchao", packages=(("torchao",),)),
+    "mxfp4": _Method(title="MXFP4", packages=(("kernels",), ("triton",), ("accelerate",))),
+}  # fmt: skip
+PACKED = (".qweight", ".qzeros")
+
+
+def _settings(checkpoint: Checkpoint) -> Mapping[str, Any] | None:
+    found = checkpoint.config.get(KEY)
+    return found if isinstance(found, dict) else None
+
+
+def _name(settings: Mapping[str, Any]) -> str:
+    name = settings.get("quant_method")
+    if isinstance(name, str):
+        return name.lower()
+    is_bitsandbytes = settings.get("load_in_4bit") or settings.get("load_in_8bit")
+    return "bitsandbytes" if is_bitsandbytes else ""
+
+
+def _words(settings: Mapping[str, Any]) -> str:
+    """Bits and groups, where the settings have them."""
+    bits = settings.get("bits", settings.get("w_bit"))
+    if bits is None:
+        bits = 4 if settings.get("load_in_4bit") else 8 if settings.get("load_in_8bit") else None
+    group = settings.get("group_size", settings.get("q_group_size"))
+    told = [f"{bits} bits" if type(bits) is int else "", f"groups of {group}" if group else ""]
+    listed = ", ".join(each for each in told if each)
+    return f", {listed}"[:80] if listed else ""
+
+
+class Quantised(Rule):
+    """The weights are quantised.
+
+    Such a model needs the package that reads its method, and mostly a GPU.
+    """
+
+    code = "QNT101"
+    stage = "load"
+    severity = "info"
+    evidence = "index"
+    blocks = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        settings = _settings(facts.checkpoint)
+        method = METHODS.get(_name(settings)) if settings is not None else None
+        if settings is None or method is None:
+            return
+        needed = " and ".join(" or ".join(f"`{each}`" for each in g) for g in method.packages)
+        yield self.found(
+            f"the weights are quantised by {method.title}{_words(settings)}; reading them needs "
+            f"{needed}{method.more}",
+            where=Where(path=CONFIG, key=KEY),
+        )
+
+
+class QuantisationPackageMissing(Rule):
+    """The weights are quantised by a method whose package is not installed.
+
+    transformers refuses to load them: `requires ... to be installed`. Install the package, or
+    get the weights unquantised.
+    """
+
+    code = "QNT102"
+    stage = "load"
+    evidence = "index"
+    blocks = ("native", "fixed")
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        settings = _settings(facts.checkpoint)
+        if settings is None:
+            return
+        name = _name(settings)
+        method = METHODS.get(name)
+        if method is None:
+            told = f"`{shown(name)[:40]}`" if name else "no `quant_method`"
+            yield self.found(
+                f"`{KEY}` names {told}, which transformers does not know: expected one of "
+                f"{', '.join(METHODS)}",
+                where=Where(path=CONFIG, key=f"{KEY}.quant_method"),
+                hint="get the model's unquantised weights, or run it with the program it is for",
+                blocks=EVERY_ROUTE,
+            )
+            return
+        if facts.environment.is_assumed:  # of which only the version of transformers is known
+            return
+        packages = facts.environment.packages
+        missing = [
+            group for group in method.packages if not any(each in packages for each in group)
+        ]
+        if missing:
+            names = [group[0] for group in missing]
+            yield self.found(
+                f"the weights are quantised by {method.title}, and "
+                f"{', '.join(f'`{each}`' for each in names)} "
+                f"{'is' if len(names) == 1 else 'are'} not installed",
+                where=Where(path=CONFIG, key=KEY),
+                hint=f"pip install {' '.join(names)}",
+            )
+
+
+class PackedWithoutConfig(Rule):
+    """The tensors are packed as GPTQ and AWQ pack them, and config.json does not say so.
+
+    The model is built unquantised, none of its layers finds its weights, and all stay random.
+    Copy config.json with its `quantization_config`.
+    """
+
+    code = "QNT103"
+    stage = "load"
+    evidence = "index"
+    blocks = EVERY_ROUTE
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        checkpoint = facts.checkpoint
+        if not checkpoint.config or _settings(checkpoint) is not None:
+            return
+        packed = next((name for name in checkpoint.weights.tensors if name.endswith(PACKED)), None)
+        if packed is None:
+            return
+        beside = next(
+            (name for name in ("quantize_config.json", "quant_config.json")
+             if name in checkpoint.files),
+            None,
+        )  # fmt: skip
+        yield self.found(
+            f"the tensors are packed (`{shown(packed)[:100]}`), and config.json has no `{KEY}`",
+            where=Where(path=CONFIG, key=KEY),
+            hint=f"put the content of `{beside}` into config.json as `{KEY}`, with `quant_method`"
+            if beside
+            else f"copy config.json with its `{KEY}` from where the weights came from",
+        )
+
+
+RULES: tuple[Rule, ...] = (Quantised(), QuantisationPackageMissing(), PackedWithoutConfig())
