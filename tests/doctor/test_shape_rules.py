@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoint.directories import header, read
+from tests.checkpoint.directories import header, read, tensors_of
+from tests.doctor.facts import environment
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import resolve
 from trueup.doctor.examine import examine
@@ -84,3 +85,46 @@ def test_the_librarys_own_names_are_compared_too(
     checkpoint = read(tmp_path, {"config.json": LLAMA | changes, "model.safetensors": weights})
     found = examine(checkpoint, read_environment())
     assert [each.where.key for each in found if each.code == "DIR115"] == keys
+
+
+SIZES = {"hidden_size": 4, "num_hidden_layers": 1, "intermediate_size": 6, "vocab_size": 8}
+DECODER = {
+    "model.embed_tokens.weight": (8, 4),
+    **{f"model.layers.0.self_attn.{name}_proj.weight": (4, 4) for name in "qkvo"},
+    **{f"model.layers.0.mlp.{name}_proj.weight": (6, 4) for name in ("gate", "up")},
+    "model.layers.0.mlp.down_proj.weight": (4, 6),
+    "model.layers.0.input_layernorm.weight": (4,),
+    "model.layers.0.post_attention_layernorm.weight": (4,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "key"),
+    [
+        ({}, None, None),
+        ({"intermediate_size": 7}, "DIR115", "intermediate_size"),
+        ({"hidden_size": 5}, "DIR115", "hidden_size"),
+        ({"intermediate_size": None}, None, None),
+    ],
+)
+def test_every_size_of_a_known_layout_is_compared(
+    tmp_path: Path, changes: dict[str, Any], code: str | None, key: str | None
+) -> None:
+    config = {"model_type": "llama", **SIZES, **changes}
+    checkpoint = read(tmp_path, {"config.json": config, "model.safetensors": tensors_of(DECODER)})
+    found = [each for each in examine(checkpoint, environment()) if each.code.startswith("DIR")]
+    assert [(each.code, each.where.key) for each in found] == ([(code, key)] if code else [])
+
+
+def test_sizes_that_config_json_does_not_say_are_told(tmp_path: Path) -> None:
+    config = {"model_type": "llama", "vocab_size": 8}
+    checkpoint = read(tmp_path, {"config.json": config, "model.safetensors": tensors_of(DECODER)})
+    (finding,) = [each for each in examine(checkpoint, environment()) if each.code == "DIR123"]
+    assert "`hidden_size` (4), `num_hidden_layers` (1), `intermediate_size` (6)" in finding.cause
+    assert str(finding.hint).endswith(f"trueup check {tmp_path} --write-config")
+
+
+def test_a_directory_without_a_config_is_told_how_to_rebuild_it(tmp_path: Path) -> None:
+    checkpoint = read(tmp_path, {"model.safetensors": tensors_of(DECODER)})
+    (finding,) = [each for each in examine(checkpoint, environment()) if each.code == "DIR101"]
+    assert str(finding.hint).endswith("--write-config")

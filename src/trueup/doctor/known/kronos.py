@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trueup.doctor.known.row import Known
+from trueup.doctor.known.row import CHECK, Known
 
 ROWS = (
     Known(
@@ -13,7 +13,9 @@ ROWS = (
         cause="Kronos's config.json was not found, on the hub or locally: the mixin logs that and "
         "goes on without arguments. Reasons: a wrong repository or revision, no network, a "
         "403, 404, 429 or 500, an empty config",
-        hint="download the repository and give its directory; look whether config.json is in it",
+        hint="download the repository and give its directory; look whether config.json is in it. "
+        "Where only the weights are there, `trueup check DIR --write-config` rebuilds it",
+        command=CHECK,
     ),
     Known(
         code="KRONOS102",
@@ -21,7 +23,9 @@ ROWS = (
         patterns=(r"missing 1 required positional argument: '(?P<key>group_size|\w+)'",),
         seen_with=(r"[Kk]ronos", r"hub_mixin"),
         cause="config.json lacks the key `{key}`, or has it under another name",
-        hint="take the config.json that belongs to these weights",
+        hint="take the config.json that belongs to these weights, or have it rebuilt from them: "
+        "trueup check DIR --write-config",
+        command=CHECK,
     ),
     Known(
         code="KRONOS103",

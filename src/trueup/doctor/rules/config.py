@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from trueup.doctor.code import Method
 from trueup.doctor.finding import Finding, Stage, Where
 from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.rules.config_hint import config_hint
 
 # Keys that transformers 5 takes out of a config: they belong to the generation config alone.
 LEFT_THE_CONFIG = frozenset(
@@ -140,6 +141,7 @@ class UnknownArchitecture(Rule):
             yield self.found(
                 "config.json has no `model_type`, and no code of its own says what it is",
                 where=Where(path="config.json", key="model_type"),
+                hint=config_hint(checkpoint),
             )
         elif model_type not in environment.library_models:
             yield self.found(

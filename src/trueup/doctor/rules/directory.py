@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from trueup.checkpoint.checkpoint import Problem, ProblemKind
 from trueup.checkpoint.foreign import foreign_layout
 from trueup.doctor.finding import Finding, Route, Stage, Where
 from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.rules.config_hint import config_hint
 
 EVERY_ROUTE: tuple[Route, ...] = ("native", "fixed", "isolated")
 WITH_REMOTE_CODE: tuple[Route, ...] = ("fixed", "isolated")
@@ -67,7 +69,8 @@ def _stage(path: str, otherwise: Stage) -> Stage:
 class ConfigMissing(ProblemRule):
     """The directory has no config.json.
 
-    Nothing says what the weights are. Copy it from where they came from.
+    Nothing says what the weights are. Copy it from where they came from, or rebuild it with
+    `trueup check DIR --write-config` where names and shapes of the tensors tell it.
     """
 
     code = "DIR101"
@@ -84,7 +87,8 @@ class ConfigMissing(ProblemRule):
         checkpoint = facts.checkpoint
         # Another rule knows what such models take; a GGUF file needs none.
         if checkpoint.hub_model is None and checkpoint.weights.format != "gguf":
-            yield from super().check(facts)
+            for finding in super().check(facts):
+                yield replace(finding, hint=config_hint(checkpoint))
 
 
 class BrokenJson(ProblemRule):
@@ -93,6 +97,11 @@ class BrokenJson(ProblemRule):
     code = "DIR102"
     kind = "not_json"
     stage = "config"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for finding in super().check(facts):
+            is_config = finding.where.path == "config.json"
+            yield replace(finding, hint=config_hint(facts.checkpoint)) if is_config else finding
 
 
 class ShardMissing(ProblemRule):

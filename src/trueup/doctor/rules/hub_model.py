@@ -6,7 +6,6 @@ constructor misses it, whatever the reason.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -14,6 +13,7 @@ from trueup.checkpoint.checkpoint import Checkpoint, HubClass, HubModel
 from trueup.checkpoint.layouts import evidence_of, layout_of
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.rules.config_hint import config_hint
 from trueup.doctor.rules.directory import EVERY_ROUTE
 
 CONFIG = "config.json"
@@ -24,12 +24,6 @@ BROKEN = ("not_json", "html", "lfs_pointer", "unreadable")
 
 def _is_broken(checkpoint: Checkpoint) -> bool:
     return any(each.path == CONFIG and each.kind in BROKEN for each in checkpoint.problems)
-
-
-def _hint(checkpoint: Checkpoint) -> str:
-    if layout_of(evidence_of(checkpoint)) is not None:
-        return f"trueup check {shlex.quote(str(checkpoint.directory))} --write-config"
-    return "copy config.json from where the weights came from"
 
 
 def _missing(candidate: HubClass, checkpoint: Checkpoint) -> list[str]:
@@ -94,7 +88,7 @@ class NoArguments(Rule):
                 f"config.json {reason}, so `{model.chosen.name}` misses all of its "
                 f"{len(missing)} arguments: {_listing(missing, len(missing))}",
                 where=Where(path=CONFIG),
-                hint=_hint(checkpoint),
+                hint=config_hint(checkpoint),
             )
 
 
@@ -122,7 +116,7 @@ class ConfigOfAnotherClass(Rule):
             f"`{model.chosen.name}`, which misses {len(missing)} arguments: "
             f"{_listing(missing, len(missing))}",
             where=Where(path=CONFIG),
-            hint=_hint(checkpoint),
+            hint=config_hint(checkpoint),
         )
 
 
@@ -159,7 +153,7 @@ class ArgumentMissing(Rule):
             where=Where(path=CONFIG, key=missing[0]),
             hint=f"rename `{found}` to `{wanted}` in config.json"
             if wanted and len(missing) == 1
-            else _hint(checkpoint),
+            else config_hint(checkpoint),
         )
 
 

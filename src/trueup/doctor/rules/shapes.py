@@ -10,6 +10,7 @@ from trueup.checkpoint.layouts import evidence_of, layout_of
 from trueup.checkpoint.rebuild import MARK
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.rules.config_hint import config_hint
 from trueup.doctor.rules.directory import EVERY_ROUTE
 
 
@@ -47,6 +48,7 @@ LAYOUTS = (
 )
 
 
+SIZES = ("hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size")
 KRONOS_PAIRS = "; Kronos-mini goes with Tokenizer-2k, small and base with Tokenizer-base"
 
 
@@ -145,6 +147,39 @@ def _layer_numbers(checkpoint: Checkpoint, layout: _Layout) -> set[int]:
     return {int(number) for number in numbers if number.isdecimal() and len(number) < 7}
 
 
+class ConfigLacksSizes(Rule):
+    """config.json does not say sizes that the tensors have.
+
+    The class takes its defaults for them, which are those of another model: `size mismatch`, or
+    layers that stay random. Add the keys.
+    """
+
+    code = "DIR123"
+    stage = "config"
+    severity = "warning"
+    evidence = "index"
+    blocks = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        checkpoint = facts.checkpoint
+        layout = layout_of(evidence_of(checkpoint))
+        if checkpoint.model_type is None or layout is None or layout.class_name is not None:
+            return
+        values = layout.values(evidence_of(checkpoint))
+        told = {each.key: each.value for each in values if each.origin == "weights"}
+        if told.get("model_type", checkpoint.model_type) != checkpoint.model_type:
+            return  # another class with other keys
+        lacking = {key: told[key] for key in SIZES if key in told and key not in checkpoint.config}
+        if lacking:
+            listed = ", ".join(f"`{key}` ({value})" for key, value in lacking.items())
+            yield self.found(
+                f"config.json does not say {listed}, which the tensors have; the class takes its "
+                "defaults, which are another model's",
+                where=Where(path="config.json", key=next(iter(lacking))),
+                hint=config_hint(checkpoint),
+            )
+
+
 class ConfigIsGuessed(Rule):
     """config.json was rebuilt by `trueup check --write-config` and holds guesses.
 
@@ -171,4 +206,4 @@ class ConfigIsGuessed(Rule):
             )
 
 
-RULES: tuple[Rule, ...] = (ConfigNotOfTheWeights(), ConfigIsGuessed())
+RULES: tuple[Rule, ...] = (ConfigNotOfTheWeights(), ConfigLacksSizes(), ConfigIsGuessed())
