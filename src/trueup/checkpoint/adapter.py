@@ -7,7 +7,7 @@ from pathlib import Path
 
 from trueup.checkpoint.checkpoint import Adapter, Problem, TensorInfo, Weights, WeightsFormat
 from trueup.checkpoint.json_file import read_json
-from trueup.checkpoint.source import hub_cache
+from trueup.checkpoint.source import Source, hub_cache
 from trueup.checkpoint.weights import read_named, read_weights
 
 CONFIG = "adapter_config.json"
@@ -20,14 +20,15 @@ BASE_FILES = ("config.json", "model.safetensors", "model.safetensors.index.json"
 
 
 def read_adapter(
-    directory: Path, files: Mapping[str, int]
+    source: Source, files: Mapping[str, int]
 ) -> tuple[Adapter | None, tuple[Problem, ...]]:
     """The adapter in the directory, None where there is none, and what is wrong with its files."""
     if CONFIG not in files:
         return None, ()
+    directory = source.directory
     config, problem = read_json(directory, CONFIG)
     problems = [problem] if problem is not None else []
-    weights, more = _weights(directory, files)
+    weights, more = _weights(source, files)
     base = config.get("base_model_name_or_path")
     base = base if isinstance(base, str) and base.strip() else None
     found = next(iter(_candidates(directory, base)), None) if base else None
@@ -45,10 +46,10 @@ def read_adapter(
     return adapter, (*problems, *more)
 
 
-def _weights(directory: Path, files: Mapping[str, int]) -> tuple[Weights, tuple[Problem, ...]]:
+def _weights(source: Source, files: Mapping[str, int]) -> tuple[Weights, tuple[Problem, ...]]:
     for name, weights_format in FILES:
         if name in files:
-            return read_named(directory, files, weights_format, name)
+            return read_named(source.directory, files, source.open, weights_format, name)
     return Weights(format="none"), ()
 
 

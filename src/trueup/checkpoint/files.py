@@ -49,7 +49,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
     config = _read_optional(directory, files, "config.json", problems)
     tokenizer_config = _read_optional(directory, files, "tokenizer_config.json", problems)
     generation_config = _read_optional(directory, files, "generation_config.json", problems)
-    adapter, adapter_problems = read_adapter(directory, files)
+    adapter, adapter_problems = read_adapter(source, files)
     if "config.json" not in files and adapter is None:
         if weights.format == "none" and not any(name in files for name in SIGNS_OF_A_MODEL):
             raise _no_model(directory, files)
@@ -59,7 +59,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
     auto_map = join_auto_maps(config, tokenizer_config)
     remote_code, code_problems = read_remote_code(directory, auto_map)
     sentence, sentence_problems, sentence_contents = read_sentence_modules(directory, files)
-    gguf, gguf_problems = _read_gguf(directory, weights)
+    gguf, gguf_problems = _read_gguf(source, weights)
     is_of_library = bool(auto_map) or isinstance(config.get("model_type"), str)
     classes, hub_classes = ({}, ()) if is_of_library else read_classes(directory, files)
     tokenizer, tokenizer_problems = read_tokenizer(directory, files, tokenizer_config)
@@ -94,12 +94,14 @@ def read_checkpoint(source: Source) -> Checkpoint:
     )
 
 
-def _read_gguf(directory: Path, weights: Weights) -> tuple[GgufHeader | None, tuple[Problem, ...]]:
+def _read_gguf(source: Source, weights: Weights) -> tuple[GgufHeader | None, tuple[Problem, ...]]:
     if weights.format != "gguf":
         return None, ()
     name = weights.files[0]
+    if source.remote is not None:  # the header has a vocabulary, too much to ask for in ranges
+        return None, ()
     try:
-        with open_regular(directory / name) as file:
+        with open_regular(source.directory / name) as file:
             return read_gguf_header(file), ()
     except GgufError as error:
         kind: ProblemKind = "truncated" if error.is_short else "malformed"

@@ -93,10 +93,15 @@ def _choose(
 
 
 def read_named(
-    directory: Path, files: Mapping[str, int], weights_format: WeightsFormat, name: str
+    directory: Path,
+    files: Mapping[str, int],
+    open_file: OpenFile,
+    weights_format: WeightsFormat,
+    name: str,
 ) -> tuple[Weights, tuple[Problem, ...]]:
     """One weight file, whatever it is called, and what is wrong with it."""
-    return _read_files(directory, files, weights_format, (name,), {}, _Reading())[:2]
+    reading = _Reading(open=open_file)
+    return _read_files(directory, files, weights_format, (name,), {}, reading)[:2]
 
 
 def _loose_files(files: Mapping[str, int]) -> tuple[WeightsFormat, tuple[str, ...]] | None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8}
-TOKENIZER = {"version": "1.0", "model": {"type": "BPE", "vocab": {}, "merges": []}}
+TOKENIZER = {"version": "1.0", "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}
 
 
 def weights(*names: str, rows: int = 20_000) -> bytes:
