@@ -122,6 +122,11 @@ def test_a_name_says_that_a_model_is_for_chats(tmp_path: Path) -> None:
     assert codes(tmp_path / "Big-7B-Italian", {}) == []
 
 
+def test_a_base_model_needs_no_template_whatever_tokens_it_has(tmp_path: Path) -> None:
+    assert codes(tmp_path / "Big-7B-Base", CHAT) == []
+    assert codes(tmp_path / "Big-7B-Baseline", CHAT) == ["TPL101"]
+
+
 def test_the_line_in_a_template_file_is_told(tmp_path: Path) -> None:
     (finding,) = findings(tmp_path, {"chat_template.jinja": "a\n{% oops %}\n"})
     assert (finding.where.path, finding.where.line) == ("chat_template.jinja", 2)
@@ -151,6 +156,8 @@ def test_which_of_two_templates_wins_depends_on_the_release(
         ({"eos_token_id": 2}, {"eos_token_id": 3}, ["GCF102"]),
         ({"top_k": 50}, {"eos_token_id": 3}, ["GCF101"]),
         ({"top_k": 50}, {}, []),
+        ({"_from_model_config": True}, {"eos_token_id": 3}, []),
+        ({"_from_model_config": True, "eos_token_id": 2}, {"eos_token_id": 3}, []),
         ({"eos_token_id": 2}, {}, []),
     ],
 )
@@ -441,6 +448,8 @@ def test_a_damaged_file_is_not_called_python_2(tmp_path: Path, source: str) -> N
          "class B:\n    def f(self):\n        from .entry import Model\n", []),
         ("from . import b\nclass Model: pass\n", "from . import entry\nclass B: pass\n", []),
         ("from .entry import Model\nclass Model: pass\n", "", ["DIR119"]),
+        # Where the name comes from is another question: the file is imported to its end.
+        ("from .b import B\nclass Model: pass\n", "from math import *\n", []),
         ("from .b import B\nclass Model: pass\n",
          "try:\n    from .entry import Model\nexcept ImportError:\n    pass\nclass B: pass\n", []),
     ],

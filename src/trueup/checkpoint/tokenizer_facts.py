@@ -31,7 +31,8 @@ def damaged_tokenizer_json(shape: Mapping[str, Any]) -> Problem | None:
         return _damaged("model.type", f"`{kind[:40]}`, expected one of {_listing()}")
     if not isinstance(vocabulary, wanted) or not vocabulary:
         return _damaged("model.vocab", f"no vocabulary, which {kind} needs")
-    if kind == "BPE" and not model.get("merges") and len(vocabulary) > BYTES * 2:
+    needs_merges = kind == "BPE" and not model.get("ignore_merges")
+    if needs_merges and not model.get("merges") and len(vocabulary) > BYTES * 2:
         told = f"a BPE vocabulary of {len(vocabulary):,} tokens and no merges"
         return _damaged("model.merges", told)
     return None

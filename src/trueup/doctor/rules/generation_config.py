@@ -28,6 +28,11 @@ def _ids(value: Any) -> frozenset[int] | None:
     return frozenset(numbers)
 
 
+def _is_copy(settings: Mapping[str, Any]) -> bool:
+    """Whether the file was made from config.json, which transformers then asks anew."""
+    return settings.get("_from_model_config") is True
+
+
 class NoEnd(Rule):
     """generation_config.json names no `eos_token_id`, though config.json or the tokenizer does.
 
@@ -44,7 +49,7 @@ class NoEnd(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         checkpoint = facts.checkpoint
         settings = checkpoint.generation_config
-        if not settings or settings.get("eos_token_id") is not None:
+        if not settings or settings.get("eos_token_id") is not None or _is_copy(settings):
             return
         own, source = _ids(checkpoint.config.get("eos_token_id")), "config.json"
         if own is None:
@@ -75,7 +80,7 @@ class AnotherEnd(Rule):
     def check(self, facts: Facts) -> Iterable[Finding]:
         checkpoint = facts.checkpoint
         ends = _ids(checkpoint.generation_config.get("eos_token_id"))
-        if ends is None:
+        if ends is None or _is_copy(checkpoint.generation_config):
             return
         number = checkpoint.tokenizer.special_ids.get("eos_token")
         for own, source in (

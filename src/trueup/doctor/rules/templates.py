@@ -16,6 +16,7 @@ FILE = "chat_template.jinja"
 # The first release whose tokenizers read the file; from then on it wins.
 FILE_READ_SINCE = Version("4.47.0")
 OF_A_CHAT = re.compile(r"(?:^|[-_. /])(?:chat|instruct|it|sft|dpo|assistant)(?:$|[-_. ])", re.I)
+OF_A_BASE = re.compile(r"(?:^|[-_. /])(?:base|pretrain(?:ed)?|pt)(?:$|[-_. ])", re.I)
 TURNS = ("<|im_start|>", "<|start_header_id|>", "<|user|>", "<|assistant|>", "<start_of_turn>")
 
 
@@ -31,6 +32,8 @@ def _is_chat(checkpoint: Checkpoint) -> str | None:
         name = checkpoint.source
     if OF_A_CHAT.search(name):
         return f"it is called `{shown(name)}`"
+    if OF_A_BASE.search(name):  # which may have the tokens of turns for later training
+        return None
     turn = next((token for token in TURNS if token in checkpoint.tokenizer.added), None)
     return f"its tokenizer has `{turn}`" if turn else None
 
