@@ -3,6 +3,7 @@ import io
 import os
 import pickle
 import pickletools
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,104 @@ def test_only_the_old_layout_is_a_problem_because_it_cannot_be_mapped(
     save(STATE, tmp_path / "pytorch_model.bin", is_zip=layout)
     _, problems, _ = read_weights(tmp_path, {"pytorch_model.bin": 1})
     assert [problem.kind for problem in problems] == ([] if layout else ["old_layout"])
+
+
+def loaded_by_torch(path: Path) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a protocol that it may refuse
+            torch.load(path, weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError):
+        return False
+    return True
+
+
+PLAIN: dict[str, Any] = {"a": torch.zeros(2, 2), "n": 3, "s": "x", "f": 0.5, "l": [1, (2, None)]}
+REFUSABLE: list[tuple[str, Any, int]] = [
+    ("plain", PLAIN, 2),
+    ("newer protocol", PLAIN, 4),
+    ("newest protocol", PLAIN, 5),
+    ("containers", {"o": collections.OrderedDict(a=1), "c": collections.Counter("ab")}, 2),
+    ("sets and bytes", {"s": {1}, "b": bytearray(b"x"), "y": b"z", "j": 1j}, 2),
+    ("large number", {"n": 1 << 2100}, 2),
+    ("dtype", {"d": torch.float8_e4m3fnuz, "q": torch.uint4, "e": torch.device("cpu")}, 2),
+    ("size", {"z": torch.Size([1, 2])}, 2),
+    ("frozen set", {"s": frozenset({1})}, 2),
+    ("path", {"p": Path("x")}, 2),
+    ("function", {"f": os.getcwd}, 2),
+    ("evil", {"e": Runs(os.getpid)}, 2),
+]
+
+
+@pytest.mark.parametrize(("value", "protocol"), [row[1:] for row in REFUSABLE],
+                         ids=[row[0] for row in REFUSABLE])  # fmt: skip
+def test_what_torch_refuses_is_refused_and_nothing_else(
+    tmp_path: Path, value: Any, protocol: int
+) -> None:
+    path = tmp_path / "w.bin"
+    torch.save(value, path, pickle_protocol=protocol)
+    content = read_pickle_header(path, "w.bin")
+    assert (not content.unsafe and not content.odd) == loaded_by_torch(path)
+
+
+def test_every_global_that_torch_allows_is_allowed() -> None:
+    from torch._weights_only_unpickler import _get_allowed_globals
+
+    ours = {f"{module}.{name}" for module, name in ALLOWED}
+    assert set(_get_allowed_globals()) <= ours
+
+
+def test_odd_instructions_are_a_problem_of_their_own(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "pytorch_model.bin", pickle_protocol=4)
+    _, (problem,), _ = read_weights(tmp_path, {"pytorch_model.bin": 1})
+    assert problem.kind == "odd_pickle"
+    assert "`STACK_GLOBAL`" in problem.detail
+
+
+def test_no_file_can_change_what_reads_the_next_one(tmp_path: Path) -> None:
+    evil = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n(N}(X\x08\x00\x00\x00__call__K\x01utb."
+    (tmp_path / "evil.bin").write_bytes(evil)
+    with pytest.raises(PickleError):
+        read_pickle_header(tmp_path / "evil.bin", "evil.bin")
+    content = read_pickle_header(save(STATE, tmp_path / "w.bin", is_zip=True), "w.bin")
+    assert content.tensors["a.weight"].shape == (3, 5)
+
+
+@pytest.mark.parametrize("name", ["x/data.pkl", "x/DATA.PKL", "y/data.pkl"])
+def test_an_archive_that_shows_two_pickles_is_refused(tmp_path: Path, name: str) -> None:
+    path = save(STATE, tmp_path / "x.bin", is_zip=True)
+    with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile sees the duplicate too
+        archive.writestr(name, pickle.dumps({"x": Runs(eval, "1")}))
+    with pytest.raises(PickleError, match="2 entries"):
+        read_pickle_header(path, "x.bin")
+
+
+def test_torchscript_is_code_and_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    save(STATE, path, is_zip=True)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("w/code/__torch__.py", "def f(): pass")
+    assert read_pickle_header(path, "w.bin").unsafe == ("TorchScript",)
+
+
+@pytest.mark.parametrize("content", [b"N0" * 5_000_000 + b"N.", b"\x80\x02" + b"]" * 9_000_000])
+def test_a_pickle_of_trifles_is_given_up(
+    tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trueup.checkpoint.pickle_reader.READ_LIMIT", 10_000)
+    path = tmp_path / "w.bin"
+    path.write_bytes(content)
+    with pytest.raises(PickleError, match="too many instructions"):
+        read_pickle_header(path, "w.bin")
+
+
+def test_frames_do_not_hide_how_much_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trueup.checkpoint.pickle_reader.READ_LIMIT", 10_000)
+    path = tmp_path / "w.bin"
+    inside = b"N0" * 50_000 + b"N."
+    path.write_bytes(b"\x80\x04\x95" + len(inside).to_bytes(8, "little") + inside)
+    with pytest.raises(PickleError, match="too many instructions"):
+        read_pickle_header(path, "w.bin")

@@ -65,10 +65,10 @@ def test_code_of_another_repository_is_read_from_the_cache(tmp_path: Path, cache
     assert names(tmp_path / "m", files) == expected
 
 
-def test_code_of_a_repository_that_is_not_in_the_cache_is_an_error_with_a_command(
+def test_code_of_a_repository_that_cannot_be_had_is_an_error_with_a_command(
     tmp_path: Path, cache: Path
 ) -> None:
-    with pytest.raises(CheckpointError, match="not in the local cache") as caught:
+    with pytest.raises(CheckpointError, match="`org/base`, which cannot be had") as caught:
         names(tmp_path / "m", {"config.json": FOREIGN, "conf.py": ""})
     assert caught.value.hint == "hf download org/base --include '*.py'"
 

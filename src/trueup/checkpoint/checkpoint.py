@@ -25,6 +25,8 @@ ProblemKind = Literal[
     "malformed",  # the header or archive cannot be read
     "old_layout",  # a pickle from before torch 1.6, which cannot be mapped into memory
     "unsafe_pickle",  # a pickle that imports more than tensors need
+    "odd_pickle",  # a pickle with instructions that torch's weights-only loader does not follow
+    "loose_pickle",  # one that is no weight file, and runs code when somebody loads it
     "unreadable",  # the operating system refuses
     "python_syntax",  # remote code that does not parse
     "python_2",  # remote code that only Python 2 would run

@@ -18,6 +18,7 @@ from trueup.checkpoint.foreign import foreign_layout
 from trueup.checkpoint.gguf import GgufError, read_gguf_header
 from trueup.checkpoint.hub_classes import choose_class, read_classes
 from trueup.checkpoint.json_file import read_json
+from trueup.checkpoint.loose_pickles import loose_pickle_problems
 from trueup.checkpoint.regular import open_regular, read_regular
 from trueup.checkpoint.remote_code import join_auto_maps, read_remote_code
 from trueup.checkpoint.sentence_modules import read_sentence_modules
@@ -82,6 +83,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
             *weight_problems,
             *adapter_problems,
             *gguf_problems,
+            *loose_pickle_problems(directory, files, weights.files),
         ),
         digest=_digest(source, files, weights, {**headers, **sentence_contents}),
         sentence=sentence,

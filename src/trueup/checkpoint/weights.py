@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from trueup.checkpoint.checkpoint import Problem, TensorInfo, Weights, WeightsFormat
 from trueup.checkpoint.damage import HEAD_BYTES, mistaken_content
 from trueup.checkpoint.json_file import read_json
+from trueup.checkpoint.pickle_words import described
 from trueup.checkpoint.pickles import PickleContent, PickleError, read_pickle_header
 from trueup.checkpoint.regular import open_regular
 from trueup.checkpoint.safetensors_header import HeaderError, read_safetensors_header
@@ -266,6 +267,10 @@ def _read_header(
 def _pickle_problems(name: str, content: PickleContent) -> list[Problem]:
     if content.unsafe:
         return [_unsafe(name, content.unsafe)]
+    if content.odd:
+        shown = ", ".join(f"`{each}`" for each in content.odd[:8])
+        detail = f"written with {shown}, which torch's weights-only loader does not follow"
+        return [Problem(kind="odd_pickle", path=name, detail=detail)]
     if content.is_archive:
         return []
     detail = "torch's layout from before 1.6, which the loader cannot map into memory"
@@ -273,7 +278,7 @@ def _pickle_problems(name: str, content: PickleContent) -> list[Problem]:
 
 
 def _unsafe(name: str, names: tuple[str, ...]) -> Problem:
-    shown = ", ".join(f"`{_short(item)}`" for item in names[:8])
+    shown = ", ".join(described(names[:8]))
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return Problem(
         kind="unsafe_pickle", path=name, detail=f"unpickling it would import {shown}{more}"

@@ -1,7 +1,7 @@
 """The code that a model would run: every file that its configs name, and what these import.
 
-Code of other repositories (`org/name--module.Class`) is part of it, as it lies in the local cache.
-Reads files and runs nothing.
+Code of other repositories (`org/name--module.Class`) is part of it, fetched into the local cache
+where it is not there yet. Reads files and runs nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint, RemoteModule
-from trueup.checkpoint.hub.cache import hub_cache
 from trueup.checkpoint.hub.identifier import NAME
 from trueup.checkpoint.json_file import read_json
 from trueup.checkpoint.remote_code import read_remote_code
@@ -73,7 +72,7 @@ def read_code(checkpoint: Checkpoint) -> OwnCode:
     """Everything that would run; without files where the model brings no code.
 
     Raises: CheckpointError for code that cannot be read whole, and for code of another repository
-    that is not in the cache.
+    that cannot be had.
     """
     configs = [checkpoint.config, checkpoint.tokenizer_config]
     for name in OTHER_CONFIGS:
@@ -132,14 +131,13 @@ def _directory(repository: str) -> Path:
             hint="run it in another folder",
         )
     try:
-        directory = resolve(repository).directory
+        return resolve(repository).directory
     except CheckpointError as error:
         raise CheckpointError(
-            f"the model asks for code of `{repository}`, which is not in the local cache",
-            where=str(hub_cache()),
+            f"the model asks for code of `{repository}`, which cannot be had: {error.cause}",
+            where=error.where,
             hint=f"hf download {repository} --include '*.py'",
         ) from error
-    return directory
 
 
 def _read(

@@ -23,6 +23,34 @@ class UnsafePickle(ProblemRule):
     hint = "do not load it; get the weights as safetensors from a source that you trust"
 
 
+class OddPickle(ProblemRule):
+    """The pickled weights use instructions that torch's weights-only loader does not follow.
+
+    They name nothing that runs code, but were written with another protocol of pickle than
+    torch's own, 2, or by another program. Since torch 2.6 loading them fails. Load and save them
+    again with `torch.load(…, weights_only=False)` and `torch.save`, where you trust them.
+    """
+
+    code = "SAFE105"
+    kind = "odd_pickle"
+    stage = "load"
+    hint = "if you trust it, load it with weights_only=False and save it as safetensors"
+
+
+class LoosePickle(ProblemRule):
+    """A pickle beside the weights names functions that start programs or run code.
+
+    Nothing that TrueUp or transformers does loads it; a script of somebody may. Delete it.
+    """
+
+    code = "SAFE106"
+    kind = "loose_pickle"
+    stage = "load"
+    severity = "warning"
+    blocks = ()
+    hint = "do not load it; delete `{path}`"
+
+
 class ConfigRunsCode(Rule):
     """config.json names a repository as its attention implementation, at any depth.
 
@@ -100,6 +128,8 @@ class BackboneTrusted(Rule):
 
 RULES: tuple[Rule, ...] = (
     UnsafePickle(),
+    OddPickle(),
+    LoosePickle(),
     ConfigRunsCode(),
     ConfigTrustsItself(),
     BackboneTrusted(),
