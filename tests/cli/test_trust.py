@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.trust.models import model
+from tests.checkpoint.directories import safetensors
+from tests.trust.models import FILES, cache, cached, model
 from trueup.cli.main import main
 from trueup.trust.code import read_code
 from trueup.trust.consents import Consents
 from trueup.trust.copy import trusted_code
 
+__all__ = ["cache"]
 ODD = "import os\nclass Rope:\n    def f(self): os.system('x')\n"
 
 
@@ -151,6 +153,22 @@ def test_a_model_is_revoked_by_its_name(
     assert main(["trust", "./m", "--yes"]) == 0
     capsys.readouterr()
     assert len(report(capsys, "--revoke", "./m")["revoked"]) == 1
+
+
+def test_a_hub_id_is_known_by_its_name_and_asks_again_for_new_code(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foreign = {"auto_map": {"AutoModel": "org/base--base.B", "AutoConfig": "configuration_x.C"}}
+    cached(cache, "org/x", {**FILES, "config.json": foreign, "model.safetensors": safetensors("a")})
+    repository = cached(cache, "org/base", {"base.py": "class B: pass\n"})
+    assert main(["trust", "org/x", "--yes"]) == 0
+    assert "org/base: base.py" in capsys.readouterr().out
+    assert main(["trust", "org/x"]) == 0
+    (repository / "snapshots" / ("a" * 40) / "base.py").write_text("class B: x = 1\n")
+    capsys.readouterr()
+    assert main(["trust", "org/x"]) == 1
+    assert "changed: `org/base: base.py`" in capsys.readouterr().out
+    assert main(["trust", "--revoke", "org/x"]) == 0
 
 
 def test_a_name_that_is_no_directory_is_kept_beside_one_of_that_name(

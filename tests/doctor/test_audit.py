@@ -85,6 +85,7 @@ def test_what_reaches_beyond_the_model_is_named(source: str, kind: str, what: st
         "import base64\nexec(base64.b64decode(x))",
         "from base64 import b64decode as d\nt = d(x)\nu = t.decode()\nexec(u)",
         "import zlib, base64\neval(compile(zlib.decompress(base64.b85decode(x)), 'a', 'exec'))",
+        "import base64\ndef g():\n    global t\n    t = base64.b64decode(x)\ng()\nu = t\nexec(u)",
         "exec(bytes.fromhex(x))",
         "exec(''.join(chr(n ^ 7) for n in numbers))",
         "exec(x.decode('rot13'))",
@@ -188,3 +189,14 @@ def test_code_that_hides_itself_closes_the_routes_that_run_it() -> None:
 def test_a_deeply_nested_expression_does_not_stop_the_audit() -> None:
     source = "import os\nx = " + "a." * 80 + "b\nos.system(" + "-" * 60 + "1)\n"
     assert kinds(source) == ["process"]
+
+
+def test_code_of_another_repository_is_said_not_to_be_looked_at_here() -> None:
+    auto_map = {"AutoModel": "org/base--modeling_b.B", "AutoConfig": "configuration_x.XConfig"}
+    facts = checkpoint(auto_map=auto_map, config={"model_type": "x", "auto_map": auto_map})
+    (finding,) = [each for each in examine(facts, environment()) if each.code == "SAFE107"]
+    assert str(finding.where) == "config.json: auto_map.AutoModel"
+    assert "`org/base`" in finding.cause
+    assert finding.hint == "trueup trust /models/x"
+    assert finding.blocks == ()
+    assert is_avoided(finding, "native")

@@ -48,6 +48,7 @@ def test_a_key_is_found_on_both_sides_of_the_releases_that_obey_it(
         ({"a": [KERNEL]}, ("SAFE102", "a.0._attn_implementation_internal")),
         ({"_attn_implementation": {"text_config": "o/k"}}, ("SAFE102", "_attn_implementation")),
         ({"_attn_implementation": "kernels-community/../o/k"}, ("SAFE102", "_attn_implementation")),
+        ({"_attn_implementation": "kernels-community/a|o/k"}, ("SAFE102", "_attn_implementation")),
         ({"text": {"trust_remote_code": True}}, ("SAFE103", "text.trust_remote_code")),
         ({"parts": [1, LIGHTGLUE]}, ("SAFE103", "parts.1.trust_remote_code")),
         ({"v": BACKBONE}, ("SAFE104", "v.backbone_kwargs.trust_remote_code")),

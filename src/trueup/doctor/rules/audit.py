@@ -37,6 +37,35 @@ class AuditRule(Rule):
             )
 
 
+class ForeignCode(Rule):
+    """auto_map takes code from another repository (`org/name--module.Class`).
+
+    That repository's owner decides what runs, and may change it at any time. A check reads the
+    model's own files only; `trueup trust MODEL` shows that code too, and keeps what you agreed to.
+    """
+
+    code = "SAFE107"
+    stage = "import"
+    severity = "warning"
+    evidence = "index"
+    blocks = ()
+    avoided_by = ("native",)
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        of_config = facts.checkpoint.config.get("auto_map")
+        for auto_class, reference in facts.checkpoint.auto_map.items():
+            is_there = isinstance(of_config, dict) and auto_class in of_config
+            path = "config.json" if is_there else "tokenizer_config.json"
+            repository, between, name = reference.rpartition("--")
+            if between:
+                yield self.found(
+                    f"`{name}` is code of another repository, `{repository}`, which is not looked "
+                    "into here",
+                    where=Where(path=path, key=f"auto_map.{auto_class}"),
+                    hint=f"trueup trust {facts.checkpoint.source}",
+                )
+
+
 def _by_path(alarm: Alarm) -> str:
     return alarm.path
 
@@ -147,6 +176,7 @@ class CarriesData(AuditRule):
 
 
 RULES: tuple[Rule, ...] = (
+    ForeignCode(),
     HidesItself(),
     Evaluates(),
     StartsPrograms(),
