@@ -33,6 +33,10 @@ def kinds(source: str) -> list[str]:
         ("import os\ngetattr(os, 'metsys'[::-1])(x)", "process", "`os.system`"),
         ("import os\nos.__dict__['system'](x)", "process", "`os.system`"),
         ("import os\nvars(os)['system'](x)", "process", "`os.system`"),
+        ("import os as m\nm.system(x)\ndef f():\n    import json as m", "process", "`os.system`"),
+        ("import re as m\nimport os as m\nm.system(x)\nimport io as m", "process", "`os.system`"),
+        ("import os\nf = len\nf = os.getpid\nf = os.system\nf(x)", "process", "`os.system`"),
+        ("import os\nos.system.__call__.__call__(x)", "process", "`os.system`"),
         ("import requests\nrequests.get(x)", "network", "`requests.get`"),
         ("from urllib.request import urlopen\nurlopen(x)", "network", "`urllib.request.urlopen`"),
         ("import socket\nsocket.create_connection(x)", "network", "`socket.create_connection`"),
@@ -132,10 +136,25 @@ def test_code_that_hides_what_it_runs_is_seen(source: str) -> None:
         "M.from_pretrained(x, trust_remote_code=False)",
         "names = [" + ", ".join(f"'token{n}'" for n in range(300)) + "]",
         "x = 1  " + "#" * 200,
+        "x = '" + ("word " * 200) + "'",
     ],
 )
 def test_ordinary_code_is_no_alarm(source: str) -> None:
     assert alarms(source) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle, zlib\npickle.loads(zlib.decompress(x))",
+        "import base64\nimage = base64.b64decode(x)\neval(text)",
+        "import chromadb\ntext = chromadb.get(x)\neval(text)",
+        "text = x.translate(table)\neval(text)",
+    ],
+)
+def test_what_is_only_compressed_or_unrelated_is_a_warning_and_no_error(source: str) -> None:
+    assert "obfuscated" not in kinds(source)
+    assert kinds(source)
 
 
 def test_a_file_that_calls_itself_the_main_program_is_not_excused() -> None:
@@ -184,6 +203,13 @@ def test_code_that_hides_itself_closes_the_routes_that_run_it() -> None:
         if each.code == "SAFE110"
     ]
     assert (finding.severity, finding.blocks) == ("error", ("fixed", "isolated"))
+
+
+def test_a_file_too_large_to_be_looked_into_is_said_to_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trueup.doctor.audit.module.NODE_LIMIT", 20)
+    assert alarms("x = [1, 2]\n" * 5) == [("hidden", "more code than an audit looks into", 1)]
 
 
 def test_a_deeply_nested_expression_does_not_stop_the_audit() -> None:

@@ -118,8 +118,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _directory(repository: str) -> Path:
-    parts = repository.split("/")
-    if NAME.fullmatch(repository) is None or any(part.startswith(".") for part in parts):
+    if NAME.fullmatch(repository) is None:
         raise CheckpointError(
             f"`{repository[:80]!r}` is no hub id: code is named as `org/name--module.Class`",
             where="config.json: auto_map",

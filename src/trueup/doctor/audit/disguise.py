@@ -11,6 +11,7 @@ from trueup.doctor.audit.watched import (
     BEYOND_THE_EDGE,
     BIDI,
     DECODERS,
+    DECODING_MODULES,
     ODD_ENCODING,
     POWERFUL,
     RUNNERS,
@@ -58,7 +59,7 @@ class Disguises:
                 return True
             if isinstance(node, ast.Call):
                 name = self.names.meaning(node.func)
-                if name is not None and name.startswith(DECODERS):
+                if name is not None and (name in DECODERS or name.startswith(DECODING_MODULES)):
                     return True
                 if _is_odd_decoding(node):
                     return True
@@ -69,7 +70,7 @@ def _is_odd_decoding(node: ast.Call) -> bool:
     """`text.decode("rot13")` and `bytes.fromhex(text)`."""
     if not isinstance(node.func, ast.Attribute):
         return False
-    if node.func.attr in ("fromhex", "translate"):
+    if node.func.attr == "fromhex":
         return True
     encoding = constant_text(node.args[0]) if node.args else None
     return node.func.attr == "decode" and encoding is not None and encoding.lower() in ENCODINGS

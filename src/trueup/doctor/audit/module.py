@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from trueup.checkpoint.checkpoint import RemoteModule
 from trueup.doctor.audit.alarm import KINDS, Alarm, Kind
@@ -19,13 +20,16 @@ from trueup.doctor.audit.watched import (
     SAVING,
     SECRET_PATH,
     SECRET_VARIABLE,
-    UNREADABLE,
+    UNBROKEN,
+    UNREADABLE_CHARACTERS,
 )
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Found = tuple[Kind, str, int]
 # Where the audit stops counting: such a file is read by nobody anyway.
 ALARM_LIMIT = 1000
+# Published model code has a tenth of it at most.
+NODE_LIMIT = 200_000
 _EXACT = {name: kind for kind, names in CALLS.items() for name in names if name[-1] != "."}
 _MODULES = {name[:-1]: kind for kind, names in CALLS.items() for name in names if name[-1] == "."}
 
@@ -69,17 +73,26 @@ def _every_alarm(module: RemoteModule) -> Iterator[tuple[Found, _Place]]:
         yield found, _Place()
     if module.tree is None:
         return
-    nodes = list(ast.walk(module.tree))
+    nodes = list(islice(ast.walk(module.tree), NODE_LIMIT))
+    if len(nodes) == NODE_LIMIT:
+        yield ("hidden", "more code than an audit looks into", 1), _Place()
+        return
     names = Names(nodes)
     for star, line in names.stars:
         if star in _MODULES or any(name.startswith(f"{star}.") for name in _EXACT):
             yield ("imports", f"`from {star} import *`", line), _Place()
-    judge = _Judge(names, Disguises(nodes, names))
     has_own_name = any(
         isinstance(node, ast.Name) and node.id == "__name__" and isinstance(node.ctx, ast.Store)
         for node in nodes
     )
-    pending: list[tuple[ast.AST, _Place]] = [(module.tree, _Place())]
+    for choice in range(names.variants):
+        chosen = Names(nodes, choice) if choice else names
+        judge = _Judge(chosen, Disguises(nodes, chosen))
+        yield from _walk(module.tree, judge, has_own_name)
+
+
+def _walk(tree: ast.Module, judge: _Judge, has_own_name: bool) -> Iterator[tuple[Found, _Place]]:
+    pending: list[tuple[ast.AST, _Place]] = [(tree, _Place())]
     while pending:
         node, place = pending.pop()
         for found in judge.alarms(node):
@@ -179,5 +192,7 @@ def _of_text(node: ast.Constant) -> Iterator[Found]:
         return
     if len(text) <= 200 and SECRET_PATH.search(text):
         yield "secrets", f"the path `{text[:60]!r}`", node.lineno
-    if len(text) >= 400 and UNREADABLE.search(text):
+    if len(text) >= UNREADABLE_CHARACTERS and any(
+        len(run) >= UNREADABLE_CHARACTERS for run in UNBROKEN.findall(text)
+    ):
         yield "hidden", f"a string of {len(text):,} characters", node.lineno

@@ -7,33 +7,47 @@ from collections.abc import Sequence
 
 from trueup.doctor.audit.watched import BUILTINS
 
-CHAIN_LIMIT = 50
+# How deep expressions are followed, and how long a name may become.
+CHAIN_LIMIT, NAME_LIMIT = 50, 120
+VARIANT_LIMIT = 8
 
 
 class Names:
-    """The imports and plain second names of a module, wherever they stand in it."""
+    """The imports and plain second names of a module, wherever they stand in it.
 
-    def __init__(self, nodes: Sequence[ast.AST]) -> None:
-        self._meanings: dict[str, str] = {}
+    A name that is bound to several things means one of them, by `choice`: `variants` says how many
+    there are to look at.
+    """
+
+    def __init__(self, nodes: Sequence[ast.AST], choice: int = 0) -> None:
+        self._choice = choice
+        self._meanings: dict[str, list[str]] = {}
+        self._attributes: dict[int, str | None] = {}
         self.stars: list[tuple[str, int]] = []
         renamed: list[tuple[str, ast.expr]] = []
         for node in nodes:
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     top = alias.name.partition(".")[0]
-                    self._meanings[alias.asname or top] = alias.name if alias.asname else top
+                    self._bind(alias.asname or top, alias.name if alias.asname else top)
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 for alias in node.names:
                     if alias.name == "*":
                         self.stars.append((node.module, node.lineno))
-                    meaning = f"{node.module}.{alias.name}"
-                    self._meanings[alias.asname or alias.name] = meaning
+                    self._bind(alias.asname or alias.name, f"{node.module}.{alias.name}")
             elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
                 renamed.append((node.targets[0].id, node.value))
         for name, value in renamed:
             known = None if isinstance(value, ast.Call) else self.meaning(value)
             if known is not None:
-                self._meanings.setdefault(name, known)
+                self._bind(name, known)
+        self._attributes.clear()  # some were met before what they mean was known
+        self.variants = min(VARIANT_LIMIT, max(map(len, self._meanings.values()), default=1))
+
+    def _bind(self, name: str, meaning: str) -> None:
+        known = self._meanings.setdefault(name, [])
+        if meaning not in known:
+            known.append(meaning)
 
     def meaning(self, node: ast.AST, depth: int = 0) -> str | None:
         """The dotted name of what `node` refers to, None where that is not from an import."""
@@ -42,18 +56,32 @@ class Names:
         if isinstance(node, ast.Name):
             return self._of_name(node.id)
         if isinstance(node, ast.Attribute):
-            base = self.meaning(node.value, depth + 1)
-            return None if base is None else _plain(f"{base}.{node.attr}")
+            return self._of_attribute(node, depth + 1)
         if isinstance(node, ast.Call):
             return self._of_call(node, depth + 1)
         if isinstance(node, ast.Subscript):
             return self._of_subscript(node, depth + 1)
         return None
 
+    def _of_attribute(self, node: ast.Attribute, depth: int) -> str | None:
+        """Without recursion, and each part once: code may chain thousands of them."""
+        chain: list[ast.Attribute] = []
+        base: ast.expr = node
+        while isinstance(base, ast.Attribute) and id(base) not in self._attributes:
+            chain.append(base)
+            base = base.value
+        is_known = isinstance(base, ast.Attribute)
+        known = self._attributes[id(base)] if is_known else self.meaning(base, depth)
+        for each in reversed(chain):
+            is_name = known is not None and len(known) < NAME_LIMIT
+            known = _plain(f"{known}.{each.attr}") if is_name else None
+            self._attributes[id(each)] = known
+        return known
+
     def _of_name(self, name: str) -> str | None:
         known = self._meanings.get(name)
-        if known is not None:
-            return _plain(known)
+        if known:
+            return _plain(known[min(self._choice, len(known) - 1)])
         return _plain(name) if name in BUILTINS else None
 
     def _of_call(self, node: ast.Call, depth: int) -> str | None:

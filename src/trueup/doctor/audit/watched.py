@@ -74,14 +74,12 @@ HARMLESS = frozenset(
 # These are alarms when they are named at all: they can be called under another name.
 NAMED: tuple[Kind, ...] = ("evaluates", "process", "unpickles")
 # Turns what cannot be read into what can be run.
-DECODERS = (
-    "base64.", "binascii.", "zlib.", "bz2.", "lzma.", "gzip.", "codecs.decode", "marshal.",
-    "bytes.fromhex", "bytearray.fromhex", "chr",
-)  # fmt: skip
+DECODING_MODULES = ("base64.", "binascii.", "zlib.", "bz2.", "lzma.", "gzip.", "marshal.")
+DECODERS = frozenset({"codecs.decode", "bytes.fromhex", "bytearray.fromhex", "chr"})
 RUNNERS = frozenset(
     {
         "exec", "eval", "compile", "__import__", "importlib.import_module", "marshal.loads",
-        "pickle.loads", "types.FunctionType", "types.CodeType", "os.system", "os.popen",
+        "types.FunctionType", "types.CodeType", "os.system", "os.popen",
         "subprocess.run", "subprocess.call", "subprocess.Popen", "subprocess.check_call",
         "subprocess.check_output",
     }
@@ -106,7 +104,8 @@ SECRET_PATH = re.compile(
 )
 # Writing is what these are for, and they run only when somebody saves.
 SAVING = re.compile(r"_*(save|export|dump|write|convert|push_to_hub)")
-UNREADABLE = re.compile(r"[A-Za-z0-9+/=_\-\\]{400,}")
+UNBROKEN = re.compile(r"[A-Za-z0-9+/=_\-\\]+")
+UNREADABLE_CHARACTERS = 400
 BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]")
 BEYOND_THE_EDGE = re.compile(r"\S[^\n\S]{150,}[^\s#]")
 ODD_ENCODING = re.compile(rb"coding[:=]\s*(rot|unicode.escape|raw.unicode|utf.?7|hex|punycode)")
