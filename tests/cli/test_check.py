@@ -76,7 +76,7 @@ def test_the_report_has_its_documented_shape(capsys: pytest.CaptureFixture[str])
     assert all(finding["avoided"] for finding in report["findings"])
     keys = {
         "code", "severity", "stage", "cause", "where", "since", "until", "evidence", "hint",
-        "blocks", "avoided_by", "avoided",
+        "exception", "function", "blocks", "avoided_by", "avoided",
     }  # fmt: skip
     assert all(set(finding) == keys for finding in report["findings"])
 
@@ -97,7 +97,7 @@ def test_strict_fails_for_errors_that_the_route_avoids(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["check", "demo", "--transformers", "4.56.0", "--strict"]) == 1
-    assert capsys.readouterr().out.splitlines()[-1].startswith("--strict: 6 error findings")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("--strict: 4 error findings")
 
 
 def test_a_model_that_no_route_runs_is_exit_1_with_the_reason(

@@ -13,7 +13,7 @@ from trueup.environment.environment import Environment
 
 AUTO_MAP = {
     "AutoConfig": "configuration_x.XConfig",
-    "AutoModel": "modeling_x.XForCausalLM",
+    "AutoModelForCausalLM": "modeling_x.XForCausalLM",
     "AutoTokenizer": "tokenization_x.XTokenizer",
 }
 NEWEST = "5.23.0"
@@ -69,7 +69,14 @@ def checkpoint(
 
 
 def environment(transformers: str | None = NEWEST, **packages: str) -> Environment:
-    installed = {"torch": "2.13.0", "sentencepiece": "0.2.0", "tiktoken": "0.9.0", **packages}
+    installed = {
+        "torch": "2.13.0",
+        "numpy": "2.3.0",
+        "packaging": "25.0",
+        "sentencepiece": "0.2.0",
+        "tiktoken": "0.9.0",
+        **packages,
+    }
     if transformers is not None:
         installed["transformers"] = transformers
     return Environment(

@@ -132,11 +132,14 @@ def test_a_directory_without_a_vocabulary_is_found(
 
 
 def test_the_vocabulary_is_the_one_that_the_tokenizers_own_code_reads() -> None:
-    code = 'VOCAB_FILES_NAMES = {"vocab_file": "ice_text.model"}\nclass XTokenizer(P): pass\n'
+    code = (
+        "from transformers import PreTrainedTokenizer as P\n"
+        'VOCAB_FILES_NAMES = {"vocab_file": "ice_text.model"}\nclass XTokenizer(P): pass\n'
+    )
     (finding,) = examine(checkpoint(tokenization=code), environment())
     assert (finding.code, finding.blocks) == ("TOK110", EVERY)
     assert "`ice_text.model`" in finding.cause
-    assert finding.where.line == 1
+    assert finding.where.line == 2
     whole = checkpoint(tokenization=code, files=("ice_text.model",))
     assert examine(whole, environment()) == ()
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from trueup.checkpoint.checkpoint import Checkpoint, RemoteModule
 from trueup.doctor.finding import Where
+from trueup.doctor.walk.stages import MODEL_AUTO_CLASSES
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-MODEL_AUTO_CLASSES = ("AutoModelForCausalLM", "AutoModel", "AutoModelForSeq2SeqLM")
 CHAIN_LIMIT = 20
 
 
@@ -114,6 +114,43 @@ class ModelCode:
                     return Method(owner, node)
         return None
 
+    def defined(self, qualified: str) -> Where:
+        """Where the class `qualified` is defined, or the method of it; nowhere for neither."""
+        class_name, _, method = qualified.partition(".")
+        for (_, name), owner in self._classes.items():
+            if name == class_name:
+                found = self.method(owner, method) if method else None
+                return found.at() if found is not None else owner.at(owner.node)
+        return Where()
+
+    def defined_by(self, class_name: str, wanted: Callable[[ast.AST], bool]) -> Where:
+        """The first node that is wanted in the class of that name, else the class itself."""
+        for (_, name), owner in self._classes.items():
+            if name == class_name:
+                return owner.at(first(owner.node, wanted) or owner.node)
+        return Where()
+
+    def imported(self, package: str) -> Where:
+        """The first import of a package, in any module."""
+        for path, module in self.modules.items():
+            found = (
+                first(module.tree, lambda node: _imports(node, package)) if module.tree else None
+            )
+            if found is not None:
+                return Where(path=path, line=getattr(found, "lineno", None))
+        return Where()
+
+    def taken(self, file: str) -> Where:
+        """The first import of one of the model's own files, there or not."""
+        name = file.removesuffix(".py").replace("/", ".")
+        for path, module in self.modules.items():
+            for node in ast.walk(module.tree) if module.tree else ():
+                if isinstance(node, ast.ImportFrom) and node.level:
+                    names = [node.module] if node.module else [each.name for each in node.names]
+                    if any(each and name.endswith(each) for each in names):
+                        return Where(path=path, line=node.lineno)
+        return Where(path=file)
+
     def methods_of_modeling(self) -> Iterator[Method]:
         """Every method in the modules that the model class and its bases are in."""
         paths = {owner.module.path for owner in self.ancestry(self.model)}
@@ -126,20 +163,6 @@ class ModelCode:
     def assigns(self, start: CodeClass | None, attribute: str) -> bool:
         """Whether the class or a base of its own code defines `attribute`, in any way."""
         return any(_defines(owner.node, attribute) for owner in self.ancestry(start))
-
-    def attribute_map(self, start: CodeClass | None) -> set[str]:
-        """The standard names that the config class maps onto its own."""
-        for owner in self.ancestry(start):
-            for statement in owner.node.body:
-                if _assigned_names(statement) == ["attribute_map"]:
-                    value = getattr(statement, "value", None)
-                    keys = value.keys if isinstance(value, ast.Dict) else []
-                    return {
-                        key.value
-                        for key in keys
-                        if isinstance(key, ast.Constant) and isinstance(key.value, str)
-                    }
-        return set()
 
 
 def _defines(node: ast.ClassDef, attribute: str) -> bool:
@@ -166,6 +189,13 @@ def _assigned_names(statement: ast.stmt) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
+def _imports(node: ast.AST, package: str) -> bool:
+    if isinstance(node, ast.Import):
+        return any(alias.name.partition(".")[0] == package for alias in node.names)
+    is_from = isinstance(node, ast.ImportFrom) and not node.level
+    return is_from and (getattr(node, "module", None) or "").partition(".")[0] == package
+
+
 def is_self_attribute(node: ast.AST, name: str) -> bool:
     """Whether `node` is `self.<name>`."""
     return (
@@ -174,25 +204,6 @@ def is_self_attribute(node: ast.AST, name: str) -> bool:
         and isinstance(node.value, ast.Name)
         and node.value.id == "self"
     )
-
-
-def is_super_init(node: ast.AST) -> bool:
-    """Whether `node` is a call of `super().__init__`."""
-    return (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr == "__init__"
-        and isinstance(node.func.value, ast.Call)
-        and isinstance(node.func.value.func, ast.Name)
-        and node.func.value.func.id == "super"
-    )
-
-
-def accepts(function: Function, keyword: str) -> bool:
-    """Whether the function can be called with `keyword`."""
-    arguments = function.args
-    names = [argument.arg for argument in (*arguments.args, *arguments.kwonlyargs)]
-    return arguments.kwarg is not None or keyword in names
 
 
 def first(root: ast.AST, wanted: Callable[[ast.AST], bool]) -> ast.AST | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Stage
 from trueup.doctor.rule import Facts
 from trueup.doctor.rules import RULES
+from trueup.doctor.rules.walked import walked_findings
 from trueup.environment.environment import Environment
 
 # The order in which a model is brought up, and so the order in which its errors are met.
@@ -21,6 +24,19 @@ STAGES: tuple[Stage, ...] = (
 )
 
 
+# What the files alone show of code that cannot be imported: absent, no Python, Python 2, a circle.
+OF_FILES = frozenset({"DIR112", "DIR113", "DIR118", "DIR119"})
+# How importing such code fails.
+IMPORT_ERRORS = frozenset({"SyntaxError", "OSError", "FileNotFoundError", "ImportError"})
+
+
+def _is_same(found: Finding, walked: Finding) -> bool:
+    """Whether a finding about a file is the reason for a failure of the walk."""
+    if found.code not in OF_FILES or walked.stage != "import" or walked.code == "IMP101":
+        return False
+    return found.exception is None and walked.exception in IMPORT_ERRORS
+
+
 def examine(checkpoint: Checkpoint, environment: Environment) -> tuple[Finding, ...]:
     """What will break when `checkpoint` is loaded and run in `environment`, first things first.
 
@@ -29,6 +45,14 @@ def examine(checkpoint: Checkpoint, environment: Environment) -> tuple[Finding, 
     facts = Facts(checkpoint, environment)
     version = environment.transformers
     found = [finding for rule in RULES if rule.applies_to(version) for finding in rule.check(facts)]
+    for walked in walked_findings(facts):
+        same = next((each for each in found if _is_same(each, walked)), None)
+        if same is None:
+            found.append(walked)
+        else:  # the file says more than the failure does
+            place = found.index(same)
+            exception, function = walked.exception, walked.function
+            found[place] = replace(same, exception=exception, function=function)
     return tuple(
         sorted(found, key=lambda each: (each.severity == "info", STAGES.index(each.stage)))
     )

@@ -38,9 +38,10 @@ class Finding:
     """One root cause of a failure.
 
     `since` and `until` are transformers versions, the first one broken and the first one
-    working again; `blocks` names the routes that this finding closes: remote code that fails
-    blocks `fixed` only where no fix is known, a missing shard blocks every route. `avoided_by`
-    names routes that go around a finding which closes none.
+    working again; `exception` is the type that is raised, with `where` and `function` the deepest
+    place of the model's own code in its traceback; `blocks` names the routes that this finding
+    closes: remote code that fails blocks `fixed` only where no fix is known, a missing shard
+    blocks every route. `avoided_by` names routes that go around a finding which closes none.
     """
 
     code: str
@@ -52,6 +53,8 @@ class Finding:
     until: str | None = None
     evidence: Evidence = "observed"
     hint: str | None = None
+    exception: str | None = None
+    function: str | None = None
     blocks: tuple[Route, ...] = ()
     avoided_by: tuple[Route, ...] = ()
 

@@ -16,7 +16,10 @@ from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.audit import Alarm, audit_module
 from trueup.doctor.code import ModelCode
 from trueup.doctor.finding import Evidence, Finding, Route, Severity, Stage, Where
+from trueup.doctor.walk.machine import World
+from trueup.doctor.walk.stages import Stages, Walked
 from trueup.environment.environment import Environment
+from trueup.environment.symbols.symbols import symbols_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,24 @@ class Facts:
         """What the audit of the model's own code found."""
         modules = self.checkpoint.remote_code.values()
         return tuple(alarm for module in modules for alarm in audit_module(module))
+
+    @cached_property
+    def walked(self) -> Walked | None:
+        """What the walk of that code met; None without code, or without a known transformers."""
+        if not self.checkpoint.remote_code:
+            return None
+        symbols = symbols_of(self.environment)
+        version = self.environment.transformers
+        if symbols is None or version is None:
+            return None
+        world = World(
+            symbols=symbols,
+            version=version,
+            packages=self.environment.packages,
+            modules=self.checkpoint.remote_code,
+            files=frozenset(self.checkpoint.files),
+        )
+        return Stages(self.checkpoint, world).run()
 
 
 class Rule:

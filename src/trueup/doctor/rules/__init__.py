@@ -6,7 +6,7 @@ from trueup.doctor.rule import Rule
 from trueup.doctor.rules import (
     adapter,
     audit,
-    cache,
+    comparison,
     config,
     directory,
     environment,
@@ -22,6 +22,7 @@ from trueup.doctor.rules import (
     templates,
     tokenizer,
     tokenizer_files,
+    walked,
     weight_files,
 )
 
@@ -41,8 +42,9 @@ RULES: tuple[Rule, ...] = (
     *tokenizer.RULES,
     *config.RULES,
     *generation.RULES,
-    *cache.RULES,
     *audit.RULES,
     *generation_config.RULES,
     *templates.RULES,
+    *comparison.RULES,
+    *walked.RULES,
 )

@@ -9,88 +9,11 @@ from trueup.doctor.code import Method, first, is_self_attribute
 from trueup.doctor.finding import Finding
 from trueup.doctor.rule import Facts, Rule
 
-UPDATE = "_update_model_kwargs_for_generation"
-EXTRACT = "_extract_past_from_model_output"
-
 
 def _call_of(method: Method, name: str) -> ast.AST | None:
     return first(
         method.node,
         lambda node: isinstance(node, ast.Call) and is_self_attribute(node.func, name),
-    )
-
-
-class ExtractPastGone(Rule):
-    """The model's code calls `_extract_past_from_model_output`.
-
-    4.42.0 made it return a pair, 4.44.0 took its `standardize_cache_format` away, 4.49.0 removed
-    it: `object has no attribute '_extract_past_from_model_output'`, also with `use_cache=False`.
-    Read `outputs.past_key_values` instead.
-    """
-
-    code = "GEN101"
-    stage = "generate"
-    since = "4.42.0"
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        code = facts.code
-        if code.model is None or code.method(code.model, EXTRACT) is not None:
-            return
-        for method in code.methods_of_modeling():
-            call = _call_of(method, EXTRACT)
-            if call is not None:
-                yield self.found(
-                    f"`self.{EXTRACT}` is called, {_fate(facts)}",
-                    where=method.at(call),
-                    hint=f"replace the call by `outputs.past_key_values` in `{method.node.name}`",
-                )
-                return
-
-
-def _fate(facts: Facts) -> str:
-    version = facts.environment.transformers
-    if version is not None and version.release < (4, 44):
-        return "which returns a pair since 4.42"
-    if version is not None and version.release < (4, 49):
-        return "changed in 4.42 (a pair) and 4.44 (no `standardize_cache_format`)"
-    return "which transformers changed in 4.42 and removed in 4.49"
-
-
-class MaskMayBeNone(Rule):
-    """The model's code extends `attention_mask` between tokens without asking whether it is None.
-
-    Since 5.18.0 `generate` passes None where nothing is padded: `'NoneType' object has no
-    attribute 'new_ones'`, or `pad(): argument 'input' must be Tensor, not NoneType`. Test for
-    None before extending it.
-    """
-
-    code = "GEN103"
-    stage = "generate"
-    since = "5.18.0"
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        code = facts.code
-        update = code.method(code.model, UPDATE)
-        test = first(update.node, _extends_blindly) if update else None
-        if update is not None and test is not None:
-            yield self.found(
-                "`attention_mask` is extended whenever its key is there, and `generate` passes "
-                "None for a batch without padding since 5.18",
-                where=update.at(test),
-                hint='test `model_kwargs.get("attention_mask") is not None`',
-            )
-
-
-def _extends_blindly(node: ast.AST) -> bool:
-    """An `if "attention_mask" in model_kwargs:` and nothing about None in it."""
-    return (
-        isinstance(node, ast.If)
-        and isinstance(node.test, ast.Compare)
-        and len(node.test.ops) == 1
-        and isinstance(node.test.ops[0], ast.In)
-        and isinstance(node.test.left, ast.Constant)
-        and node.test.left.value == "attention_mask"
-        and not any(isinstance(part, ast.Is | ast.IsNot) for part in ast.walk(node))
     )
 
 
@@ -153,8 +76,6 @@ def _is_triangle(node: ast.AST) -> bool:
 
 
 RULES: tuple[Rule, ...] = (
-    ExtractPastGone(),
-    MaskMayBeNone(),
     MaskOfThreeDimensions(),
     OwnGenerationLoop(),
 )

@@ -6,12 +6,10 @@ import ast
 from collections.abc import Iterable
 
 from trueup.checkpoint.checkpoint import Checkpoint
-from trueup.doctor.code import Method, accepts, first, is_self_attribute, is_super_init
+from trueup.doctor.code import first
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 
-# What the base class asks for while it adds special tokens, and what answers it here.
-ASKED_WHILE_STARTING = ("get_vocab", "vocab_size", "_convert_token_to_id", "__len__")
 VOCABULARY_ENDINGS = (
     "tokenizer.json",
     "vocab.json",
@@ -21,86 +19,6 @@ VOCABULARY_ENDINGS = (
     ".tiktoken",
     ".vocab",
 )
-
-
-class StartsBeforeItsVocabulary(Rule):
-    """The tokenizer calls `super().__init__` before it has set its vocabulary.
-
-    Since 4.34.0 the base class adds special tokens while it starts and asks for `vocab_size` and
-    `get_vocab`, which need an attribute that is set only afterwards: `has no attribute
-    'tokenizer'` or `'sp_tokenizer'`, `has no attribute vocab_size`, on 5.x `'property' object
-    cannot be interpreted as an integer`; where protobuf is missing, `requires the protobuf
-    library` hides it. Set the vocabulary first and call `super().__init__` last.
-    """
-
-    code = "TOK101"
-    stage = "tokenizer"
-    since = "4.34.0"
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        code = facts.code
-        start = code.method(code.tokenizer, "__init__")
-        call = first(start.node, is_super_init) if start else None
-        if start is None or call is None:
-            return
-        late = _set_after(start, call)
-        for name in ASKED_WHILE_STARTING:
-            asked = code.method(code.tokenizer, name)
-            needed = _needs(asked, late) if asked else None
-            if needed:
-                yield self.found(
-                    f"`super().__init__` runs before `self.{needed}` is set, and since 4.34 it "
-                    f"asks for `{name}`, which needs it",
-                    where=start.at(call),
-                    hint=f"set `self.{needed}` first and call `super().__init__` last",
-                )
-                return
-
-
-def _set_after(start: Method, call: ast.AST) -> set[str]:
-    """Attributes of self that the constructor sets only below its call of `super().__init__`."""
-    line = getattr(call, "lineno", 0)
-    stores = [
-        node
-        for node in ast.walk(start.node)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Store)
-        and is_self_attribute(node, node.attr)
-    ]
-    before = {node.attr for node in stores if node.lineno < line}
-    return {node.attr for node in stores if node.lineno > line} - before
-
-
-def _needs(method: Method, late: set[str]) -> str | None:
-    for node in ast.walk(method.node):
-        if (
-            isinstance(node, ast.Attribute)
-            and node.attr in late
-            and is_self_attribute(node, node.attr)
-        ):
-            return node.attr
-    return None
-
-
-class PadTakesNoSide(Rule):
-    """The tokenizer's own `_pad` does not accept `padding_side`.
-
-    Since 4.45.0 the base class passes it: `_pad() got an unexpected keyword argument
-    'padding_side'`, at the first text that is tokenized. Give `_pad` the parameter.
-    """
-
-    code = "TOK104"
-    stage = "tokenizer"
-    since = "4.45.0"
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        pad = facts.code.method(facts.code.tokenizer, "_pad")
-        if pad is not None and not accepts(pad.node, "padding_side"):
-            yield self.found(
-                "`_pad` has no parameter `padding_side`, which the base class passes since 4.45",
-                where=pad.at(),
-                hint="add `padding_side=None` to the parameters of `_pad`",
-            )
 
 
 class BatchEncodePlusGone(Rule):
@@ -228,7 +146,5 @@ def _own_vocabulary_files(facts: Facts) -> dict[str, Where]:
 RULES: tuple[Rule, ...] = (
     VocabularyMissing(),
     TokenizerCodeMissing(),
-    StartsBeforeItsVocabulary(),
-    PadTakesNoSide(),
     BatchEncodePlusGone(),
 )

@@ -1,0 +1,120 @@
+"""What the walk meets of a model's configuration: what is read of it and not there."""
+
+from __future__ import annotations
+
+from trueup.doctor.finding import Where
+from trueup.doctor.rule import Facts
+from trueup.doctor.rules.failure_rule import FailureRule, class_of_config
+from trueup.doctor.walk.configurations import GENERATION_KEYS
+from trueup.doctor.walk.failure import Failure
+
+CONFIGURATION = "transformers.configuration_utils."
+
+
+class NoLayerCount(FailureRule):
+    """The config class has no `num_hidden_layers`, under which the library counts layers.
+
+    Since 4.56.0 `generate` builds its cache from the config: `object has no attribute
+    'num_hidden_layers'`. Map the standard name to the model's own with `attribute_map`.
+    """
+
+    code = "CFG101"
+    stage = "generate"
+    since = "4.56.0"
+    evidence = "observed"
+    cause = "the config has no `num_hidden_layers`, from which `generate` builds its cache"
+    hint = 'add `attribute_map = {{"num_hidden_layers": "num_layers"}}` to the config class'
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        is_count = failure.subject == "num_hidden_layers" and failure.kind == "attribute"
+        return is_count and not failure.frames
+
+    def place(self, failure: Failure, facts: Facts) -> Where:
+        return class_of_config(facts)
+
+
+class ConfigOfNoBase(FailureRule):
+    """The model's configuration does not inherit from `PretrainedConfig`.
+
+    The base class of models takes nothing else: `should be an instance of class
+    PretrainedConfig`, or, of a configuration within another, `has no attribute 'get_text_config'`.
+    Inherit from it.
+    """
+
+    code = "CFG105"
+    stage = "init"
+    evidence = "reported"
+    cause = "the configuration's class does not inherit from `PretrainedConfig`: {message}"
+    hint = "let it inherit from `PretrainedConfig`"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        is_refused = failure.kind == "library" and "`PretrainedConfig`" in failure.message
+        return is_refused or failure.subject == "get_text_config"
+
+    def place(self, failure: Failure, facts: Facts) -> Where:
+        return class_of_config(facts)
+
+
+class GenerationKeyInConfig(FailureRule):
+    """The model's code reads a generation setting from its config, where it no longer is.
+
+    Since 5.0.0 configs have no `max_length`, `use_cache` and their like, even where config.json
+    names them: `object has no attribute 'max_length'`. Read it with a default, or from the
+    generation config.
+    """
+
+    code = "CFG102"
+    stage = "init"
+    since = "5.0.0"
+    evidence = "observed"
+    cause = "`config.{subject}` is read, and transformers 5 takes `{subject}` out of configs"
+    hint = "read it as `getattr(config, '{subject}', ...)` with a default"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        is_config = failure.owner.startswith(CONFIGURATION)
+        return failure.kind == "attribute" and is_config and failure.subject in GENERATION_KEYS
+
+
+class ConfigAttributeMissing(FailureRule):
+    """The model's code reads an attribute of its config that nobody sets.
+
+    Many came from the library's base class, which sets fewer of them since 5.0.0 (`pad_token_id`,
+    `is_decoder`, …): `object has no attribute …`. Set it in the config's `__init__`, or in
+    config.json.
+    """
+
+    code = "CFG104"
+    stage = "init"
+    cause = "`config.{subject}` is read, and neither config.json nor the config's classes set it"
+    hint = "read it as `getattr(config, '{subject}', None)`, or add it to config.json"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "attribute" and failure.owner.startswith(CONFIGURATION)
+
+
+class RopeTypeRenamed(FailureRule):
+    """The model's code reads `rope_scaling["type"]`.
+
+    Since 5.0.0 the library keeps rope settings under `rope_type`, and there are always some, so
+    that `rope_scaling` is no longer None: `KeyError: 'type'`. Read `rope_type`, and take
+    `default` for none.
+    """
+
+    code = "CFG106"
+    stage = "init"
+    since = "5.0.0"
+    evidence = "observed"
+    cause = "`rope_scaling` has no key `{subject}` in transformers 5, which calls it `rope_type`"
+    hint = "read `rope_scaling.get('rope_type', 'default')`, and treat `default` as no scaling"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "key" and failure.subject in ("type", "factor")
+
+
+CONFIG_RULES: tuple[FailureRule, ...] = (
+    NoLayerCount(),
+    ConfigOfNoBase(),
+    GenerationKeyInConfig(),
+    ConfigAttributeMissing(),
+    RopeTypeRenamed(),
+)

@@ -1,0 +1,96 @@
+"""What the walk meets while a model's own code is imported: packages, names, files."""
+
+from __future__ import annotations
+
+from trueup.doctor.finding import Where
+from trueup.doctor.rule import Facts
+from trueup.doctor.rules.failure_rule import FailureRule, life_of
+from trueup.doctor.walk.failure import Failure
+from trueup.environment.symbols.symbols import Lifetime
+
+
+class PackageBroken(FailureRule):
+    """A package that the model's code imports does not work with this transformers.
+
+    It takes a name from transformers that is gone: `cannot import name … from 'transformers'`, at
+    the import of the package. Drop the package from the model's code, or use an older transformers.
+    """
+
+    code = "ENV106"
+    stage = "import"
+    cause = "`{subject}` needs `transformers.{owner}`, which is gone"
+    hint = "take `{subject}` out of the model's code; its streaming is built in (`streamer=`)"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "package" and bool(failure.owner)
+
+    def life(self, failure: Failure, facts: Facts) -> Lifetime | None:
+        return life_of(f"transformers.{failure.owner}", facts)
+
+    def place(self, failure: Failure, facts: Facts) -> Where:
+        return facts.code.imported(failure.subject)
+
+
+class PackageMissing(FailureRule):
+    """The model's code imports a package that is not installed.
+
+    The library looks for every package that the module imports, functions included, and refuses
+    before it runs any of it: `requires the following packages that were not found`. Install it.
+    """
+
+    code = "ENV102"
+    stage = "import"
+    evidence = "observed"
+    cause = "the model's code imports `{subject}`, which is not installed"
+    hint = "pip install {subject}"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "package"
+
+    def place(self, failure: Failure, facts: Facts) -> Where:
+        return facts.code.imported(failure.subject)
+
+
+class ImportGone(FailureRule):
+    """The model's code imports a name that this transformers does not have.
+
+    Names move and go between releases: `cannot import name`, `No module named`. Guard the import,
+    or take the name from where it is now.
+    """
+
+    code = "IMP101"
+    stage = "import"
+    cause = "`{subject}` is not in transformers {version}"
+    hint = "guard the import with `try`, or copy what it was into the model's code"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "import" and failure.subject.startswith("transformers")
+
+    def life(self, failure: Failure, facts: Facts) -> Lifetime | None:
+        return life_of(failure.subject, facts)
+
+
+class OwnFileMissing(FailureRule):
+    """A module of the model's own code imports another one, or a name of it, that is not there.
+
+    Get the file from where the model came from.
+    """
+
+    code = "IMP103"
+    stage = "import"
+    cause = "{message}"
+    hint = "get the missing Python file from where the model came from"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "import"
+
+    def place(self, failure: Failure, facts: Facts) -> Where:
+        return facts.code.taken(failure.subject)
+
+
+IMPORT_RULES: tuple[FailureRule, ...] = (
+    PackageBroken(),
+    PackageMissing(),
+    ImportGone(),
+    OwnFileMissing(),
+)

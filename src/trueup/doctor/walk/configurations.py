@@ -1,0 +1,141 @@
+"""Configurations: what the library's constructor makes of config.json, in each line of versions."""
+
+from __future__ import annotations
+
+from packaging.version import Version
+
+from trueup.doctor.walk.foreign_calls import ForeignCalls
+from trueup.doctor.walk.values import (
+    NONE,
+    UNKNOWN,
+    Const,
+    Foreign,
+    Instance,
+    LibraryMethod,
+    LibraryName,
+    Table,
+    Value,
+)
+from trueup.environment.symbols.facts import ClassFacts
+
+# What a 5.x configuration no longer keeps: it belongs to the generation configuration.
+GENERATION_KEYS = frozenset(
+    {
+        "max_length", "min_length", "do_sample", "use_cache", "early_stopping", "num_beams",
+        "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty",
+        "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
+        "num_return_sequences", "output_scores", "return_dict_in_generate",
+        "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
+        "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens",
+        "num_beam_groups", "diversity_penalty", "renormalize_logits", "max_new_tokens",
+        "min_new_tokens", "max_time", "stop_strings", "penalty_alpha", "dola_layers", "min_p",
+        "epsilon_cutoff", "eta_cutoff", "sequence_bias", "token_healing", "guidance_scale",
+        "low_memory", "output_logits", "constraints", "force_words_ids",
+    }
+)  # fmt: skip
+FIRST_V5 = Version("5.0.0")
+ROPE_KEYS = ("rope_scaling", "rope_parameters")
+
+
+class Configurations(ForeignCalls):
+    """Makes configurations."""
+
+    @property
+    def is_v5(self) -> bool:
+        """Whether the library is of the 5.x line."""
+        return Version(self.world.version.base_version) >= FIRST_V5
+
+    def init_config(self, subject: Instance, keywords: dict[str, Value]) -> None:
+        """The constructor of the library's configuration, of any version.
+
+        Raises:
+            RaisedError: it sets what the model's class does not let it set.
+        """
+        given = dict(keywords)
+        for name in self._config_names(subject):
+            if name in given:
+                value = given.pop(name)
+            elif name in subject.attributes:
+                continue
+            else:
+                value = self._default_of(subject, name)
+            self._set_config(subject, name, value)
+        keeps_generation = not self.is_v5
+        for name in GENERATION_KEYS:
+            setting = given.pop(name) if name in given else None
+            if keeps_generation and name not in subject.attributes:
+                subject.attributes[name] = setting if setting is not None else UNKNOWN
+            elif keeps_generation and setting is not None:
+                self._set_config(subject, name, setting)
+        for name, value in given.items():
+            self._set_config(subject, name, value)
+        if self.is_v5:
+            self._standardise_rope(subject)
+
+    def _config_names(self, subject: Instance) -> list[str]:
+        """Names that the library's classes give every such object."""
+        names: dict[str, None] = {}
+        for each in self._order(subject.cls):
+            facts = each.facts if isinstance(each, LibraryName) else None
+            if facts is None or not _is_configuration(facts):
+                continue
+            names.update(dict.fromkeys(facts.fields))
+            for method in ("__init__", "__post_init__"):
+                if method in facts.methods:
+                    names.update(dict.fromkeys(facts.methods[method].self_sets))
+        return [
+            name
+            for name in names
+            if not (self.is_v5 and name in GENERATION_KEYS) and name not in ROPE_KEYS
+        ]
+
+    def _default_of(self, subject: Instance, name: str) -> Value:
+        found = self.in_class(self._order(subject.cls), name)
+        if found is not None and isinstance(found[1], Const):
+            return found[1]
+        if name.endswith("_token_id"):
+            return NONE
+        return UNKNOWN
+
+    def _set_config(self, subject: Instance, name: str, value: Value) -> None:
+        if name in ("torch_dtype", "dtype"):
+            value = _dtype(value)
+            if self._has_property(subject, "torch_dtype"):
+                name = "dtype"
+            subject.attributes[name] = value
+            return
+        if name in ("_attn_implementation", "output_attentions", "num_labels", "name_or_path"):
+            subject.attributes[name] = value
+            return
+        self.set_attribute(subject, name, value)
+
+    def _has_property(self, subject: Instance, name: str) -> bool:
+        found = self.in_class(self._order(subject.cls), name)
+        return found is not None and isinstance(found[1], LibraryMethod)
+
+    def _standardise_rope(self, subject: Instance) -> None:
+        order = self._order(subject.cls)
+        if self.in_class(order, "standardize_rope_params") is None:
+            return
+        is_property = self.in_class(order, "rope_scaling")
+        if is_property is None:
+            return
+        given = subject.attributes.get("rope_scaling", NONE)
+        theta = subject.attributes.get("rope_theta")
+        if isinstance(given, Table) or theta is not None:
+            entries = dict(given.entries) if isinstance(given, Table) else {}
+            entries.setdefault("rope_type", entries.get("type", Const("default")))
+            entries.setdefault("rope_theta", theta if theta is not None else NONE)
+            subject.attributes["rope_scaling"] = Table(entries)
+            subject.attributes["rope_parameters"] = subject.attributes["rope_scaling"]
+
+
+def _is_configuration(facts: ClassFacts) -> bool:
+    return "config" in facts.module or "Config" in facts.name
+
+
+def _dtype(value: Value) -> Value:
+    if isinstance(value, Const) and isinstance(value.value, str):
+        name = value.value.removeprefix("torch.")
+        return UNKNOWN if name == "auto" else Foreign(f"torch.{name}")
+    return value

@@ -1,0 +1,266 @@
+"""A model of the model's own code: made, loaded, run, and made to generate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from packaging.version import Version
+
+from trueup.doctor.walk.generation_facts import GenerationFacts
+from trueup.doctor.walk.values import (
+    FALSE,
+    NONE,
+    TRUE,
+    UNKNOWN,
+    Bound,
+    Const,
+    Foreign,
+    Instance,
+    Items,
+    LibraryMethod,
+    LibraryName,
+    OwnClass,
+    OwnFunction,
+    Table,
+    Tensor,
+    Value,
+)
+
+DYNAMIC_CACHE = "transformers.cache_utils.DynamicCache"
+MODEL = "transformers.modeling_utils.PreTrainedModel"
+# Loading sets the dtype as a text in this release alone.
+TEXT_DTYPE = Version("4.49.0")
+
+# From here on `generate` makes a cache of as many layers as the configuration says.
+CACHE_OF_LAYERS = Version("4.56.0")
+
+
+class Generation(GenerationFacts):
+    """Walks a model from its constructor to its generated tokens."""
+
+    def made(self, cls: OwnClass, config: Instance) -> Value:
+        """`from_config`.
+
+        Raises:
+            RaisedError: it fails.
+        """
+        return self.instantiate(cls, [config], {})
+
+    def loaded(self, cls: OwnClass, config: Instance, model: Instance) -> Value:
+        """`from_pretrained`: made anew as loading makes it, then what loading asks of it.
+
+        Raises:
+            RaisedError: it fails.
+        """
+        if Version(self.world.version.base_version) == TEXT_DTYPE:
+            config.attributes["torch_dtype"] = Const("float32")
+        self.is_building_on_meta = self.is_v5
+        try:
+            made = self.instantiate(cls, [config], {})
+        finally:
+            self.is_building_on_meta = False
+        if not isinstance(made, Instance):
+            return made
+        if Version(self.world.version.base_version) == TEXT_DTYPE:
+            config.attributes["torch_dtype"] = UNKNOWN
+        self._needs_post_init(made)
+        self._tied(made)
+        return model
+
+    def _needs_post_init(self, made: Instance) -> None:
+        member = self.world.symbols.member(MODEL, "post_init")
+        if member is None or isinstance(member[1], str) or member[1] is None:
+            return
+        if "all_tied_weights_keys" in member[1].self_sets:
+            self.attribute(made, "all_tied_weights_keys")
+
+    def _tied(self, made: Instance) -> None:
+        """Overrides that loading calls."""
+        for name in ("tie_weights",):
+            order = self._order(made.cls)
+            found = self.in_class(order, name)
+            if found is not None and isinstance(found[1], OwnFunction):
+                calls = self._calls_of(name)
+                keywords: dict[str, Value] = dict.fromkeys(calls, UNKNOWN)
+                self.call(Bound(found[1], made), [], keywords)
+
+    def _calls_of(self, name: str) -> tuple[str, ...]:
+        """Keywords with which the library's own models call a method of theirs."""
+        for owner in self.world.symbols.mro(MODEL):
+            for function in owner.methods.values():
+                for call in function.self_calls:
+                    if call.name == name and not call.conditional and not call.star:
+                        return call.keywords
+        return ()
+
+    def set_training(self, model: Instance) -> None:
+        """Loaded models are in evaluation mode."""
+        seen: set[int] = set()
+        pending: list[Value] = [model]
+        while pending:
+            each = pending.pop()
+            if id(each) in seen:
+                continue
+            seen.add(id(each))
+            if isinstance(each, Instance):
+                if "training" in each.attributes:
+                    each.attributes["training"] = FALSE
+                pending += each.attributes.values()
+            elif isinstance(each, Items) and each.items is not None:
+                pending += each.items
+
+    def forward(self, model: Instance, inputs: Mapping[str, Value]) -> Value:
+        """One pass.
+
+        Raises:
+            RaisedError: it fails.
+        """
+        return self.call(model, [], dict(inputs))
+
+    def generate(self, model: Instance, uses_cache: bool) -> Value:
+        """Two tokens, greedily.
+
+        Raises:
+            RaisedError: it fails.
+        """
+        order = self._order(model.cls)
+        self._finds_generate(model, order)
+        default = self._caches_by_default(model)
+        if uses_cache and default is None:
+            self.fork(lambda: self._generated(model, True), lambda: None)
+            return UNKNOWN
+        self._generated(model, uses_cache and default is not False)
+        return UNKNOWN
+
+    def _generated(self, model: Instance, uses_cache: bool) -> None:
+        order = self._order(model.cls)
+        prepare = self.in_class(order, "prepare_inputs_for_generation")
+        cache: Value = self._first_cache(model) if uses_cache else NONE
+        inputs: dict[str, Value] = {
+            "attention_mask": NONE if self._drops_mask else Tensor((2, 8)),
+            "use_cache": Const(uses_cache),
+        }
+        if isinstance(cache, Instance) or self._has_cache_position:
+            inputs["past_key_values"] = cache
+        if self._has_cache_position:
+            inputs["cache_position"] = Tensor((8,))
+        if not isinstance(cache, Instance):
+            inputs.pop("past_key_values", None)
+        outputs = self._pass(model, prepare, inputs, Tensor((2, 8)), is_first=True)
+        self._update(model, outputs, inputs)
+        past = self._past_of(outputs)
+        if uses_cache and past is not None:
+            inputs["past_key_values"] = past
+            if isinstance(past, Instance):
+                past.attributes["*entry"] = Tensor()
+                past.attributes["*layers"] = UNKNOWN
+        if not self._drops_mask:
+            inputs["attention_mask"] = Tensor((2, 9))
+        self._pass(model, prepare, inputs, Tensor((2, 9)), is_first=False)
+
+    def _caches_by_default(self, model: Instance) -> bool | None:
+        """Whether the generation configuration, made of the model's, asks for a cache."""
+        config = model.attributes.get("config")
+        if self.is_v5 or not isinstance(config, Instance):
+            return True
+        asked = config.attributes.get("use_cache", TRUE)
+        return None if asked is UNKNOWN and config.is_open else asked != FALSE
+
+    def _finds_generate(self, model: Instance, order: tuple[Value, ...]) -> None:
+        """See that the model has `generate` and that the library lets it.
+
+        Raises:
+            RaisedError: it has none, or the library finds no head.
+        """
+        own = [
+            found
+            for name in ("generate", "prepare_inputs_for_generation")
+            if (found := self.in_class(order, name)) is not None
+            and isinstance(found[1], OwnFunction)
+        ]
+        has_mixin = any(
+            isinstance(e, LibraryName) and e.dotted.endswith("GenerationMixin") for e in order
+        )
+        if own:  # the Auto classes give such a class what it lacks
+            return
+        if not has_mixin:
+            self.no_attribute(model, "generate")
+        name = "prepare_inputs_for_generation"
+        if self.in_class(order, name) is None or not self._prepares_for_all:
+            self.fail(
+                "library",
+                "TypeError",
+                f"The current model class ({model.class_name}) is not compatible with "
+                "`.generate()`, as it doesn't have a language model head.",
+                subject=name,
+            )
+
+    def _first_cache(self, model: Instance) -> Value:
+        """What `generate` passes to the first pass: None, or a cache object."""
+        order = self._order(model.cls)
+        own = self.in_class(order, "_supports_default_dynamic_cache")
+        if own is not None and isinstance(own[1], OwnFunction):
+            supports_any = self.truth(self.call(Bound(own[1], model), [], {}))
+            if supports_any is False:
+                return NONE
+        if self.world.symbols.member(MODEL, "_supports_cache_class") is not None:
+            supports = self.in_class(order, "_supports_cache_class")
+            if supports is None or self.truth(supports[1]) is not True:
+                return NONE
+            if not self._prepares_cache:
+                return NONE
+        facts = self.library_name(DYNAMIC_CACHE)
+        if not isinstance(facts, LibraryName):
+            return UNKNOWN
+        config = model.attributes.get("config", UNKNOWN)
+        cache = self.library_object(facts, [], {})
+        if isinstance(cache, Instance):
+            cache.attributes["*layers"] = Const(0)
+            cache.attributes["*entry"] = NONE
+            if Version(self.world.version.base_version) >= CACHE_OF_LAYERS:
+                layers = (
+                    self.attribute(config, "num_hidden_layers")
+                    if isinstance(config, Instance)
+                    else UNKNOWN
+                )
+                cache.attributes["*layers"] = layers if isinstance(layers, Const) else Const(2)
+        return cache
+
+    def _pass(
+        self,
+        model: Instance,
+        prepare: tuple[Value, Value] | None,
+        inputs: dict[str, Value],
+        ids: Value,
+        *,
+        is_first: bool,
+    ) -> Value:
+        given: Value = Table({"input_ids": ids, **inputs})
+        if prepare is not None and isinstance(prepare[1], OwnFunction):
+            more: dict[str, Value] = {}
+            if self._passes_first_iteration:
+                more = {"is_first_iteration": TRUE if is_first else FALSE}
+                more["next_sequence_length"] = NONE if is_first else Const(1)
+            given = self.call(Bound(prepare[1], model), [ids], {**inputs, **more})
+        elif prepare is not None and isinstance(prepare[1], LibraryMethod):
+            given = Table({"input_ids": ids, **inputs}, is_open=True)
+        if not isinstance(given, Table):
+            return UNKNOWN
+        keywords = {key: each for key, each in given.entries.items() if isinstance(key, str)}
+        return self.call(model, [], {**keywords, "return_dict": TRUE}, is_open=given.is_open)
+
+    def _update(self, model: Instance, outputs: Value, inputs: dict[str, Value]) -> None:
+        own = self.in_class(self._order(model.cls), "_update_model_kwargs_for_generation")
+        if own is None or not isinstance(own[1], OwnFunction):
+            return
+        kwargs = Table(dict(inputs))
+        keywords: dict[str, Value] = {"is_encoder_decoder": FALSE}
+        self.call(Bound(own[1], model), [outputs, kwargs], keywords)
+
+    def _past_of(self, outputs: Value) -> Value | None:
+        if isinstance(outputs, Instance):
+            return outputs.attributes.get("past_key_values")
+        return None
+
+
+__all__ = ["Foreign", "Generation"]

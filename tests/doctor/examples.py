@@ -1,0 +1,369 @@
+"""What breaks: the smallest change to a healthy model that each rule about its code is about.
+
+`rows` say what is found on which release, both sides of each change; docs/rules.md shows `shown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.doctor.models import MAPPED, Code, config, model, tokenizer
+
+Rows = tuple[tuple[str, str], ...]
+UPDATE = (
+    "def _update_model_kwargs_for_generation(\n"
+    "    self, outputs, model_kwargs, is_encoder_decoder=False, **kwargs\n"
+    "):\n"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """Code that breaks; each row is a release and the codes that are found there, by spaces."""
+
+    name: str
+    shown: str
+    code: Code
+    rows: Rows
+    config: Mapping[str, Any] = field(default_factory=lambda: {"model_type": "x"})
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def first_code(self) -> str:
+        """The rule that it is an example of."""
+        return next(codes for _, codes in self.rows if codes).split()[0]
+
+
+def _of_model(
+    name: str, rows: Rows, more: Mapping[str, Any] | None = None, **parts: str
+) -> Example:
+    shown = "\n\n".join(parts.values())
+    return Example(name=name, shown=shown, code=model(**parts), rows=rows, **(more or {}))
+
+
+def _of_config(name: str, rows: Rows, more: Mapping[str, str], **parts: str) -> Example:
+    code = model(config(**parts), **more)
+    shown = "\n\n".join(text for text in (*parts.values(), *more.values()) if text)
+    return Example(name=name, shown=shown, code=code, rows=rows)
+
+
+def _of_tokenizer(name: str, rows: Rows, **parts: str) -> Example:
+    shown = "\n".join(text for text in parts.values() if text)
+    return Example(name=name, shown=shown, code=tokenizer(**parts), rows=rows)
+
+
+def _without_head() -> Code:
+    """No class prepares inputs for `generate`."""
+    code = model(bases="XPreTrainedModel")
+    source = code["modeling"].replace("prepare_inputs_for_generation", "prepared")
+    return {**code, "modeling": source}
+
+
+PLAIN_CONFIG = """\
+class XConfig:
+    model_type = "x"
+
+    def __init__(self, num_layers=2, hidden_size=8, vocab_size=16, **kwargs):
+        self.num_layers = num_layers
+        self.hidden_size = hidden_size
+        self.vocab_size = vocab_size
+"""
+
+EXAMPLES: tuple[Example, ...] = (
+    # Tokenizers
+    Example(
+        name="the vocabulary is set last",
+        shown='super().__init__(pad_token="<pad>", **kwargs)\nself.pieces = Pieces(vocab_file)',
+        code=tokenizer(before="", after="self.pieces = Pieces(vocab_file)"),
+        rows=(("4.33.3", ""), ("4.34.0", "TOK101"), ("4.56.0", "TOK101"), ("5.23.0", "TOK101")),
+    ),
+    Example(
+        name="_pad takes no side",
+        shown="def _pad(\n    self, encoded_inputs, max_length=None, padding_strategy=None,\n"
+        "    pad_to_multiple_of=None, return_attention_mask=None,\n):\n    ...",
+        code=tokenizer(side=""),
+        rows=(("4.44.2", ""), ("4.45.0", "TOK104"), ("5.23.0", "TOK104")),
+    ),
+    _of_tokenizer(
+        "batch_encode_plus",
+        (("4.57.6", ""), ("5.0.0", "TOK105")),
+        methods="def build_chat_input(self, query):\n    return self.batch_encode_plus([query])",
+    ),
+    _of_tokenizer(
+        "a mask of three dimensions",
+        (("4.44.2", ""), ("4.45.0", "GEN104")),
+        imports="import torch",
+        pad="length = len(encoded_inputs)\nmask = torch.ones((1, length, length)).tril()",
+    ),
+    # Configurations
+    _of_config(
+        "no layer count",
+        (("4.55.4", ""), ("4.56.0", "CFG101"), ("5.23.0", "CFG101")),
+        {},
+        attribute="",
+        lines="",
+    ),
+    _of_model(
+        "a generation setting is read of the config",
+        (("4.57.6", ""), ("5.0.0", "CFG102")),
+        init="self.longest = config.max_length",
+    ),
+    _of_model(
+        "use_cache is read of the config",
+        (("4.57.6", ""), ("5.0.0", "CFG102")),
+        body="use_cache = self.config.use_cache",
+    ),
+    _of_config(
+        "a generation setting is read by the config itself",
+        (("4.57.6", ""), ("5.0.0", "CFG102")),
+        {},
+        after="if self.forced_eos_token_id is None:\n    self.forced_eos_token_id = 2",
+    ),
+    _of_model(
+        "pad_token_id is read of the config",
+        (("4.57.6", ""), ("5.0.0", "CFG104")),
+        inner="self.padding = config.pad_token_id",
+    ),
+    Example(
+        name="a configuration without a base",
+        shown=PLAIN_CONFIG,
+        code={**model(), "configuration": PLAIN_CONFIG},
+        rows=(("4.41.2", "CFG105"), ("5.23.0", "CFG105")),
+    ),
+    _of_config(
+        "the type of rope_scaling",
+        (("4.57.6", ""), ("5.23.0", "CFG106")),
+        {"layer": 'scaling = config.rope_scaling\nif scaling is not None:\n'
+                  '    self.kind = scaling["type"]'},
+        lines="self.rope_theta = 10000.0\nself.rope_scaling = None",
+    ),
+    # Imports
+    _of_model(
+        "is_torch_fx_available",
+        (("4.57.6", ""), ("5.0.0", "IMP101")),
+        imports="from transformers.utils.import_utils import is_torch_fx_available",
+    ),
+    _of_model(
+        "a beam scorer",
+        (("4.56.2", ""), ("4.57.1", "IMP101"), ("5.0.0", "IMP101")),
+        imports="from transformers import BeamSearchScorer",
+    ),
+    _of_model(
+        "a name that one release lacks",
+        (("4.47.1", ""), ("4.48.0", "IMP101"), ("4.48.3", "")),
+        imports="from transformers.pytorch_utils import is_torch_greater_or_equal_than_1_13",
+    ),
+    _of_model(
+        "an attention class",
+        (("4.47.1", ""), ("4.48.3", "IMP101"), ("5.23.0", "IMP101")),
+        imports="from transformers.models.llama.modeling_llama import LlamaFlashAttention2",
+    ),
+    _of_model(
+        "a private helper",
+        (("4.34.1", ""), ("4.36.2", "IMP101")),
+        imports="from transformers.models.bloom.modeling_bloom import _expand_mask",
+    ),
+    _of_model(
+        "a file that is not there",
+        (("4.41.2", "IMP103"), ("5.23.0", "IMP103")),
+        imports="from .more import rotate",
+    ),
+    _of_model(
+        "a package that is not installed",
+        (("4.41.2", "ENV102"), ("5.23.0", "ENV102")),
+        imports="import einops",
+    ),
+    _of_model(
+        "a package that is broken itself",
+        (("4.56.2", ""), ("4.57.1", "ENV106"), ("5.0.0", "ENV106")),
+        {"packages": {"transformers-stream-generator": "0.0.5"}},
+        imports="import transformers_stream_generator",
+    ),
+    # Building and loading
+    Example(
+        name="no post_init",
+        shown="def __init__(self, config):\n    super().__init__(config)\n    self.model = ...",
+        code=model(inner_end="pass", end="pass"),
+        rows=(("4.57.6", ""), ("5.0.0", "LOAD102"), ("5.23.0", "LOAD102")),
+    ),
+    _of_model(
+        "a list of tied keys",
+        (("4.57.6", ""), ("5.0.0", "LOAD105")),
+        {"config": {"model_type": "x", "tie_word_embeddings": True}},
+        head='_tied_weights_keys = ["lm_head.weight"]',
+    ),
+    _of_model(
+        "numbers out of tensors",
+        (("4.57.6", ""), ("5.0.0", "LOAD106")),
+        inner="self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 2)]",
+    ),
+    _of_model(
+        "a question about attention asked too early",
+        (("4.53.3", ""), ("4.54.0", "LOAD107"), ("5.23.0", "LOAD107")),
+        head="@property\ndef _supports_sdpa(self):\n    return self.model._supports_sdpa",
+    ),
+    _of_model(
+        "a dtype that is text",
+        (("4.48.3", ""), ("4.49.0", "LOAD101"), ("4.50.0", "")),
+        {"config": {"model_type": "x", "torch_dtype": "float16"}},
+        inner="self.scale = nn.Parameter(torch.empty(2, dtype=config.torch_dtype))",
+    ),
+    _of_model(
+        "a table that no file holds",
+        (("4.57.6", ""), ("5.0.0", "LOAD103")),
+        inner='self.register_buffer("table", torch.arange(4), persistent=False)',
+    ),
+    # Members that went
+    _of_model(
+        "get_head_mask",
+        (("4.57.6", ""), ("5.0.0", "LOAD108")),
+        forward="mask = self.get_head_mask(None, 2)",
+    ),
+    _of_model(
+        "get_extended_attention_mask",
+        (("5.10.4", ""), ("5.23.0", "LOAD108")),
+        forward="mask = self.get_extended_attention_mask(attention_mask, input_ids.shape)",
+    ),
+    # Generation
+    Example(
+        name="a model without generate",
+        shown="class XForCausalLM(PreTrainedModel):\n    ...",
+        code=_without_head(),
+        rows=(("4.41.2", "GEN106"), ("4.49.0", ""), ("4.52.4", "GEN105"), ("5.23.0", "GEN105")),
+    ),
+    _of_model(
+        "the cache out of the outputs",
+        (("4.41.2", ""), ("4.49.0", "GEN101"), ("5.23.0", "GEN101")),
+        methods=UPDATE + "    past = self._extract_past_from_model_output(outputs)\n"
+        '    model_kwargs["past_key_values"] = past\n    return model_kwargs',
+    ),
+    _of_model(
+        "the cache out of the outputs, in a keyword of its own",
+        (("4.41.2", ""), ("4.44.0", "GEN101"), ("4.49.0", "GEN101")),
+        methods=UPDATE + "    past = self._extract_past_from_model_output(\n"
+        "        outputs, standardize_cache_format=True\n    )\n"
+        '    model_kwargs["past_key_values"] = past\n    return model_kwargs',
+    ),
+    _of_model(
+        "the cache out of the outputs, by super",
+        (("4.48.3", ""), ("4.49.0", "GEN101")),
+        methods=UPDATE + "    super()._extract_past_from_model_output(outputs)\n"
+        "    return model_kwargs",
+    ),
+    _of_model(
+        "a loop of its own",
+        (("4.42.4", ""), ("4.43.0", "GEN102")),
+        methods="def stream_chat(self, tokenizer, query, generation_config):\n"
+        "    return self._get_stopping_criteria(\n"
+        "        generation_config=generation_config, stopping_criteria=[]\n    )",
+    ),
+    _of_model(
+        "a mask that is extended",
+        (("5.17.0", ""), ("5.18.0", "GEN103")),
+        methods=UPDATE + '    if "attention_mask" in model_kwargs:\n'
+        '        mask = model_kwargs["attention_mask"]\n'
+        "        more = mask.new_ones((mask.shape[0], 1))\n"
+        '        model_kwargs["attention_mask"] = torch.cat([mask, more], dim=-1)\n'
+        "    return model_kwargs",
+    ),
+    _of_model(
+        "the length of a tuple cache",
+        (("4.55.4", ""), ("4.56.0", "CACHE101"), ("4.57.6", "CACHE101"), ("5.1.0", "CACHE103")),
+        forward="past_length = 0\nif past_key_values:\n"
+        "    past_length = past_key_values[0][0].shape[2]",
+    ),
+    _of_model(
+        "the length of a tuple cache that has no layers",
+        (("4.53.3", ""), ("4.54.0", "CACHE101"), ("4.57.6", "CACHE101"), ("5.0.0", "CACHE103")),
+        forward="past_length = 0\nif past_key_values is not None:\n"
+        "    past_length = past_key_values[0][0].shape[2]",
+    ),
+    _of_model(
+        "keys joined to a tuple cache",
+        (("4.55.4", ""), ("4.56.0", "CACHE102"), ("5.1.0", "CACHE103")),
+        attention="if layer_past is not None:\n"
+        "    hidden = torch.cat((layer_past[0], hidden), dim=1)",
+        past="past_key_values[index] if past_key_values else None",
+    ),
+    _of_model(
+        "an entry of the cache",
+        (("4.57.6", ""), ("5.1.0", "CACHE103")),
+        forward="first = past_key_values[1] if past_key_values is not None else None",
+    ),
+    _of_model(
+        "seen_tokens",
+        (("4.53.3", ""), ("4.56.0", "CACHE104")),
+        forward="seen = past_key_values.seen_tokens if past_key_values is not None else 0",
+    ),
+    _of_model(
+        "get_max_length",
+        (("4.48.3", ""), ("4.56.0", "CACHE105"), ("5.23.0", "")),
+        forward="most = past_key_values.get_max_length() if past_key_values is not None else 0",
+    ),
+    _of_model(
+        "get_usable_length",
+        (("4.53.3", ""), ("4.56.0", "CACHE106"), ("5.23.0", "CACHE106")),
+        forward="kept = past_key_values.get_usable_length(1) if past_key_values is not None else 0",
+    ),
+    _of_model(
+        "from tuples",
+        (("4.57.6", ""), ("5.0.0", "CACHE107")),
+        imports="from transformers.cache_utils import DynamicCache",
+        forward="past_key_values = DynamicCache.from_legacy_cache(past_key_values)",
+    ),
+    _of_model(
+        "to tuples",
+        (("4.57.6", ""), ("5.0.0", "CACHE107")),
+        forward="past = past_key_values.to_legacy_cache() if past_key_values is not None else None",
+    ),
+)  # fmt: skip
+
+# What is near to a break and is none: the releases are those on which it would be one.
+HARMLESS: tuple[tuple[str, Code, str], ...] = (
+    ("the vocabulary first", tokenizer(), "5.23.0"),
+    ("something else last", tokenizer(after="self.name = 1"), "5.23.0"),
+    ("set twice", tokenizer(after="self.pieces = Pieces(vocab_file)"), "5.23.0"),
+    ("any keyword", tokenizer(side=", **kwargs"), "5.23.0"),
+    ("a side by keyword only", tokenizer(side=", *, padding_side=None"), "5.23.0"),
+    ("layers assigned", model(config("", lines="self.num_hidden_layers = 2")), "4.56.0"),
+    ("layers of the class", model(config("num_hidden_layers = 2")), "4.56.0"),
+    ("layers as a property",
+     model(config("@property\ndef num_hidden_layers(self):\n    return 2")), "4.56.0"),
+    ("its own use_cache",
+     model(config(MAPPED, lines="self.use_cache = True"), body="u = self.config.use_cache"),
+     "5.0.0"),
+    ("another key", model(body="u = self.config.hidden_size"), "5.0.0"),
+    ("with a default", model(body="u = getattr(self.config, 'use_cache', True)"), "5.0.0"),
+    ("a guarded import",
+     model(imports="try:\n    from transformers import BeamSearchScorer\n"
+                   "except ImportError:\n    BeamSearchScorer = None"), "5.23.0"),
+    ("an import that is never reached",
+     model(imports="if False:\n    from transformers import BeamSearchScorer"), "5.23.0"),
+    ("a guarded package",
+     model(imports="try:\n    import einops\nexcept ImportError:\n    einops = None"), "4.57.6"),
+    ("a mapping of tied keys",
+     model(head='_tied_weights_keys = {"lm_head.weight": "model.embed.weight"}'), "5.23.0"),
+    ("tied keys of what is not tied", model(head='_tied_weights_keys = ["lm_head.weight"]'),
+     "5.23.0"),
+    ("numbers out of numbers", model(inner="self.rates = [0.1 * each for each in range(2)]"),
+     "5.23.0"),
+    ("a buffer that files hold", model(inner='self.register_buffer("t", torch.arange(4))'),
+     "5.23.0"),
+    ("attention known by the class", model(head="_supports_sdpa = True"), "4.57.6"),
+    ("a mask after asking",
+     model(methods=UPDATE + '    mask = model_kwargs.get("attention_mask")\n'
+                            "    if mask is not None:\n        more = mask.new_ones((1, 1))\n"
+                            "    return model_kwargs"), "5.23.0"),
+    ("a cache that is asked",
+     model(forward="n = past_key_values.get_seq_length() if past_key_values is not None else 0"),
+     "5.23.0"),
+    ("a first entry that is asked",
+     model(forward="if past_key_values is not None and past_key_values[0][0] is not None:\n"
+                   "    n = past_key_values[0][0].shape[2]"), "4.56.0"),
+    ("something else joined", model(attention="hidden = torch.cat((hidden, hidden))"), "5.23.0"),
+    ("tuples in its own loop only",
+     model(methods="def stream_chat(self, past_key_values=None):\n"
+                   "    return past_key_values[0][0].shape[0]"), "4.56.0"),
+)  # fmt: skip
