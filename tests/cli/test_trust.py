@@ -74,12 +74,16 @@ def test_without_a_terminal_it_is_no_and_the_next_command_is_told(
 
 
 def test_scripts_say_yes_and_are_not_asked_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model(tmp_path / "m")
     assert main(["trust", str(tmp_path / "m"), "--yes"]) == 0
+    assert "takes that back" in capsys.readouterr().err
+    terminal(monkeypatch, "n\n")
     assert main(["trust", str(tmp_path / "m")]) == 0
-    shown = capsys.readouterr().out
+    told = capsys.readouterr()
+    assert told.err == ""
+    shown = told.out
     assert "The audit found nothing" in shown
     assert "you agreed to exactly this code before" in shown
 
@@ -120,8 +124,9 @@ def test_a_model_without_code_needs_no_consent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-    assert main(["trust", str(tmp_path)]) == 0
+    assert main(["trust", str(tmp_path), "--yes"]) == 0
     assert "nothing to agree to" in capsys.readouterr().out
+    assert Consents().all() == []
     assert report(capsys, str(tmp_path))["consent"] == "not needed"
 
 
