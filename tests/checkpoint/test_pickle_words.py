@@ -71,3 +71,15 @@ def test_without_picklescan_the_words_are_ours(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "picklescan", None)
     monkeypatch.setitem(sys.modules, "picklescan.scanner", None)
     assert described(["posix.system"]) == ["`posix.system` (starts programs)"]
+
+
+def test_the_real_picklescan_knows_attacks_and_says_nothing_of_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told = described(["posix.system", "sklearn.svm.SVC", "__main__.Net"])
+    assert told == [
+        "`posix.system` (starts programs; picklescan knows it from attacks)",
+        "`sklearn.svm.SVC`",
+        "`__main__.Net` (something of the program that saved it)",
+    ]
+    assert caplog.records == []
