@@ -90,7 +90,10 @@ def decode_module(name: str, entries: Mapping[str, Any]) -> ModuleFacts:
     for key, payload in entries.items():
         kind, _, rest = key.partition(":")
         if kind == "i":
-            stated.update(decode_imports(full_name(rest, name), payload))
+            source = full_name(rest, name)
+            stated.update(
+                {imported_name(word): decode_import(source, word) for word in payload.split()}
+            )
         elif kind == "x":
             stated[rest] = decode_export(payload)
         elif kind == "v":
@@ -167,13 +170,17 @@ def full_name(dotted: str, module: str) -> str:
     return dotted
 
 
-def decode_imports(source: str, words: str) -> Iterator[tuple[str, Export]]:
-    """The names that are imported from one module."""
-    for word in words.split():
-        guarded = word.startswith("~")
-        last, _, name = word[guarded:].partition("=")
-        target = f"{source}.{last}" if source else last
-        yield name or last, Export(kind="import", target=target, guarded=guarded)
+def imported_name(word: str) -> str:
+    """The name that a stored import binds."""
+    last, _, name = word.lstrip("~").partition("=")
+    return name or last
+
+
+def decode_import(source: str, word: str) -> Export:
+    """A name that is imported from `source`."""
+    last = word.lstrip("~").partition("=")[0]
+    target = f"{source}.{last}" if source else last
+    return Export(kind="import", target=target, guarded=word.startswith("~"))
 
 
 def _encode_export(export: Export) -> str:

@@ -10,7 +10,13 @@ import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from trueup.environment.symbols.codec import decode_class, decode_export, decode_imports, full_name
+from trueup.environment.symbols.codec import (
+    decode_class,
+    decode_export,
+    decode_import,
+    full_name,
+    imported_name,
+)
 from trueup.environment.symbols.facts import ClassFacts, Export, ExportKind, ModuleFacts
 from trueup.environment.symbols.function_codec import decode_function
 
@@ -48,8 +54,7 @@ class VersionedModule:
             if kind == "i":
                 self._add_imports(full_name(rest, name), pairs(flat))
             elif kind == "x":
-                found = [(spans, decode_export(text)) for spans, text in pairs(flat)]
-                self._stated.setdefault(rest, []).extend(found)
+                self._stated.setdefault(rest, []).extend(pairs(flat))
             elif kind == "m":
                 owner, _, method = rest.partition(".")
                 self._methods.setdefault(owner, {})[method] = pairs(flat)
@@ -57,11 +62,10 @@ class VersionedModule:
                 self._defined[kind][rest] = pairs(flat)
 
     def _add_imports(self, source: str, variants: Sequence[Variant]) -> None:
-        known: dict[tuple[str, Export], Export] = {}
         for spans, words in variants:
-            for name, export in decode_imports(source, words):
-                one = known.setdefault((name, export), export)
-                self._stated.setdefault(name, []).append((spans, one))
+            for word in words.split():
+                row = self._stated.setdefault(imported_name(word), [])
+                row.append((spans, (source, word)))
 
     def at(self, place: int) -> ModuleFacts | None:
         """The facts in the version at `place`, None where the module was not there."""
@@ -134,8 +138,8 @@ class _Exports(Mapping[str, Export]):
     def __getitem__(self, key: str) -> Export:
         stated = variant_at(self._stated.get(key, ()), self._place)
         if stated is not None:
-            export: Export = stated[1]
-            return export
+            text = stated[1]
+            return decode_export(text) if isinstance(text, str) else decode_import(*text)
         for letter, kind in self.KINDS:
             if variant_at(self._defined[letter].get(key, ()), self._place):
                 return Export(kind=kind)
