@@ -138,3 +138,14 @@ def test_an_error_text_and_a_config_to_write_do_not_go_together(
 ) -> None:
     assert main(["check", "--error", "x", "--write-config"]) == 2
     assert "`--write-config`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "more", [("--revision", "main"), ("--transformers", "4.56.0"), ("--strict",)], ids=str
+)
+def test_options_of_the_check_are_refused_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    shown = run(capsys, str(kronos(tmp_path)), *more, status=2)
+    assert more[0] in shown
+    assert os.listdir(tmp_path) == ["model.safetensors"]

@@ -1,16 +1,19 @@
 """Directories read from disk and examined: tokenizers, templates, adapters, layouts."""
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import GenerationConfig
+from transformers.quantizers.auto import AUTO_QUANTIZER_MAPPING
 
 from tests.checkpoint.directories import read, tensors_of, write
 from tests.doctor.facts import environment
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
+from trueup.doctor.rules.quantised import METHODS
 from trueup.environment.environment import Environment
 
 LLAMA = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
@@ -384,7 +387,7 @@ def test_tensors_that_the_index_leaves_out_are_found(tmp_path: Path) -> None:
     [
         ({"quant_method": "gptq", "bits": 4, "group_size": 128}, {}, ["QNT102", "QNT101"]),
         ({"quant_method": "gptq", "bits": 4}, {"gptqmodel": "1", "optimum": "1"}, ["QNT101"]),
-        ({"quant_method": "awq"}, {"autoawq": "1"}, ["QNT101"]),
+        ({"quant_method": "awq"}, {"autoawq": "1", "accelerate": "1"}, ["QNT101"]),
         ({"load_in_4bit": True}, {}, ["QNT102", "QNT101"]),
         ({"quant_method": "fp8"}, {"accelerate": "1"}, ["QNT101"]),
         ({"quant_method": "exl2"}, {}, ["QNT102"]),
@@ -396,6 +399,11 @@ def test_quantised_weights_are_named_with_what_they_need(
 ) -> None:
     files = {"config.json": {**LLAMA, "quantization_config": settings}}
     assert codes(tmp_path, files, environment("5.23.0", **packages)) == expected
+
+
+def test_every_method_of_the_installed_transformers_is_known() -> None:
+    names = {re.sub(r"_[48]bit$", "", name) for name in AUTO_QUANTIZER_MAPPING}
+    assert names <= set(METHODS)
 
 
 def test_packed_tensors_without_their_config_are_found(tmp_path: Path) -> None:

@@ -186,6 +186,8 @@ def _unknown_words(checkpoint: Checkpoint, version: Version) -> str:
     if checkpoint.hub_model is not None:
         name = checkpoint.hub_model.chosen.name
         return f"these are weights of `{name}`, which loads them itself and is not run by TrueUp"
+    if checkpoint.adapter is not None and not checkpoint.adapter.has_own_model:
+        return "the directory holds a PEFT adapter, which has no architecture of its own"
     if checkpoint.model_type is None:
         return "config.json names no `model_type`, so the architecture is not known"
     titles = ", ".join(family.title for family in NATIVE if family.implementation)

@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             hint="trueup check MODEL, or `trueup check --error TEXT` for an error message",
         )
     if arguments.write_config:
+        _refuse_with_write_config(arguments)
         from trueup.cli.write_config import run_write_config
 
         with time_limit(arguments.timeout, arguments.model):
@@ -85,6 +86,17 @@ def run(arguments: argparse.Namespace) -> int:
     if strict is not None:
         print(strict, file=sys.stderr if arguments.format == "json" else sys.stdout)
     return int(report["plan"]["route"] == "refused" or strict is not None)
+
+
+def _refuse_with_write_config(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for options that have no meaning while config.json is rebuilt."""
+    for name in ("revision", "transformers", "python", "strict"):
+        if getattr(arguments, name):
+            raise UsageError(
+                f"`--write-config` goes by the weights alone; `--{name}` does nothing there",
+                where=f"--{name}",
+                hint="leave one of the two out",
+            )
 
 
 def _explain(arguments: argparse.Namespace) -> int:

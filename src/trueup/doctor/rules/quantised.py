@@ -11,6 +11,7 @@ from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, shown
 
+ACCELERATE = ("accelerate",)
 CONFIG, KEY = "config.json", "quantization_config"
 
 
@@ -25,22 +26,32 @@ class _Method:
 
 METHODS = {
     "gptq": _Method(title="GPTQ", packages=(("gptqmodel", "auto-gptq"), ("optimum",))),
-    "awq": _Method(title="AWQ", packages=(("gptqmodel", "autoawq"),)),
-    "bitsandbytes": _Method(title="bitsandbytes", packages=(("bitsandbytes",), ("accelerate",))),
-    "fp8": _Method(
-        title="FP8", packages=(("accelerate",),), more="; a GPU of the Ada or Hopper generation"
-    ),
-    "fbgemm_fp8": _Method(title="FP8 (FBGEMM)", packages=(("fbgemm-gpu",), ("accelerate",))),
-    "compressed-tensors": _Method(
-        title="compressed-tensors", packages=(("compressed-tensors",),)
-    ),
-    "aqlm": _Method(title="AQLM", packages=(("aqlm",), ("accelerate",))),
-    "hqq": _Method(title="HQQ", packages=(("hqq",), ("accelerate",))),
-    "eetq": _Method(title="EETQ", packages=(("eetq",), ("accelerate",))),
-    "quanto": _Method(title="Quanto", packages=(("optimum-quanto",), ("accelerate",))),
+    "awq": _Method(title="AWQ", packages=(("gptqmodel", "autoawq"), ACCELERATE)),
+    "bitsandbytes": _Method(title="bitsandbytes", packages=(("bitsandbytes",), ACCELERATE)),
+    "fp8": _Method(title="FP8", packages=(ACCELERATE,), more="; a GPU of the Ada generation on"),
+    "mxfp8": _Method(title="MXFP8", packages=(ACCELERATE,)),
+    "nvfp4": _Method(title="NVFP4", packages=(ACCELERATE,)),
+    "mxfp4": _Method(title="MXFP4", packages=(ACCELERATE,), more="; packed with kernels, triton"),
+    "fbgemm_fp8": _Method(title="FP8 (FBGEMM)", packages=(("fbgemm-gpu", "kernels"), ACCELERATE)),
+    "compressed-tensors": _Method(title="compressed-tensors", packages=(("compressed-tensors",),)),
+    "aqlm": _Method(title="AQLM", packages=(("aqlm",), ACCELERATE)),
+    "hqq": _Method(title="HQQ", packages=(("hqq",),)),
+    "eetq": _Method(title="EETQ", packages=(("kernels", "eetq"), ACCELERATE)),
+    "quanto": _Method(title="Quanto", packages=(("optimum-quanto",), ACCELERATE)),
     "torchao": _Method(title="torchao", packages=(("torchao",),)),
-    "mxfp4": _Method(title="MXFP4", packages=(("kernels",), ("triton",), ("accelerate",))),
-}  # fmt: skip
+    "bitnet": _Method(title="BitNet", packages=(ACCELERATE,)),
+    "vptq": _Method(title="VPTQ", packages=(("vptq",), ACCELERATE)),
+    "spqr": _Method(title="SpQR", packages=(("spqr-quant",), ACCELERATE)),
+    "higgs": _Method(title="HIGGS", packages=(("flute-kernel",), ACCELERATE)),
+    "quark": _Method(title="Quark", packages=(("amd-quark",),)),
+    "fp_quant": _Method(title="FP-Quant", packages=(("fp-quant",),)),
+    "auto-round": _Method(title="AutoRound", packages=(("auto-round",),)),
+    "sinq": _Method(title="SINQ", packages=(("sinq",),)),
+    "metal": _Method(title="Metal", packages=(("kernels",),)),
+    "fouroversix": _Method(title="Four Over Six", packages=(("fouroversix",),)),
+    "gguf": _Method(title="GGUF", packages=(("gguf",),)),
+    "gemma": _Method(title="Gemma's own method"),
+}
 PACKED = (".qweight", ".qzeros")
 
 
@@ -86,9 +97,9 @@ class Quantised(Rule):
         if settings is None or method is None:
             return
         needed = " and ".join(" or ".join(f"`{each}`" for each in g) for g in method.packages)
+        told = f"; reading them needs {needed}{method.more}" if needed else ""
         yield self.found(
-            f"the weights are quantised by {method.title}{_words(settings)}; reading them needs "
-            f"{needed}{method.more}",
+            f"the weights are quantised by {method.title}{_words(settings)}{told}",
             where=Where(path=CONFIG, key=KEY),
         )
 
