@@ -102,8 +102,12 @@ CHAT = {"tokenizer.json": {**WHOLE["tokenizer.json"],
         ({"chat_template.jinja": "{% if x %}"}, ["TPL102"]),
         ({"chat_template.jinja": "{{ x | nofilter }}"}, ["TPL102"]),
         ({"chat_template.jinja": b"\xff\xfe"}, ["TPL102"]),
-        ({"chat_template.jinja": "{% generation %}{{ x }}{% endgeneration %}{% break %}"},
-         ["TPL102"]),
+        ({"chat_template.jinja": "{{ 9 ** 9 ** 9 ** 9 }}{% autoescape 9 ** 9 ** 9 ** 9 %}"
+                                 "{{ 'a' | center(99999999999) }}{% endautoescape %}"}, []),
+        ({"chat_template.jinja": "{% if x is nothing_known %}{% endif %}"}, ["TPL102"]),
+        ({"chat_template.jinja": "{% if a %}" * 50_000}, ["TPL102"]),
+        ({"chat_template.jinja": "{{ " + "(" * 50_000}, ["TPL102"]),
+        ({"chat_template.jinja": "{{ " + "1 + " * 50_000 + "1 }}"}, ["TPL102"]),
         ({"chat_template.jinja": "{% for x in y %}{% generation %}a{% endgeneration %}"
                                  "{% break %}{% endfor %}{{ x | tojson(indent=4) }}"}, []),
         ({"tokenizer_config.json": {"chat_template": [{"name": "tools", "template": "{{"}]}},
@@ -467,6 +471,13 @@ def test_a_circle_of_imports_is_found_where_a_name_is_needed_too_early(
 ) -> None:
     found = code_findings(tmp_path, {"entry.py": entry, "b.py": second})
     assert [each.code for each in found] == expected
+
+
+def test_a_long_chain_of_branches_is_followed(tmp_path: Path) -> None:
+    chain = "if a == 0: pass\n" + "".join(f"elif a == {n}: pass\n" for n in range(1, 1500))
+    source = f"from .b import B\na = 1\n{chain}class Model: pass\n"
+    found = code_findings(tmp_path, {"entry.py": source, "b.py": "class B: pass\n"})
+    assert {each.code for each in found} <= {"DIR113"}  # where the parser itself gives up
 
 
 @pytest.mark.parametrize(("first", "second"), [("entry", "b"), ("walrus", "otter")])

@@ -88,10 +88,16 @@ def _parsed(template: ChatTemplate) -> ChatTemplate:
         trim_blocks=True, lstrip_blocks=True, extensions=[Generation, "jinja2.ext.loopcontrols"]
     )
     try:
-        environment.compile(template.text)
+        # Compiling would compute constants such as `9 ** 9 ** 9`.
+        tree = environment.parse(template.text)
+        for node in tree.find_all((nodes.Filter, nodes.Test)):
+            is_filter = isinstance(node, nodes.Filter)
+            if node.name not in (environment.filters if is_filter else environment.tests):
+                what = "filter" if is_filter else "test"
+                return _faulty(template, f"no {what} named `{node.name[:60]}`", node.lineno)
     except TemplateSyntaxError as error:
         return _faulty(template, error.message or "it does not parse", error.lineno)
-    except (RecursionError, MemoryError, SyntaxError, ValueError) as error:
+    except (RecursionError, MemoryError, ValueError) as error:
         return _faulty(template, f"it does not parse: {type(error).__name__}", None)
     return template
 

@@ -40,6 +40,9 @@ class CircularImport(Rule):
                 )
 
 
+BRANCHED = (ast.If, ast.Try, ast.With, ast.For, ast.While, ast.ExceptHandler)
+
+
 @dataclass(frozen=True, slots=True)
 class _Early:
     path: str
@@ -101,16 +104,18 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
 
 
 def _inner(statement: ast.stmt) -> Iterator[ast.stmt]:
-    if not isinstance(statement, ast.If | ast.Try | ast.With | ast.For | ast.While):
-        return
-    for node in ast.iter_child_nodes(statement):
-        if isinstance(node, ast.stmt):
-            yield node
-            yield from _inner(node)
-        elif isinstance(node, ast.ExceptHandler):
-            for inner in node.body:
-                yield inner
-                yield from _inner(inner)
+    """The statements in a statement's branches; a chain of `elif` is deep, so no recursion."""
+    pending: list[ast.AST] = [statement]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, BRANCHED):
+            inner = [
+                node
+                for node in ast.iter_child_nodes(current)
+                if isinstance(node, ast.stmt | ast.ExceptHandler)
+            ]
+            yield from (node for node in inner if isinstance(node, ast.stmt))
+            pending += inner
 
 
 RULES: tuple[Rule, ...] = (CircularImport(),)
