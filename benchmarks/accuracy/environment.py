@@ -58,18 +58,21 @@ class Environment:
 def running(python: str) -> Iterator[Environment]:
     """The environment of an interpreter, its module cache empty; ended at the end."""
     with tempfile.TemporaryDirectory(prefix="accuracy-modules-") as modules:
-        process = subprocess.Popen(
+        variables = {
+            **os.environ,
+            **VARIABLES,
+            "HF_MODULES_CACHE": modules,
+            "PYTHONPATH": str(ROOT),
+        }
+        with subprocess.Popen(
             [python, "-m", "benchmarks.accuracy.server"],
             cwd=ROOT,
-            env={**os.environ, **VARIABLES, "HF_MODULES_CACHE": modules, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.PIPE,
+            env=variables,
+            stdin=subprocess.PIPE,  # its end is the server's
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-        )
-        try:
+        ) as process:
             yield Environment(process)
-        finally:
             assert process.stdin is not None
             process.stdin.close()
-            process.wait()
