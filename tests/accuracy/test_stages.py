@@ -59,6 +59,7 @@ def model(tmp_path: Path) -> Path:
     return directory
 
 
+@pytest.mark.slow
 def test_stages_are_run_up_to_the_failure_and_labelled_with_the_models_own_frame(
     model: Path, tmp_path: Path
 ) -> None:
