@@ -21,7 +21,7 @@ SCHEMA_VERSION = 1
 # In the order in which they are run, each with what it needs.
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "import.config": (),
-    "import.model": (),
+    "import.model": ("import.config",),  # which is read first
     "import.tokenizer": (),
     "config": ("import.config",),
     "tokenizer": ("import.tokenizer",),

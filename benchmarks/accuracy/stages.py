@@ -147,6 +147,7 @@ def inputs(directory: Path, model: Any) -> dict[str, Any]:
     given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if said.get("is_series"):  # a time series in the place of token ids
         given["input_ids"] = ids.float() / top
+    given.update({name: torch.tensor(value) for name, value in said.get("inputs", {}).items()})
     return {name: value for name, value in given.items() if name not in said.get("without", [])}
 
 
@@ -167,8 +168,11 @@ def forward(directory: Path) -> None:
     import torch
 
     model = load(directory)
+    given = inputs(directory, model)
+    if getattr(model.config, "is_encoder_decoder", False):
+        given["decoder_input_ids"] = given["input_ids"][:, :1]
     with torch.no_grad():
-        model(**inputs(directory, model))
+        model(**given)
 
 
 def generate_cached(directory: Path) -> None:
@@ -186,6 +190,8 @@ def _generate(directory: Path, options: Mapping[str, Any]) -> None:
         raise NotApplicable("the model does not generate")
     model = load(directory)
     given = inputs(directory, model)
+    more = recipe(directory).get("generate_inputs", {})
+    given.update({name: torch.tensor(value) for name, value in more.items()})
     with torch.no_grad():
         model.generate(**given, max_new_tokens=NEW_TOKENS, do_sample=False, **options)
 
