@@ -147,6 +147,8 @@ def inputs(directory: Path, model: Any) -> dict[str, Any]:
     given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     if said.get("is_series"):  # a time series in the place of token ids
         given["input_ids"] = ids.float() / top
+    if getattr(model.config, "is_encoder_decoder", False):
+        given["decoder_input_ids"] = given["input_ids"][:, :1]
     given.update({name: torch.tensor(value) for name, value in said.get("inputs", {}).items()})
     return {name: value for name, value in given.items() if name not in said.get("without", [])}
 
@@ -168,11 +170,8 @@ def forward(directory: Path) -> None:
     import torch
 
     model = load(directory)
-    given = inputs(directory, model)
-    if getattr(model.config, "is_encoder_decoder", False):
-        given["decoder_input_ids"] = given["input_ids"][:, :1]
     with torch.no_grad():
-        model(**given)
+        model(**inputs(directory, model))
 
 
 def generate_cached(directory: Path) -> None:
@@ -190,6 +189,8 @@ def _generate(directory: Path, options: Mapping[str, Any]) -> None:
         raise NotApplicable("the model does not generate")
     model = load(directory)
     given = inputs(directory, model)
+    for name in ("decoder_input_ids", *recipe(directory).get("generate_without", [])):
+        given.pop(name, None)  # generate begins the decoder's itself
     more = recipe(directory).get("generate_inputs", {})
     given.update({name: torch.tensor(value) for name, value in more.items()})
     with torch.no_grad():
