@@ -16,17 +16,22 @@ Findings = tuple[Mapping[str, Any], ...]
 
 
 def findings(directory: Path, python: str) -> Findings:
-    """Every finding of a check, whatever its severity."""
+    """Every finding of a check, whatever its severity; of one that ends in an error, none."""
     check = [sys.executable, "-m", "trueup", "check", str(directory)]
-    done = subprocess.run(
-        [*check, "--python", python, "--format", "json"],
-        capture_output=True,
-        text=True,
-        timeout=CHECK_SECONDS,
-        check=False,
-    )
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"`trueup check {directory}` ended with {done.returncode}: {done.stderr}")
+    try:
+        done = subprocess.run(
+            [*check, "--python", python, "--format", "json"],
+            capture_output=True,
+            text=True,
+            timeout=CHECK_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        print(f"`check {directory}` took more than {CHECK_SECONDS} s", file=sys.stderr)
+        return ()
+    if done.returncode not in (0, 1) or not done.stdout.startswith("{"):
+        print(f"`check {directory}` ended with {done.returncode}: {done.stderr}", file=sys.stderr)
+        return ()
     return tuple(json.loads(done.stdout)["findings"])
 
 
