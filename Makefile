@@ -61,6 +61,7 @@ check: install
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	$(VENV)/bin/lint-imports
+	$(RUN) -m scripts.rules_page --check
 
 clean:
 	rm -rf $(VENV) .envs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

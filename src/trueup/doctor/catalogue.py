@@ -40,6 +40,7 @@ GUESS_COSTS = 15
 class Match:
     """A known failure that the text shows; `line` is the line that shows it.
 
+    `about` is what the rule of that code says of itself, None where the code is no rule's.
     `is_guess` where many other things read the same and no frame speaks for this one.
     """
 
@@ -48,6 +49,7 @@ class Match:
     hint: str
     since: str | None
     until: str | None
+    about: str | None
     is_guess: bool
     line: str
     score: int
@@ -60,6 +62,7 @@ class Match:
             "since": self.since,
             "until": self.until,
             "hint": self.hint,
+            "about": self.about,
             "command": self.known.command,
             "is_guess": self.is_guess,
             "line": self.line,
@@ -154,6 +157,7 @@ def _describe(
         hint=known.hint.format(**words),
         since=since,
         until=until,
+        about=_about(known.code),
         is_guess=is_guess,
         line=line if len(line) <= 300 else found.group(0)[:300],
         score=score,
@@ -165,6 +169,12 @@ def _gate(known: Known) -> tuple[str | None, str | None]:
         return known.since, known.until
     rule = next((rule for rule in RULES if rule.code == known.code), None)
     return (rule.since, rule.until) if rule is not None else (None, None)
+
+
+def _about(code: str) -> str | None:
+    """The text of the rule of that code, in one line."""
+    rule = next((rule for rule in RULES if rule.code == code), None)
+    return " ".join((rule.__doc__ or "").split()) if rule is not None else None
 
 
 def _bare(line: str) -> str:

@@ -20,6 +20,16 @@ ROWS = (
         command=CHAT,
     ),
     Known(
+        code="CACHE101",
+        patterns=(r"Cache only has 0 layers",),
+        since="4.54.0",
+        until="4.56.0",
+        cause="the model's code takes its cache for a tuple of tensors; `generate` passes a cache "
+        "object that has no layers until a token has gone through",
+        hint=f"ask whether the cache is true before it is indexed; {NATIVE_HINT}",
+        command=CHAT,
+    ),
+    Known(
         code="CACHE102",
         patterns=(r"expected Tensor as element \d+ in argument \d+, but got NoneType",),
         seen_with=(r"torch\.cat\(\(cache_k", r"past_key", r"modeling_\w+\.py"),
@@ -125,6 +135,14 @@ ROWS = (
         patterns=(r"attention_mask`? passed to `?generate`? must be 2D",),
         cause="the tokenizer makes attention masks of its own shape, as ChatGLM-6B's does",
         hint="pass a mask of ones and zeros, or none",
+        command=CHECK,
+    ),
+    Known(
+        code="GEN106",
+        patterns=(r"is not compatible with `?\.generate\(\)",),
+        cause="the model's class does not prepare inputs for `generate`",
+        hint="load it with the Auto class of its head, or give the class a "
+        "`prepare_inputs_for_generation`",
         command=CHECK,
     ),
     Known(

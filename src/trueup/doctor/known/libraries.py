@@ -104,8 +104,10 @@ ROWS = (
     ),
     Known(
         code="CFG105",
-        patterns=(r"object has no attribute '?get_text_config",),
-        since="4.49.0",
+        patterns=(
+            r"object has no attribute '?get_text_config",
+            r"should be an instance of class `?Pre[tT]rainedConfig",
+        ),
         cause="the model's config class does not inherit from PretrainedConfig, and the library "
         "calls its methods",
         hint="let it inherit from PretrainedConfig",
@@ -207,10 +209,19 @@ ROWS = (
     Known(
         code="IMP101",
         patterns=(
-            r"cannot import name '?(?P<name>BeamSearchScorer|DisjunctiveConstraint|"
-            r"PhrasalConstraint|ConstrainedBeamSearchScorer)",
+            r"cannot import name '?(?P<name>DisjunctiveConstraint|PhrasalConstraint|"
+            r"ConstrainedBeamSearchScorer)",
         ),
         since="5.0.0",
+        cause="`{name}` left transformers; Qwen's first code reaches it through "
+        "transformers_stream_generator",
+        hint="drop that dependency: stream with `generate(streamer=...)`",
+        command=PLAN,
+    ),
+    Known(
+        code="IMP101",
+        patterns=(r"cannot import name '?(?P<name>BeamSearchScorer)",),
+        since="4.57.0",
         cause="`{name}` left transformers; Qwen's first code reaches it through "
         "transformers_stream_generator",
         hint="drop that dependency: stream with `generate(streamer=...)`",

@@ -227,6 +227,8 @@ def error_lines(report: Mapping[str, Any], *, width: int | None = None) -> Itera
         yield Line(f"{match['code']}{guess}{since}", "error" if position == 0 else "plain")
         yield from _wrapped("cause:", match["cause"], width, "plain")
         yield from _wrapped("hint:", match["hint"], width, "plain")
+        if match["about"] and position == 0:
+            yield from _wrapped("about:", match["about"], width, "dim")
         if match["command"]:
             yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}{match['command']}")
         yield Line("")

@@ -55,7 +55,7 @@ class FailureRule(Rule):
             severity="error" if failure.is_certain else "warning",
             blocks=None if failure.is_certain else (),
         )
-        since, until = made.since, made.until
+        since, until = self.gate(failure)
         if life is not None:
             since = str(life.since) if life.since is not None else None
             until = str(life.until) if life.until is not None else None
@@ -83,6 +83,10 @@ class FailureRule(Rule):
             "function": place.function if place else "the library",
             "version": str(facts.environment.transformers),
         }
+
+    def gate(self, failure: Failure) -> tuple[str | None, str | None]:
+        """Since when, and until when, such a failure is met, where no name tells it."""
+        return self.since, self.until
 
     def life(self, failure: Failure, facts: Facts) -> Lifetime | None:
         """Since when, and until when, what fails is so; None leaves it to the rule."""

@@ -141,6 +141,9 @@ class TupleCacheMeetsEmptyLayers(FailureRule):
             return True
         return stage.startswith("generate") and failure.kind == "none" and is_shape
 
+    def gate(self, failure: Failure) -> tuple[str | None, str | None]:
+        return ("4.54.0", "4.56.0") if failure.kind == "key" else (self.since, self.until)
+
 
 class TupleCacheIsJoined(FailureRule):
     """The model's attention joins its cached keys to the new ones with `torch.cat`.
