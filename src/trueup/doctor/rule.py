@@ -5,6 +5,7 @@ A rule's docstring is its documentation: what is wrong, since when, what to do.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,6 +21,9 @@ from trueup.doctor.walk.machine import World
 from trueup.doctor.walk.stages import Stages, Walked
 from trueup.environment.environment import Environment
 from trueup.environment.symbols.symbols import symbols_of
+
+# No model's code is followed for longer, whatever it is.
+WALK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,14 @@ class Facts:
         version = self.environment.transformers
         if symbols is None or version is None:
             return None
+        ends = time.monotonic() + WALK_SECONDS
         world = World(
             symbols=symbols,
             version=version,
             packages=self.environment.packages,
             modules=self.checkpoint.remote_code,
             files=frozenset(self.checkpoint.files),
+            is_over=lambda: time.monotonic() > ends,
         )
         return Stages(self.checkpoint, world).run()
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from packaging.version import Version
-
 from trueup.doctor.walk.foreign_calls import ForeignCalls
+from trueup.doctor.walk.machine import FIRST_V5
 from trueup.doctor.walk.values import (
     NONE,
     UNKNOWN,
@@ -33,7 +32,6 @@ GENERATION_KEYS = frozenset(
         "low_memory", "output_logits", "constraints", "force_words_ids",
     }
 )  # fmt: skip
-FIRST_V5 = Version("5.0.0")
 ROPE_KEYS = ("rope_scaling", "rope_parameters")
 
 
@@ -43,7 +41,7 @@ class Configurations(ForeignCalls):
     @property
     def is_v5(self) -> bool:
         """Whether the library is of the 5.x line."""
-        return Version(self.world.version.base_version) >= FIRST_V5
+        return self.world.is_at_least(FIRST_V5)
 
     def init_config(self, subject: Instance, keywords: dict[str, Value]) -> None:
         """The constructor of the library's configuration, of any version.

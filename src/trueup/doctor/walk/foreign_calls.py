@@ -99,6 +99,8 @@ class ForeignCalls(LibraryCalls):
                 return self.module_named(name.value)
         if dotted in ("importlib.metadata.version", "pkg_resources.get_distribution"):
             name = arguments[0] if arguments else UNKNOWN
+            if isinstance(name, Const) and name.value == "transformers":
+                return Const(self.world.version_text())
             known = self.world.packages.get(str(name.value)) if isinstance(name, Const) else None
             return Const(known) if known else UNKNOWN
         if dotted == "importlib.util.find_spec" and arguments:

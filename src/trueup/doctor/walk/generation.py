@@ -52,7 +52,7 @@ class Generation(GenerationFacts):
         Raises:
             RaisedError: it fails.
         """
-        if Version(self.world.version.base_version) == TEXT_DTYPE:
+        if self.world.is_release(TEXT_DTYPE):
             config.attributes["torch_dtype"] = Const("float32")
         self.is_building_on_meta = self.is_v5
         try:
@@ -61,7 +61,7 @@ class Generation(GenerationFacts):
             self.is_building_on_meta = False
         if not isinstance(made, Instance):
             return made
-        if Version(self.world.version.base_version) == TEXT_DTYPE:
+        if self.world.is_release(TEXT_DTYPE):
             config.attributes["torch_dtype"] = UNKNOWN
         self._needs_post_init(made)
         self._tied(made)
@@ -217,7 +217,7 @@ class Generation(GenerationFacts):
         if isinstance(cache, Instance):
             cache.attributes["*layers"] = Const(0)
             cache.attributes["*entry"] = NONE
-            if Version(self.world.version.base_version) >= CACHE_OF_LAYERS:
+            if self.world.is_at_least(CACHE_OF_LAYERS):
                 layers = (
                     self.attribute(config, "num_hidden_layers")
                     if isinstance(config, Instance)

@@ -16,7 +16,7 @@ class GenerationFacts(Walk):
     @property
     def _drops_mask(self) -> bool:
         """Whether `generate` passes no mask where nothing is padded."""
-        return Version(self.world.version.base_version) >= NO_FULL_MASK
+        return self.world.is_at_least(NO_FULL_MASK)
 
     @property
     def _prepares_for_all(self) -> bool:

@@ -136,7 +136,7 @@ class Imports(Statements):
     def library_name(self, dotted: str) -> Value | None:
         """What the library has under a full name; None for nothing."""
         if dotted == f"{LIBRARY}.__version__":
-            return Const(str(self.world.version))
+            return Const(self.world.version_text())
         found = self.world.symbols.resolve(dotted)
         if found is None:
             return None

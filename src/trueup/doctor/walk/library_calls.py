@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from trueup.doctor.walk.failure import RaisedError
 from trueup.doctor.walk.library_answers import LibraryAnswers
+from trueup.doctor.walk.machine import FIRST_V5
 from trueup.doctor.walk.values import (
     NONE,
     UNKNOWN,
@@ -209,7 +210,7 @@ class LibraryCalls(LibraryAnswers):
         stem = name.removesuffix("_ids").removesuffix("_id")
         if stem.endswith("_token") or stem.endswith("_tokens"):
             return UNKNOWN
-        if self.world.version.major >= 5:
+        if self.world.is_at_least(FIRST_V5):
             # It looks the name up in the classes, and gives even a property itself.
             found = self.in_class(self._order(value.cls), name)
             if found is not None:

@@ -19,7 +19,10 @@ from trueup.doctor.walk.values import UNKNOWN, OwnModule, Scope, Value, joined
 from trueup.environment.symbols.symbols import Symbols
 
 MAX_STEPS = 400_000
+# After so many steps it is asked whether the time is over.
+LOOKS_EVERY = 512
 MAX_DEPTH = 40
+FIRST_V5 = Version("5.0.0")
 ABSENT = object()
 
 
@@ -45,13 +48,39 @@ class Call:
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """What the code runs in: the library's names, installed packages, its own files."""
+    """What the code runs in: the library's names, installed packages, its own files.
+
+    `is_over` says that it took long enough. `goes_on`: what is behind a failure is met too.
+    `compared` keeps what was asked of the version itself.
+    """
 
     symbols: Symbols
     version: Version
     packages: Mapping[str, str]
     modules: Mapping[str, RemoteModule]
     files: frozenset[str] = frozenset()
+    is_over: Callable[[], bool] = lambda: False
+    goes_on: bool = True
+    compared: dict[str, Any] = field(default_factory=dict)
+
+    def is_at_least(self, version: Version) -> bool:
+        """Whether the library is that release or a newer one."""
+        key = f">={version}"
+        if key not in self.compared:
+            self.compared[key] = Version(self.version.base_version) >= version
+        return bool(self.compared[key])
+
+    def is_release(self, version: Version) -> bool:
+        """Whether the library is that very release."""
+        key = f"=={version}"
+        if key not in self.compared:
+            self.compared[key] = Version(self.version.base_version) == version
+        return bool(self.compared[key])
+
+    def version_text(self) -> str:
+        """The version as the library tells it."""
+        self.compared["text"] = str(self.version)
+        return str(self.version)
 
 
 class Machine:
@@ -103,7 +132,7 @@ class Machine:
             ExhaustedError: it was enough.
         """
         self.steps += 1
-        if self.steps > MAX_STEPS:
+        if self.steps > MAX_STEPS or (self.steps % LOOKS_EVERY == 0 and self.world.is_over()):
             raise ExhaustedError
         line = getattr(node, "lineno", 0)
         if line and self.calls:

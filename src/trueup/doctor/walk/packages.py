@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from packaging.version import Version
 
@@ -73,11 +73,11 @@ def missing_packages(world: World, path: str) -> Failure | None:
 def imported_packages(world: World, path: str) -> list[str]:
     """Packages that the library counts as needed, in the way of its version."""
     source = world.modules[path]
-    if Version(world.version.base_version) < PARSED_SINCE:
-        flash = Version(world.version.base_version) >= FLASH_SINCE
+    if not world.is_at_least(PARSED_SINCE):
+        flash = world.is_at_least(FLASH_SINCE)
         return _by_pattern(source.source, passes_flash=flash)
     found: dict[str, None] = {}
-    nodes = _outside_try(source.tree, _questions(world)) if source.tree is not None else ()
+    nodes = _outside_try(source.tree, _Questions(world)) if source.tree is not None else ()
     for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -87,12 +87,17 @@ def imported_packages(world: World, path: str) -> list[str]:
     return list(found)
 
 
-def _questions(world: World) -> frozenset[str]:
+class _Questions(Container[str]):
     """Names of functions of the library behind whose calls it looks for no imports."""
-    module = world.symbols.module(QUESTIONS)
-    if Version(world.version.base_version) < ASKED_SINCE or module is None:
-        return frozenset()
-    return frozenset(module.exports) | frozenset(module.functions)
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def __contains__(self, name: object) -> bool:
+        if not self._world.is_at_least(ASKED_SINCE):
+            return False
+        module = self._world.symbols.module(QUESTIONS)
+        return module is not None and (name in module.exports or name in module.functions)
 
 
 def missing_file(world: World, path: str) -> Failure | None:
@@ -120,7 +125,7 @@ def _by_pattern(text: str, *, passes_flash: bool) -> list[str]:
     return list(dict.fromkeys(name.partition(".")[0] for name in names if name[0] != "."))
 
 
-def _outside_try(root: ast.AST, questions: frozenset[str]) -> Iterator[ast.AST]:
+def _outside_try(root: ast.AST, questions: Container[str]) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(root):
         if isinstance(child, ast.Try):
             continue
@@ -130,7 +135,7 @@ def _outside_try(root: ast.AST, questions: frozenset[str]) -> Iterator[ast.AST]:
         yield from _outside_try(child, questions)
 
 
-def _is_asked(test: ast.expr, questions: frozenset[str]) -> bool:
+def _is_asked(test: ast.expr, questions: Container[str]) -> bool:
     called = [
         node.func.id
         for node in ast.walk(test)

@@ -91,7 +91,7 @@ class Stages:
 
     def _stage(self, stage: str, walk: Any, run: Callable[[], Value]) -> Value | None:
         """Run a stage; where it fails, run it again behind the failure."""
-        for _ in range(MAX_MENDED):
+        for _ in range(MAX_MENDED if self._world.goes_on else 1):
             walk.possible.clear()
             del walk.calls[:]
             try:

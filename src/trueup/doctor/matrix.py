@@ -1,0 +1,170 @@
+"""Models against releases of transformers, from the index alone: one row for each model.
+
+A release that answers what a walk asked as another one did is not walked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from packaging.version import Version
+
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.finding import Finding
+from trueup.doctor.rule import Facts
+from trueup.doctor.rules import RULES
+from trueup.doctor.rules.walked import rule_of
+from trueup.doctor.walk.asked import AskedSymbols, Question, answers_alike
+from trueup.doctor.walk.machine import World
+from trueup.doctor.walk.stages import Stages, Walked
+from trueup.environment.environment import Environment
+from trueup.environment.symbols.symbols import Symbols, shipped_symbols, versions
+
+# Walks that a version is compared with: those of its neighbours.
+REMEMBERED = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One model on one release: the codes of its errors in the order in which they are met."""
+
+    version: Version
+    codes: tuple[str, ...]
+
+    @property
+    def works(self) -> bool:
+        """Whether nothing is known to fail."""
+        return not self.codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One model on all of the releases, the oldest first."""
+
+    model: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def oldest(self) -> Version | None:
+        """The oldest release on which it should work."""
+        return next((cell.version for cell in self.cells if cell.works), None)
+
+    @property
+    def newest(self) -> Version | None:
+        """The newest one."""
+        return next((cell.version for cell in reversed(self.cells) if cell.works), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row in the report's JSON shape."""
+        return {
+            "model": self.model,
+            "works": {
+                "oldest": str(self.oldest) if self.oldest else None,
+                "newest": str(self.newest) if self.newest else None,
+            },
+            "cells": {str(cell.version): list(cell.codes) for cell in self.cells},
+        }
+
+
+def minors(known: Iterable[Version] | None = None) -> tuple[Version, ...]:
+    """The last indexed patch of every minor release, oldest first."""
+    last = {each.release[:2]: each for each in sorted(known if known is not None else versions())}
+    return tuple(last.values())
+
+
+def row_of(
+    model: str, checkpoint: Checkpoint, environment: Environment, chosen: Sequence[Version]
+) -> Row:
+    """One model on the releases that are chosen; all else is as in `environment`."""
+    memory = Walks(checkpoint)
+    cells = []
+    facts: Facts | None = None
+    for version in sorted(chosen):
+        facts = _facts(checkpoint, environment, version, facts)
+        codes = tuple(_codes(facts, memory.walked(facts, version)))
+        cells.append(Cell(version=version, codes=codes))
+    return Row(model=model, cells=tuple(cells))
+
+
+def _facts(
+    checkpoint: Checkpoint, environment: Environment, version: Version, before: Facts | None
+) -> Facts:
+    packages = {**environment.packages, "transformers": str(version)}
+    assumed = replace(
+        environment, packages=packages, folders={}, library_models={}, library_bases={},
+        is_assumed=True,
+    )  # fmt: skip
+    facts = Facts(checkpoint, assumed)
+    if before is not None:
+        facts.__dict__["code"] = before.code  # the model's code is the same
+    return facts
+
+
+def _codes(facts: Facts, walked: Walked | None) -> Iterator[str]:
+    facts.__dict__["walked"] = walked
+    version = facts.environment.transformers
+    found: list[Finding] = []
+    for rule in RULES:
+        if rule.applies_to(version):
+            found += [each for each in rule.check(facts) if each.severity == "error"]
+    codes = dict.fromkeys(each.code for each in found)
+    if walked is not None:
+        first = dict.fromkeys(rule_of(each, at).code for at, each in walked.failures.items())
+        codes = first | codes
+    yield from codes
+
+
+@dataclass(slots=True)
+class _Past:
+    """A walk, with what it asked."""
+
+    walked: Walked
+    answers: Mapping[Question, Any]
+    compared: Mapping[str, Any]
+
+    def holds(self, symbols: Symbols, version: Version) -> bool:
+        """Whether that version would have been walked in the same way."""
+        probe = World(symbols=symbols, version=version, packages={}, modules={})
+        for key, answer in self.compared.items():
+            if key == "text":
+                same = str(version) == answer
+            elif key.startswith(">="):
+                same = probe.is_at_least(Version(key[2:])) == answer
+            else:
+                same = probe.is_release(Version(key[2:])) == answer
+            if not same:
+                return False
+        return answers_alike(dict(self.answers), symbols)
+
+
+@dataclass(slots=True)
+class Walks:
+    """The walks of one model; `count` says how many there were."""
+
+    checkpoint: Checkpoint
+    count: int = 0
+    _past: list[_Past] = field(default_factory=list)
+
+    def walked(self, facts: Facts, version: Version) -> Walked | None:
+        """What the walk on that version meets; None without code or facts about the version."""
+        symbols = shipped_symbols(version)
+        if not self.checkpoint.remote_code or symbols is None:
+            return None
+        for past in reversed(self._past[-REMEMBERED:]):
+            if past.holds(symbols, version):
+                return past.walked
+        asked = AskedSymbols(symbols)
+        world = World(
+            symbols=asked,
+            version=version,
+            packages=facts.environment.packages,
+            modules=self.checkpoint.remote_code,
+            files=frozenset(self.checkpoint.files),
+            goes_on=False,
+        )
+        walked = Stages(self.checkpoint, world).run()
+        self.count += 1
+        self._past.append(_Past(walked, asked.answers, world.compared))
+        return walked
