@@ -7,6 +7,7 @@ class of the library is a name and nothing more.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -83,12 +84,8 @@ class ModelCode:
         if found is not None:
             return found
         module = self.modules.get(path)
-        for node in ast.walk(module.tree) if module and module.tree else ():
-            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-                for alias in node.names:
-                    if (alias.asname or alias.name) == name:
-                        return self._classes.get((f"{node.module}.py", alias.name))
-        return None
+        taken = _taken_names(module.tree).get(name) if module and module.tree else None
+        return self._classes.get(taken) if taken is not None else None
 
     def ancestry(self, start: CodeClass | None) -> list[CodeClass]:
         """The class and its bases within the model's own code, nearest first."""
@@ -151,6 +148,10 @@ class ModelCode:
                         return Where(path=path, line=node.lineno)
         return Where(path=file)
 
+    def speaks_of(self, word: str) -> bool:
+        """Whether any module has the word in it; to look closer costs more."""
+        return any(word in module.source for module in self.modules.values())
+
     def methods_of_modeling(self) -> Iterator[Method]:
         """Every method in the modules that the model class and its bases are in."""
         paths = {owner.module.path for owner in self.ancestry(self.model)}
@@ -163,6 +164,17 @@ class ModelCode:
     def assigns(self, start: CodeClass | None, attribute: str) -> bool:
         """Whether the class or a base of its own code defines `attribute`, in any way."""
         return any(_defines(owner.node, attribute) for owner in self.ancestry(start))
+
+
+@functools.lru_cache(maxsize=256)
+def _taken_names(tree: ast.Module) -> Mapping[str, tuple[str, str]]:
+    """Names that a module takes from another of the model's own: its file, and the name there."""
+    return {
+        alias.asname or alias.name: (f"{node.module}.py", alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module
+        for alias in node.names
+    }
 
 
 def _defines(node: ast.ClassDef, attribute: str) -> bool:

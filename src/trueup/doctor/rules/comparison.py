@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -76,12 +77,15 @@ class _Part:
     line: int
 
 
-def _minors_alone(module: RemoteModule) -> Iterator[tuple[str, int]]:
+@functools.lru_cache(maxsize=256)
+def _minors_alone(module: RemoteModule) -> tuple[tuple[str, int], ...]:
     parts = list(_parts(module))
+    found = []
     for library in FIRST_MAJOR:
         places = [part for part in parts if part.library == library]
         if places and all(part.place == 1 for part in places):
-            yield library, places[0].line
+            found.append((library, places[0].line))
+    return tuple(found)
 
 
 def _parts(module: RemoteModule) -> Iterator[_Part]:

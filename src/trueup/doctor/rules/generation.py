@@ -31,6 +31,8 @@ class OwnGenerationLoop(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         code = facts.code
+        if not code.speaks_of("_get_stopping_criteria"):
+            return
         for method in code.methods_of_modeling():
             if method.node.name == "generate":
                 continue
@@ -57,6 +59,8 @@ class MaskOfThreeDimensions(Rule):
     since = "4.45.0"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        if not facts.code.speaks_of("tril"):
+            return
         pad = facts.code.method(facts.code.tokenizer, "_pad")
         mask = first(pad.node, _is_triangle) if pad else None
         if pad is not None and mask is not None:

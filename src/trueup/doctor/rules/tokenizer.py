@@ -33,6 +33,8 @@ class BatchEncodePlusGone(Rule):
     since = "5.0.0"
 
     def check(self, facts: Facts) -> Iterable[Finding]:
+        if not facts.code.speaks_of("batch_encode_plus"):
+            return
         if facts.code.tokenizer is None or facts.code.assigns(
             facts.code.tokenizer, "batch_encode_plus"
         ):

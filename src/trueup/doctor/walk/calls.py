@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -278,6 +279,7 @@ def _constructs(function: Value) -> bool:
     return isinstance(function, LibraryMethod) and function.function.name == "__init__"
 
 
+@functools.lru_cache(maxsize=8192)
 def _is_generator(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     pending: list[ast.AST] = list(node.body)
     while pending:

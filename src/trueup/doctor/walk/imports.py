@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 
 from trueup.doctor.walk.failure import RaisedError
@@ -206,6 +207,7 @@ class Imports(Statements):
             self.put(names, "*", UNKNOWN)
 
 
+@functools.lru_cache(maxsize=8192)
 def _literal(source: str | None) -> Value:
     if source is None:
         return UNKNOWN

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Container
 
 from packaging.version import Version
 
@@ -77,8 +78,10 @@ def imported_packages(world: World, path: str) -> list[str]:
         flash = world.is_at_least(FLASH_SINCE)
         return _by_pattern(source.source, passes_flash=flash)
     found: dict[str, None] = {}
-    nodes = _outside_try(source.tree, _Questions(world)) if source.tree is not None else ()
-    for node in nodes:
+    questions = _Questions(world)
+    for node, called in _imports(source.tree) if source.tree is not None else ():
+        if _is_asked(called, questions):
+            continue
         if isinstance(node, ast.Import):
             for alias in node.names:
                 found[alias.name.partition(".")[0]] = None
@@ -125,22 +128,31 @@ def _by_pattern(text: str, *, passes_flash: bool) -> list[str]:
     return list(dict.fromkeys(name.partition(".")[0] for name in names if name[0] != "."))
 
 
-def _outside_try(root: ast.AST, questions: Container[str]) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(root):
-        if isinstance(child, ast.Try):
-            continue
-        if isinstance(child, ast.If) and _is_asked(child.test, questions):
-            continue
-        yield child
-        yield from _outside_try(child, questions)
+@functools.lru_cache(maxsize=256)
+def _imports(root: ast.Module) -> tuple[tuple[ast.Import | ast.ImportFrom, frozenset[str]], ...]:
+    """Imports outside of any `try`, each with the functions that are asked around it."""
+    found: list[tuple[ast.Import | ast.ImportFrom, frozenset[str]]] = []
+    pending: list[tuple[ast.AST, frozenset[str]]] = [(root, frozenset())]
+    while pending:
+        node, asked = pending.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append((node, asked))
+        if isinstance(node, ast.If):
+            asked |= _called(node.test)
+        children = [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.Try)]
+        pending += [(each, asked) for each in reversed(children) if not isinstance(each, ast.expr)]
+    return tuple(found)
 
 
-def _is_asked(test: ast.expr, questions: Container[str]) -> bool:
-    called = [
+def _called(test: ast.expr) -> frozenset[str]:
+    return frozenset(
         node.func.id
         for node in ast.walk(test)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    ]
+    )
+
+
+def _is_asked(called: frozenset[str], questions: Container[str]) -> bool:
     return any(
         name in questions or (name.startswith("is_flash_attn") and name.endswith("available"))
         for name in called
