@@ -30,7 +30,6 @@ from trueup.doctor.walk.values import (
     Value,
     Wrapped,
     joined,
-    name_of,
 )
 from trueup.environment.symbols.facts import FunctionFacts
 
@@ -297,6 +296,3 @@ def _is_made_otherwise(order: Sequence[Any]) -> bool:
         each.is_dataclass or "__new__" in each.methods or each.metaclass is not None
         for each in order
     )
-
-
-__all__ = ["Calls", "name_of"]
