@@ -233,3 +233,21 @@ def test_a_long_walk_ends_without_a_claim() -> None:
     walk = walk_of(deep + "\ndef f22():\n    pass\nf0()")
     with pytest.raises(ExhaustedError):
         walk.import_own("main.py")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "d = {}\nfor x in ['a', 'b', 'c', 'd', 'e']:\n    d[x] = 1\nd['e']",
+        "d = []\nfor x in range(40):\n    d.append(x)\nd[30]",
+        "n = 0\nfor x in range(40):\n    n += 1\nassert n == 40",
+        "n = 0\nwhile n < 40:\n    n += 1\nassert n == 40",
+        "d = {}\nn = 0\nwhile n < 9:\n    d[n] = n\n    n += 1\nd[8]",
+    ],
+)
+def test_a_few_rounds_are_not_taken_for_the_whole_loop(source: str) -> None:
+    assert failure_of(source) is None
+
+
+def test_what_every_round_leaves_alike_is_known_after_the_loop() -> None:
+    assert failure_of("for x in range(40):\n    y = None\ny.shape") is not None

@@ -24,6 +24,8 @@ LOOKS_EVERY = 512
 MAX_DEPTH = 40
 FIRST_V5 = Version("5.0.0")
 ABSENT = object()
+# Where, under which key, and what was there.
+Write = tuple[dict[Any, Any], Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Machine:
         self.is_building_on_meta = False
         # Statements that failed before and are passed over, so that what is behind them is met.
         self.mended: set[tuple[str, int]] = set()
-        self._log: list[tuple[dict[Any, Any], Any, Any]] | None = None
+        self._log: list[Write] | None = None
 
     # What the layers add.
     def evaluate(self, node: ast.expr) -> Value:
@@ -174,6 +176,18 @@ class Machine:
         if self._log is not None:
             self._log.append((place, key, place.get(key, ABSENT)))
         place[key] = value
+
+    def recorded(self, run: Callable[[], Flow | None]) -> tuple[Flow | None, list[Write]]:
+        """Run, and tell what was written."""
+        outer, self._log = self._log, []
+        try:
+            flow = run()
+        finally:
+            writes = self._log
+            if outer is not None:
+                outer.extend(writes)
+            self._log = outer
+        return flow, writes
 
     def remove(self, place: dict[Any, Any], key: Any) -> None:
         """Delete, so that it can be undone."""

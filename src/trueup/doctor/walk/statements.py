@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 
-from trueup.doctor.walk.definitions import Definitions
 from trueup.doctor.walk.failure import RaisedError, is_caught
+from trueup.doctor.walk.loops import Loops
 from trueup.doctor.walk.machine import Flow
 from trueup.doctor.walk.values import (
     UNKNOWN,
@@ -19,11 +19,8 @@ from trueup.doctor.walk.values import (
     name_of,
 )
 
-# Loops are walked so often: the second round meets what the first one left.
-ROUNDS = 2
 
-
-class Statements(Definitions):
+class Statements(Loops):
     """Runs blocks."""
 
     def execute(self, body: list[ast.stmt]) -> Flow | None:
@@ -172,41 +169,6 @@ class Statements(Definitions):
         if truth is not None:
             return self.execute(node.body if truth else node.orelse)
         return self.fork(lambda: self.execute(node.body), lambda: self.execute(node.orelse))
-
-    def _do_for(self, node: ast.For | ast.AsyncFor) -> Flow | None:
-        values, is_all = self.iterated(self.evaluate(node.iter))
-        if not values:
-            if is_all:
-                return self.execute(node.orelse)
-            return self.fork(lambda: self._round(node, UNKNOWN), lambda: None)
-        flow: Flow | None = None
-        for value in values[:ROUNDS] if len(values) > ROUNDS + 1 else values:
-            flow = self._round(node, value)
-            if flow is not None:
-                break
-        if flow is not None and flow.kind == "return":
-            return flow
-        return self.execute(node.orelse) if flow is None else None
-
-    def _round(self, node: ast.For | ast.AsyncFor, value: Value) -> Flow | None:
-        self.assign(node.target, value)
-        flow = self.execute(node.body)
-        return None if flow is not None and flow.kind == "continue" else flow
-
-    _do_asyncfor = _do_for
-
-    def _do_while(self, node: ast.While) -> Flow | None:
-        for _ in range(ROUNDS):
-            truth = self.truth(self.evaluate(node.test))
-            if truth is False:
-                return self.execute(node.orelse)
-            if truth is None:
-                flow = self.fork(lambda: self.execute(node.body), lambda: None)
-            else:
-                flow = self.execute(node.body)
-            if flow is not None and flow.kind != "continue":
-                return flow if flow.kind == "return" else None
-        return None
 
     def _do_with(self, node: ast.With | ast.AsyncWith) -> Flow | None:
         for each in node.items:

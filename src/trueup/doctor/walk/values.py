@@ -69,12 +69,26 @@ class Items(Value):
         return found if isinstance(found, list) else None
 
 
+class Entries(dict[Any, Value]):
+    """What a table holds; it knows whose it is."""
+
+    __slots__ = ("table",)
+
+    table: Table
+
+
 @dataclass(eq=False, slots=True)
 class Table(Value):
     """A dict with constant keys; `is_open`: there may be others."""
 
     entries: dict[Any, Value]
     is_open: bool = False
+
+    def __post_init__(self) -> None:
+        """Take the entries over."""
+        entries = Entries(self.entries)
+        entries.table = self
+        self.entries = entries
 
 
 @dataclass(eq=False, slots=True)
