@@ -91,7 +91,7 @@ class Configurations(ForeignCalls):
         found = self.in_class(self._order(subject.cls), name)
         if found is not None and isinstance(found[1], Const):
             return found[1]
-        if name.endswith("_token_id"):
+        if name.endswith("_token_id") or name == "_attn_implementation":
             return NONE
         return UNKNOWN
 

@@ -99,6 +99,8 @@ class Walk(Configurations):
                 return value.attributes.get("dtype", UNKNOWN)
             if name in ("rope_scaling", "rope_theta"):
                 return value.attributes.get(name, value.attributes.get("rope_parameters", UNKNOWN))
+            if name == "_attn_implementation":
+                return value.attributes.get(name, UNKNOWN)
             if name == "use_return_dict":
                 return value.attributes.get("return_dict", UNKNOWN)
             return UNKNOWN
@@ -150,6 +152,7 @@ class Walk(Configurations):
         self.follow(method, subject)
         self.put(subject.attributes, "config", config)
         self._choose_attention(subject, config)
+        self._default_attention(subject, config)
 
     def _choose_attention(self, subject: Instance, config: Value) -> None:
         """Since the choice is the instance's, the constructor reads what it supports.
@@ -168,6 +171,15 @@ class Walk(Configurations):
         )
         if not is_chosen and self.is_closed_instance(subject):
             self.attribute(subject, "_supports_sdpa")
+
+    def _default_attention(self, subject: Instance, config: Value) -> None:
+        """Keep which attention is taken where nobody has chosen one."""
+        name = "_attn_implementation"
+        if not isinstance(config, Instance) or config.attributes.get(name, NONE) != NONE:
+            return
+        supports = self.in_class(self._order(subject.cls), "_supports_sdpa")
+        if supports is not None and isinstance(supports[1], Const):
+            config.attributes[name] = Const("sdpa" if supports[1].value else "eager")
 
     def is_closed_instance(self, subject: Instance) -> bool:
         """Whether all that the object can have is known."""
