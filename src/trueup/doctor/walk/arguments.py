@@ -9,6 +9,7 @@ from typing import Any
 from trueup.doctor.walk.objects import Objects
 from trueup.doctor.walk.values import (
     UNKNOWN,
+    Const,
     Items,
     OwnFunction,
     Scope,
@@ -90,6 +91,21 @@ class Arguments(Objects):
         for name in missing:
             scope[name] = UNKNOWN
         return scope
+
+    def check_dtype(self, name: str, keywords: Mapping[str, Value]) -> None:
+        """See that a dtype for torch is none of its names.
+
+        Raises:
+            RaisedError: it is a text.
+        """
+        dtype = keywords.get("dtype")
+        if isinstance(dtype, Const) and isinstance(dtype.value, str):
+            self.fail(
+                "value",
+                "TypeError",
+                f"{name}(): argument 'dtype' must be torch.dtype, not str",
+                subject="dtype",
+            )
 
     def check_call(
         self,

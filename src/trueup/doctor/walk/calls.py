@@ -222,6 +222,7 @@ class Calls(Instances):
                 return Items("modules", None)
             return Instance(function, is_open=True)
         if gives_module(function.dotted):
+            self.check_dtype("empty", keywords)
             return Instance(function, is_open=True)
         if gives_tensor(function.dotted):
             return self.made_tensor(function.dotted, arguments, keywords)

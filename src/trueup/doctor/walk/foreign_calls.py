@@ -22,6 +22,7 @@ from trueup.doctor.walk.values import (
     to_python,
 )
 
+SKIPS_INIT = frozenset({"torch.nn.utils.skip_init", "torch.nn.utils.init.skip_init"})
 SIZED = frozenset({"torch.empty", "torch.zeros", "torch.ones", "torch.rand", "torch.randn"})
 JOINS = frozenset({"torch.cat", "torch.concat", "torch.concatenate", "torch.stack"})
 MAKES_TENSORS = SIZED | {"torch.full", "torch.tensor", "torch.arange", "torch.linspace"}
@@ -37,15 +38,8 @@ class ForeignCalls(LibraryCalls):
             RaisedError: the dtype is a text, or None stands where a tensor must.
         """
         self._see_tensors(dotted, arguments, keywords)
-        dtype = keywords.get("dtype", UNKNOWN)
-        if dotted in MAKES_TENSORS and isinstance(dtype, Const) and isinstance(dtype.value, str):
-            name = dotted.rpartition(".")[2]
-            self.fail(
-                "value",
-                "TypeError",
-                f"{name}(): argument 'dtype' must be torch.dtype, not str",
-                subject="dtype",
-            )
+        if dotted in MAKES_TENSORS:
+            self.check_dtype(dotted.rpartition(".")[2], keywords)
         is_meta = self.is_building_on_meta and (dotted in MAKES_TENSORS or _has_meta(arguments))
         device = keywords.get("device")
         if isinstance(device, Const) and device.value == "cpu":
@@ -86,6 +80,8 @@ class ForeignCalls(LibraryCalls):
         self, dotted: str, arguments: list[Value], keywords: dict[str, Value]
     ) -> Value:
         """The answer of a function of another package."""
+        if dotted in SKIPS_INIT and arguments:
+            return self.call(arguments[0], arguments[1:], {**keywords, "device": Const("meta")})
         if dotted in ("packaging.version.parse", "packaging.version.Version"):
             text = arguments[0] if arguments else UNKNOWN
             if isinstance(text, Const) and isinstance(text.value, str):

@@ -37,14 +37,23 @@ class Tokenizing(Walk):
         made = self.instantiate(cls, [], keywords)
         if not isinstance(made, Instance):
             return made
-        for name in ("tokenize", "_tokenize"):
-            self._use(made, name, [UNKNOWN])
-        self._use(made, "convert_tokens_to_ids", [UNKNOWN])
+        # Each of the first stands in for the second, which it would call in the library.
+        for own, inner in (
+            ("tokenize", "_tokenize"),
+            ("convert_tokens_to_ids", "_convert_token_to_id"),
+        ):
+            self._use(made, own if self._has(made, own) else inner, [UNKNOWN])
         self._use(made, "build_inputs_with_special_tokens", [Items("list", None)])
         self._pad(made)
-        for name, count in (("_decode", 1), ("convert_tokens_to_string", 1)):
-            self._use(made, name, [UNKNOWN] * count)
+        decodes = [name for name in ("decode", "_decode") if self._has(made, name)]
+        for name in decodes[:1] or ["convert_tokens_to_string"]:
+            self._use(made, name, [UNKNOWN])
         return made
+
+    def _has(self, made: Instance, name: str) -> bool:
+        """Whether the model's own code has a method."""
+        found = self.in_class(self.mro(made.cls), name) if isinstance(made.cls, OwnClass) else None
+        return found is not None and isinstance(found[1], OwnFunction)
 
     def _arguments(
         self, cls: OwnClass, config: Mapping[str, Any], files: Mapping[str, int]

@@ -51,7 +51,6 @@ class Walk(Configurations):
                 self.init_model(method, subject, arguments, keywords)
                 return NONE
             if owner.module.startswith("transformers.tokenization"):
-                self._note_special(subject, keywords)
                 self.follow(method, subject)
                 return NONE
             if owner.module.startswith("transformers.models."):
@@ -67,8 +66,8 @@ class Walk(Configurations):
         if name == "to_legacy_cache":
             return Items("tuple", None, Items("tuple", [Tensor(), Tensor()]))
         if name == "_add_tokens" and isinstance(subject, Instance):
-            if subject.attributes.get("*special") == TRUE:
-                self.follow(method, subject, certain=frozenset({"get_vocab"}))
+            # Behind a return for no list at all; a constructor always has one, if an empty one.
+            self.follow(method, subject, certain=frozenset({"get_vocab"}))
             return UNKNOWN
         if name in ("get_text_config",) and isinstance(subject, Instance):
             return subject
@@ -109,11 +108,6 @@ class Walk(Configurations):
     def attribute_set(self, value: Instance, name: str, new: Value) -> Value:
         """5.x keeps `rope_scaling` as `rope_parameters`, with a `rope_type` in it."""
         return new
-
-    def _note_special(self, subject: Instance, keywords: dict[str, Value]) -> None:
-        """Whether the tokenizer has special tokens, which its constructor then adds."""
-        if any(name.endswith("_token") and value != NONE for name, value in keywords.items()):
-            self.put(subject.attributes, "*special", TRUE)
 
     def _from_legacy(self, owner: ClassFacts, arguments: list[Value]) -> Value:
         """A cache object made of tuples, or of nothing."""
