@@ -244,3 +244,43 @@ def test_a_transformers_newer_than_any_known_is_said_to_be(
     (finding,) = [each for each in report["findings"] if each["code"] == "ENV105"]
     assert finding["severity"] == "info"
     assert "newer than 5.23.0" in finding["cause"]
+
+
+def test_a_matrix_has_a_cell_for_each_model_and_release(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with as_file(files("trueup") / "demo_checkpoint") as demo:
+        shutil.copytree(demo, tmp_path / "copy")
+    words = ["demo", str(tmp_path / "copy"), "--matrix", "--versions", "4.56.0,4.41.2"]
+    report, _ = check(capsys, *words)
+    assert (report["kind"], report["versions"]) == ("matrix", ["4.41.2", "4.56.0"])
+    for row in report["models"]:
+        assert row["works"] == {"oldest": "4.41.2", "newest": "4.41.2"}
+        assert row["cells"]["4.41.2"] == []
+        assert row["cells"]["4.56.0"][0] == "TOK104"
+
+
+def test_a_matrix_as_text_is_a_table_and_a_line_for_each_model(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "demo", "--matrix", "--versions", "4.41.2,4.56.0,5.23.0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["4.41.2", "4.56.0", "5.23.0"] or lines[1].split()[0] == "4.41.2"
+    assert lines[-1].startswith("demo: should work from 4.41.2 to 4.41.2")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["demo", "other"], "for `--matrix`"),
+        (["demo", "--versions", "5.0.0"], "for `--matrix`"),
+        (["demo", "--matrix", "--versions", "newest"], "is not a version"),
+        (["demo", "--matrix", "--versions", ""], "is not a version"),
+        (["demo", "--matrix", "--versions", "3.0.2"], "the oldest release that is known"),
+    ],
+)
+def test_what_no_matrix_can_be_made_of_is_a_usage_error(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", *words]) == 2
+    assert told in capsys.readouterr().err

@@ -240,6 +240,14 @@ EXAMPLES: tuple[Example, ...] = (
         '    model_kwargs["past_key_values"] = past\n    return model_kwargs',
     ),
     _of_model(
+        "the cache out of the outputs, which comes with its name",
+        (("4.41.2", ""), ("4.42.0", "GEN101"), ("4.43.4", "GEN101"), ("4.49.0", "GEN101")),
+        methods=UPDATE + "    past = self._extract_past_from_model_output(outputs)\n"
+        '    model_kwargs["past_key_values"] = past\n    return model_kwargs',
+        forward="past_length = 0\nif past_key_values:\n"
+        "    past_length = past_key_values[0][0].shape[2]",
+    ),
+    _of_model(
         "the cache out of the outputs, in a keyword of its own",
         (("4.41.2", ""), ("4.44.0", "GEN101"), ("4.49.0", "GEN101")),
         methods=UPDATE + "    past = self._extract_past_from_model_output(\n"

@@ -8,6 +8,7 @@ from tests.doctor.examples import EXAMPLES, HARMLESS, PLAIN_CONFIG, Example
 from tests.doctor.facts import checkpoint, environment
 from tests.doctor.models import Code, config, model, tokenizer
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor import rule
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
 
@@ -117,6 +118,13 @@ def test_a_missing_package_is_named_once_with_its_place() -> None:
 def test_what_runs_in_a_loop_without_end_comes_to_an_end() -> None:
     code = model(forward="while True:\n    hidden = hidden + 1")
     assert found(code, "5.23.0") == ()
+
+
+def test_a_walk_that_takes_too_long_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rule, "WALK_SECONDS", -1.0)
+    lines = "\n".join(f"a{each} = {each}" for each in range(600))
+    (finding,) = found(model(imports=lines), "5.23.0")
+    assert (finding.code, finding.severity) == ("CODE103", "info")
 
 
 def test_circular_bases_and_absent_classes_do_no_harm() -> None:

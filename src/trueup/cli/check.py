@@ -13,6 +13,7 @@ from trueup.errors import UsageError
 EXAMPLE = """  trueup check zai-org/chatglm2-6b
   trueup check Qwen/Qwen2-7B-Instruct@main
   trueup check demo --transformers 4.56.0
+  trueup check ./model ./other --matrix
   trueup check ./model --python /envs/old/bin/python --format json
   trueup check ./Kronos-small --write-config
   trueup check --error "_pad() got an unexpected keyword argument 'padding_side'"
@@ -22,6 +23,11 @@ EXAMPLE = """  trueup check zai-org/chatglm2-6b
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `trueup check` takes."""
     parser.add_argument("model", nargs="?", metavar="MODEL", help="a directory, a hub id or `demo`")
+    parser.add_argument("others", nargs="*", metavar="MODEL", help="more models, for `--matrix`")
+    parser.add_argument(
+        "--matrix", action="store_true", help="models against releases of transformers, in a table"
+    )
+    parser.add_argument("--versions", metavar="LIST", help="the releases of `--matrix`, by commas")
     parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument(
@@ -66,6 +72,21 @@ def run(arguments: argparse.Namespace) -> int:
 
         with time_limit(arguments.timeout, arguments.model):
             return run_write_config(arguments.model, arguments.format)
+    if arguments.matrix:
+        from trueup.cli import check_matrix
+
+        return check_matrix.run(
+            [arguments.model, *arguments.others],
+            wanted=arguments.transformers if arguments.versions is None else arguments.versions,
+            python=arguments.python,
+            output=arguments.format,
+        )
+    if arguments.others or arguments.versions is not None:
+        raise UsageError(
+            "several models, or several releases, are for `--matrix`",
+            where=arguments.others[0] if arguments.others else "--versions",
+            hint="add `--matrix`",
+        )
     from trueup.cli.report import model_report, strict_line
 
     with time_limit(arguments.timeout, arguments.model):

@@ -67,11 +67,12 @@ class ExtractPastGone(FailureRule):
     stage = "generate"
     since = "4.42.0"
     evidence = "observed"
-    cause = "`self._extract_past_from_model_output` is called, {message}"
+    cause = "the cache is taken out of the outputs by `_extract_past_from_model_output`: {message}"
     hint = "replace the call by `outputs.past_key_values`"
 
     def fits(self, failure: Failure, stage: str) -> bool:
-        return "_extract_past_from_model_output" in failure.subject
+        is_a_name = failure.owner == "str" and failure.subject in ("shape", "size")
+        return is_a_name or "_extract_past_from_model_output" in failure.subject
 
 
 class MaskMayBeNone(FailureRule):

@@ -147,8 +147,8 @@ class Generation(GenerationFacts):
         if not isinstance(cache, Instance):
             inputs.pop("past_key_values", None)
         outputs = self._pass(model, prepare, inputs, Tensor((2, 8)), is_first=True)
-        self._update(model, outputs, inputs)
-        past = self._past_of(outputs)
+        kept = self._update(model, outputs, inputs)
+        past = self._past_of(outputs) if kept is UNKNOWN else kept
         if uses_cache and past is not None:
             inputs["past_key_values"] = past
             if isinstance(past, Instance):
@@ -249,13 +249,16 @@ class Generation(GenerationFacts):
         keywords = {key: each for key, each in given.entries.items() if isinstance(key, str)}
         return self.call(model, [], {**keywords, "return_dict": TRUE}, is_open=given.is_open)
 
-    def _update(self, model: Instance, outputs: Value, inputs: dict[str, Value]) -> None:
+    def _update(self, model: Instance, outputs: Value, inputs: dict[str, Value]) -> Value:
+        """The cache that the model's own code keeps for the next token, where it is known."""
         own = self.in_class(self._order(model.cls), "_update_model_kwargs_for_generation")
         if own is None or not isinstance(own[1], OwnFunction):
-            return
+            return UNKNOWN
         kwargs = Table(dict(inputs))
         keywords: dict[str, Value] = {"is_encoder_decoder": FALSE}
-        self.call(Bound(own[1], model), [outputs, kwargs], keywords)
+        updated = self.call(Bound(own[1], model), [outputs, kwargs], keywords)
+        kept = updated.entries.get("past_key_values") if isinstance(updated, Table) else None
+        return kept if isinstance(kept, Items) else UNKNOWN
 
     def _past_of(self, outputs: Value) -> Value | None:
         if isinstance(outputs, Instance):

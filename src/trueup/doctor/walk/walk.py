@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from packaging.version import Version
+
 from trueup.doctor.walk.configurations import Configurations
 from trueup.doctor.walk.machine import World
 from trueup.doctor.walk.values import (
@@ -21,6 +23,8 @@ from trueup.environment.symbols.facts import ClassFacts, FunctionFacts
 
 CONFIG_MODULE = "transformers.configuration_utils"
 MODEL_MODULE = "transformers.modeling_utils"
+# From here on the cache out of the outputs comes with its name.
+PAIR_OF_PAST = Version("4.42.0")
 
 
 class Walk(Configurations):
@@ -56,6 +60,8 @@ class Walk(Configurations):
             if owner.module.startswith("transformers.models."):
                 self.init_other(subject, arguments)
                 return NONE
+        if name == "_extract_past_from_model_output" and self.world.is_at_least(PAIR_OF_PAST):
+            return Items("tuple", [Const("past_key_values"), UNKNOWN])
         if name == "update" and isinstance(subject, Instance) and self.is_cache(subject):
             self.put(subject.attributes, "*layers", UNKNOWN)
             self.put(subject.attributes, "*entry", Tensor())

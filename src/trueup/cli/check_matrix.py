@@ -1,0 +1,73 @@
+"""`trueup check --matrix`: models against releases of transformers, from the index alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from packaging.version import InvalidVersion, Version
+
+from trueup.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# So many releases are shown where none is named: the newest, and older ones evenly apart.
+SHOWN = 15
+SCHEMA_VERSION = 1
+
+
+def run(models: Sequence[str], *, wanted: str | None, python: Path | None, output: str) -> int:
+    """Print the table; 0 where every model should work on some release, else 1."""
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import resolve
+    from trueup.doctor.matrix import row_of
+    from trueup.environment.packages import read_environment
+
+    chosen = _chosen(wanted)
+    environment = read_environment(python)
+    rows = [row_of(model, read_checkpoint(resolve(model)), environment, chosen) for model in models]
+    report: dict[str, Any] = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "matrix",
+        "versions": [str(version) for version in chosen],
+        "models": [row.as_dict() for row in rows],
+    }
+    if output == "json":
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        from trueup.doctor.render.matrix_text import matrix_lines
+        from trueup.doctor.render.text import print_lines
+
+        print_lines(matrix_lines(report))
+    return int(any(row.oldest is None for row in rows))
+
+
+def _chosen(wanted: str | None) -> list[Version]:
+    from trueup.doctor.matrix import minors
+    from trueup.environment.symbols.symbols import versions
+
+    known = versions()
+    if wanted is None:
+        last = minors(known)
+        step = max(1, -(-len(last) // SHOWN))
+        return sorted(last[::-1][::step])
+    chosen = []
+    for text in wanted.split(","):
+        try:
+            version = Version(text.strip())
+        except InvalidVersion:
+            raise UsageError(
+                f"`{text.strip()[:40]}` is not a version",
+                where="--versions",
+                hint="name releases like `--versions 4.41.2,4.57.6,5.23.0`",
+            ) from None
+        if not known or version < known[0]:
+            oldest = known[0] if known else "any"
+            raise UsageError(
+                f"`{version}` is older than {oldest}, the oldest release that is known",
+                where="--versions",
+            )
+        chosen.append(version)
+    return sorted(set(chosen))

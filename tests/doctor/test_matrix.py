@@ -1,0 +1,90 @@
+"""Models against releases: what each cell says, and how little is walked for it."""
+
+from typing import Any
+
+import pytest
+from packaging.version import Version
+
+from tests.doctor.examples import EXAMPLES, Example
+from tests.doctor.facts import checkpoint, environment
+from tests.doctor.models import config, model, tokenizer
+from trueup.doctor.examine import examine
+from trueup.doctor.matrix import Walks, minors, row_of
+from trueup.doctor.rule import Facts
+from trueup.environment.symbols.symbols import versions
+
+CHOSEN = [Version(each) for each in ("4.41.2", "4.49.0", "4.56.0", "4.57.6", "5.0.0", "5.23.0")]
+
+
+def of(**code: Any) -> Any:
+    return checkpoint(**code)
+
+
+def test_a_cell_has_the_errors_that_a_check_finds() -> None:
+    code = of(**model(config("")), **tokenizer(side=""))
+    row = row_of("m", code, environment(), CHOSEN)
+    for cell in row.cells:
+        found = examine(code, environment(str(cell.version)))
+        assert set(cell.codes) == {each.code for each in found if each.severity == "error"}
+    assert [cell.codes[:1] for cell in row.cells] == [(), *[("TOK104",)] * 5]
+
+
+def test_a_row_says_the_oldest_and_the_newest_release_that_should_work() -> None:
+    length = "if past_key_values is not None:\n    n = past_key_values.get_max_length()"
+    row = row_of("m", of(**model(forward=length)), environment(), CHOSEN)
+    assert [cell.works for cell in row.cells] == [True, True, False, False, False, True]
+    assert (row.oldest, row.newest) == (CHOSEN[0], CHOSEN[-1])
+    assert row.as_dict()["works"] == {"oldest": "4.41.2", "newest": "5.23.0"}
+
+
+def test_a_model_that_works_nowhere_has_neither() -> None:
+    row = row_of("m", of(**model(imports="import einops")), environment(), CHOSEN)
+    assert (row.oldest, row.newest) == (None, None)
+
+
+def test_releases_that_answer_alike_are_not_walked_again() -> None:
+    code = of(**model())
+    walks = Walks(code)
+    patches = [each for each in versions() if each.release[:2] == (4, 57)]
+    assert len(patches) > 2
+    for version in patches:
+        walks.walked(Facts(code, environment(str(version))), version)
+    assert walks.count < len(patches) / 2
+
+
+def test_a_release_that_answers_otherwise_is_walked_anew() -> None:
+    code = of(**model(imports="from transformers import BeamSearchScorer"))
+    walks = Walks(code)
+    met = [
+        walks.walked(Facts(code, environment(text)), Version(text)) for text in ("4.56.2", "4.57.1")
+    ]
+    assert walks.count == 2
+    assert [list(each.failures) for each in met if each is not None] == [[], ["import.model"]]
+
+
+def test_code_that_asks_for_the_version_is_walked_on_each() -> None:
+    asks = "import transformers\nassert transformers.__version__ != '4.57.3'"
+    code = of(**model(imports=asks))
+    walks = Walks(code)
+    for text in ("4.57.1", "4.57.2", "4.57.3"):
+        walks.walked(Facts(code, environment(text)), Version(text))
+    assert walks.count == 3
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each.name)
+def test_what_is_not_walked_again_would_have_been_met_again(example: Example) -> None:
+    code = of(**example.code, config=example.config)
+    walks = Walks(code)
+    for version in (each for each in versions() if each.release[:2] in ((4, 57), (5, 0))):
+        facts = Facts(code, environment(str(version), **example.packages))
+        kept, anew = walks.walked(facts, version), facts.walked
+        assert kept is not None
+        assert anew is not None
+        assert kept.failures == anew.failures
+
+
+@pytest.mark.parametrize(
+    ("known", "last"), [([], []), (["4.27.0", "4.27.4", "5.0.0"], ["4.27.4", "5.0.0"])]
+)
+def test_of_each_minor_release_the_last_patch_is_taken(known: list[str], last: list[str]) -> None:
+    assert [str(each) for each in minors([Version(each) for each in known])] == last
