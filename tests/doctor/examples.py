@@ -33,7 +33,7 @@ class Example:
     @property
     def first_code(self) -> str:
         """The rule that it is an example of."""
-        return next(codes for _, codes in self.rows if codes).split()[0]
+        return next((codes for _, codes in self.rows if codes), "").partition(" ")[0]
 
 
 def _of_model(
@@ -164,6 +164,23 @@ EXAMPLES: tuple[Example, ...] = (
         "a private helper",
         (("4.34.1", ""), ("4.36.2", "IMP101")),
         imports="from transformers.models.bloom.modeling_bloom import _expand_mask",
+    ),
+    _of_model(
+        "a name that torch had",
+        (("4.41.2", "IMP104"), ("5.23.0", "IMP104")),
+        imports="from torch._six import inf",
+    ),
+    _of_model(
+        "a name that torch had, on a torch that has it",
+        (("4.41.2", ""), ("4.49.0", "")),
+        {"packages": {"torch": "1.13.1"}},
+        imports="from torch._six import inf",
+    ),
+    _of_model(
+        "a name that torch has only later",
+        (("4.41.2", "IMP104"),),
+        {"packages": {"torch": "1.13.1"}},
+        imports="from torch.nn.functional import scaled_dot_product_attention",
     ),
     _of_model(
         "a file that is not there",

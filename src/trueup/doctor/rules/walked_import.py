@@ -6,6 +6,7 @@ from trueup.doctor.finding import Where
 from trueup.doctor.rule import Facts
 from trueup.doctor.rules.failure_rule import FailureRule, life_of
 from trueup.doctor.walk.failure import Failure
+from trueup.doctor.walk.torch_history import torch_life
 from trueup.environment.symbols.symbols import Lifetime
 
 
@@ -70,6 +71,32 @@ class ImportGone(FailureRule):
         return life_of(failure.subject, facts)
 
 
+class TorchNameGone(FailureRule):
+    """The model's code imports a name that this torch does not have.
+
+    `torch._six` went with torch 2.0, and others came later than the torch that is installed:
+    `No module named 'torch…'`, `cannot import name`. Guard the import, or use another torch.
+    """
+
+    code = "IMP104"
+    stage = "import"
+    cause = "`{subject}` is not in torch {torch}{when}"
+    hint = "guard the import with `try`, or take the name from where it is now"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "import" and failure.subject.startswith("torch.")
+
+    def words(self, failure: Failure, facts: Facts) -> dict[str, str]:
+        life = torch_life(failure.subject, facts.environment.packages)
+        when = ""
+        if life is not None and life.since is not None:
+            when = f", which took it away by {life.since}"
+        elif life is not None and life.until is not None:
+            when = f", which is older than {life.until}, where it came"
+        torch = facts.environment.packages.get("torch", "")
+        return {**super().words(failure, facts), "torch": torch, "when": when}
+
+
 class OwnFileMissing(FailureRule):
     """A module of the model's own code imports another one, or a name of it, that is not there.
 
@@ -92,5 +119,6 @@ IMPORT_RULES: tuple[FailureRule, ...] = (
     PackageBroken(),
     PackageMissing(),
     ImportGone(),
+    TorchNameGone(),
     OwnFileMissing(),
 )

@@ -9,6 +9,7 @@ import sys
 from trueup.doctor.walk.failure import RaisedError
 from trueup.doctor.walk.machine import Call
 from trueup.doctor.walk.statements import Statements
+from trueup.doctor.walk.torch_history import TORCH, torch_life
 from trueup.doctor.walk.values import UNKNOWN, Const, Foreign, LibraryName, OwnModule, Value
 from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFacts
 from trueup.environment.symbols.facts import Value as ValueFacts
@@ -96,6 +97,9 @@ class Imports(Statements):
             return LibraryName(dotted, found)
         if not self.is_installed(root):
             self.fail("package", "ModuleNotFoundError", f"No module named '{root}'", subject=root)
+        if root == TORCH and torch_life(dotted, self.world.packages) is not None:
+            message = f"No module named '{dotted}'"
+            self.fail("import", "ModuleNotFoundError", message, subject=dotted)
         return Foreign(dotted)
 
     def is_installed(self, root: str) -> bool:
@@ -111,9 +115,12 @@ class Imports(Statements):
         return bool(names & packages.keys()) or not packages
 
     def _member(self, module: Value, dotted: str, name: str) -> Value:
-        if isinstance(module, Foreign):
-            return self.foreign_member(f"{module.dotted}.{name}")
         full = f"{dotted}.{name}"
+        if isinstance(module, Foreign):
+            if module.root == TORCH and torch_life(full, self.world.packages) is not None:
+                message = f"cannot import name '{name}' from '{dotted}'"
+                self.fail("import", "ImportError", message, subject=full, owner=dotted)
+            return self.foreign_member(f"{module.dotted}.{name}")
         found = self.library_name(full)
         if found is None:
             facts = module.found if isinstance(module, LibraryName) else None
