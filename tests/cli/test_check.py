@@ -246,6 +246,16 @@ def test_a_transformers_newer_than_any_known_is_said_to_be(
     assert "newer than 5.23.0" in finding["cause"]
 
 
+def test_works_tells_the_releases_from_which_to_which(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report, _ = check(capsys, "demo", "--works")
+    assert report["works"]["newest"] == "4.41.2"
+    assert main(["check", "demo", "--works"]) == 0
+    told = capsys.readouterr().out
+    assert f"work on transformers {report['works']['oldest']} to 4.41.2." in told
+
+
 def test_a_matrix_has_a_cell_for_each_model_and_release(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

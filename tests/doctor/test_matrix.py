@@ -9,7 +9,7 @@ from tests.doctor.examples import EXAMPLES, Example
 from tests.doctor.facts import checkpoint, environment
 from tests.doctor.models import config, model, tokenizer
 from trueup.doctor.examine import examine
-from trueup.doctor.matrix import Walks, minors, row_of
+from trueup.doctor.matrix import Walks, minors, row_of, works
 from trueup.doctor.rule import Facts
 from trueup.environment.symbols.symbols import versions
 
@@ -35,6 +35,17 @@ def test_a_row_says_the_oldest_and_the_newest_release_that_should_work() -> None
     assert [cell.works for cell in row.cells] == [True, True, False, False, False, True]
     assert (row.oldest, row.newest) == (CHOSEN[0], CHOSEN[-1])
     assert row.as_dict()["works"] == {"oldest": "4.41.2", "newest": "5.23.0"}
+
+
+def test_the_ends_between_the_releases_that_are_looked_at_are_found_to_the_minor_release() -> None:
+    code = of(**model(init="self.longest = config.max_length"), **tokenizer())
+    known = [each for each in versions() if Version("4.50.0") <= each < Version("5.9.0")]
+    assert works(code, environment(), known) == {"oldest": "4.50.3", "newest": "4.57.6"}
+
+
+def test_where_nothing_works_there_is_neither_end() -> None:
+    code = of(**model(imports="import einops"))
+    assert works(code, environment(), CHOSEN) == {"oldest": None, "newest": None}
 
 
 def test_a_model_that_works_nowhere_has_neither() -> None:

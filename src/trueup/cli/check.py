@@ -28,6 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--matrix", action="store_true", help="models against releases of transformers, in a table"
     )
     parser.add_argument("--versions", metavar="LIST", help="the releases of `--matrix`, by commas")
+    parser.add_argument(
+        "--works",
+        action="store_true",
+        help="say from which release of transformers to which it should work",
+    )
     parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument(
@@ -97,6 +102,10 @@ def run(arguments: argparse.Namespace) -> int:
             python=arguments.python,
             transformers=arguments.transformers,
         )
+        if arguments.works:
+            from trueup.cli.check_matrix import works_of
+
+            report["works"] = works_of(arguments.model, arguments.revision, arguments.python)
     if arguments.format == "json":
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:

@@ -44,6 +44,17 @@ def run(models: Sequence[str], *, wanted: str | None, python: Path | None, outpu
     return int(any(row.oldest is None for row in rows))
 
 
+def works_of(model: str, revision: str | None, python: Path | None) -> dict[str, str | None]:
+    """The oldest and the newest release that should work, for the report of one model."""
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import resolve
+    from trueup.doctor.matrix import works
+    from trueup.environment.packages import read_environment
+
+    checkpoint = read_checkpoint(resolve(model, revision=revision))
+    return works(checkpoint, read_environment(python))
+
+
 def _chosen(wanted: str | None) -> list[Version]:
     from trueup.doctor.matrix import minors
     from trueup.environment.symbols.symbols import versions

@@ -24,6 +24,8 @@ from trueup.environment.symbols.symbols import Symbols, shipped_symbols, version
 
 # Walks that a version is compared with: those of its neighbours.
 REMEMBERED = 6
+# The steps in which the oldest and the newest release are looked for.
+APART = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,34 @@ def row_of(
         codes = tuple(_codes(facts, memory.walked(facts, version)))
         cells.append(Cell(version=version, codes=codes))
     return Row(model=model, cells=tuple(cells))
+
+
+def works(
+    checkpoint: Checkpoint, environment: Environment, known: Sequence[Version] | None = None
+) -> dict[str, str | None]:
+    """The oldest and the newest minor release that should work, in the report's JSON shape.
+
+    Every fourth one is looked at, then those between the last that works and the next.
+    """
+    last = minors(known)
+    rough = row_of("", checkpoint, environment, last[::-1][::APART])
+    kept = {cell.version: cell.works for cell in rough.cells}
+    for ordered in (last, last[::-1]):
+        between: list[Version] = []
+        for version in ordered:
+            if kept.get(version):
+                fine = row_of("", checkpoint, environment, between)
+                kept |= {cell.version: cell.works for cell in fine.cells}
+                break
+            if version in kept:
+                between.clear()
+            else:
+                between.append(version)
+    good = sorted(version for version, is_good in kept.items() if is_good)
+    return {
+        "oldest": str(good[0]) if good else None,
+        "newest": str(good[-1]) if good else None,
+    }
 
 
 def _facts(

@@ -80,7 +80,18 @@ def report_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iter
             yield Line("")
             yield from _finding_lines(finding, width)
         yield Line("")
+    if "works" in report:
+        yield from _works_lines(report["works"])
     yield from verdict_lines(report, width=width)
+
+
+def _works_lines(works: Mapping[str, str | None]) -> Iterator[Line]:
+    if works["oldest"] is None:
+        yield Line("Without TrueUp no known release of transformers should run it.", "warning")
+    else:
+        span = f"{works['oldest']} to {works['newest']}"
+        yield Line(f"Without TrueUp it should work on transformers {span}.")
+    yield Line("")
 
 
 def _nothing_lines(route: str, version: str | None) -> Iterator[Line]:
