@@ -250,6 +250,17 @@ EXAMPLES: tuple[Example, ...] = (
         code=_without_head(),
         rows=(("4.41.2", "GEN106"), ("4.49.0", ""), ("4.52.4", "GEN105"), ("5.23.0", "GEN105")),
     ),
+    Example(
+        name="a part of the model without generate",
+        shown="class XForCausalLM(PreTrainedModel, GenerationMixin):\n"
+        "    def generate(self, input_ids, **kwargs):\n"
+        "        return self.model.generate(input_ids, **kwargs)",
+        code=model(
+            methods="def generate(self, input_ids, **kwargs):\n"
+            "    return self.model.generate(input_ids, **kwargs)"
+        ),
+        rows=(("4.41.2", ""), ("4.49.0", ""), ("4.52.4", "GEN105"), ("5.23.0", "GEN105")),
+    ),
     _of_model(
         "the cache out of the outputs",
         (("4.41.2", ""), ("4.49.0", "GEN101"), ("5.23.0", "GEN101")),

@@ -134,7 +134,7 @@ def test_a_directory_without_a_vocabulary_is_found(
 def test_the_vocabulary_is_the_one_that_the_tokenizers_own_code_reads() -> None:
     code = (
         "from transformers import PreTrainedTokenizer as P\n"
-        'VOCAB_FILES_NAMES = {"vocab_file": "ice_text.model"}\nclass XTokenizer(P): pass\n'
+        'VOCAB_FILES_NAMES = {"vocab_file": "./ice_text.model"}\nclass XTokenizer(P): pass\n'
     )
     (finding,) = examine(checkpoint(tokenization=code), environment())
     assert (finding.code, finding.blocks) == ("TOK110", EVERY)

@@ -7,7 +7,7 @@ import pytest
 from tests.doctor.examples import EXAMPLES, HARMLESS, PLAIN_CONFIG, Example
 from tests.doctor.facts import checkpoint, environment
 from tests.doctor.models import Code, config, model, tokenizer
-from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.checkpoint import Checkpoint, Problem
 from trueup.doctor import rule
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
@@ -78,6 +78,32 @@ def test_one_root_cause_is_an_error_of_a_stage_and_what_is_behind_it_a_warning()
     assert second.cause.endswith("once what comes before it is mended")
     assert second.blocks == first.blocks
     assert (third.code, third.severity, third.stage) == ("CACHE103", "error", "generate")
+
+
+def test_a_model_behind_a_configuration_that_cannot_be_imported_is_a_warning() -> None:
+    gone = "from transformers import BeamSearchScorer\n"
+    code = model(imports=gone)
+    first, second = found({**code, "configuration": gone + code["configuration"]}, "5.23.0")
+    assert (first.code, first.severity, str(first.where)) == (
+        "IMP101", "error", "configuration_x.py:1",
+    )  # fmt: skip
+    assert (second.code, second.severity) == ("IMP101", "warning")
+
+
+def test_a_file_of_auto_map_that_is_not_there_is_told_once_with_its_exception() -> None:
+    met = Problem(kind="absent", path="modeling_y.py", detail="asked for by config.json")
+    code = of_code(
+        {"configuration": config()},
+        auto_map={"AutoConfig": "configuration_x.XConfig", "AutoModel": "modeling_y.Y"},
+        problems=(met,),
+    )
+    (finding,) = examine(code, environment("5.23.0"))
+    assert (finding.code, finding.exception) == ("DIR112", "OSError")
+
+
+def test_a_buffer_that_the_forward_pass_makes_is_not_lost() -> None:
+    body = 'self.register_buffer("mask", torch.ones(2), persistent=False)'
+    assert found(model(body=body), "5.23.0") == ()
 
 
 def test_behind_what_the_library_refuses_nothing_is_claimed() -> None:

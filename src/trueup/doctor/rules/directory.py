@@ -235,6 +235,12 @@ class CodeMissing(ProblemRule):
     def cause(self, problem: Problem) -> str:
         return f"`{shown(problem.path)}` is missing, {problem.detail}"
 
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        failures = facts.walked.failures.values() if facts.walked is not None else ()
+        raised = {each.subject: each.exception for each in failures if each.kind == "import"}
+        for finding in super().check(facts):
+            yield replace(finding, exception=raised.get(finding.where.path or ""))
+
 
 class CodeDoesNotParse(ProblemRule):
     """A Python file of the model does not parse."""

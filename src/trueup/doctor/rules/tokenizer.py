@@ -141,7 +141,7 @@ def _own_vocabulary_files(facts: Facts) -> dict[str, Where]:
         for key, value in zip(node.value.keys, node.value.values, strict=True):
             is_vocabulary = isinstance(key, ast.Constant) and key.value == "vocab_file"
             if is_vocabulary and isinstance(value, ast.Constant) and isinstance(value.value, str):
-                names[value.value] = owner.at(value)
+                names[value.value.removeprefix("./")] = owner.at(value)
     return names
 
 

@@ -19,6 +19,8 @@ from trueup.environment.symbols.symbols import Lifetime
 
 # Of what may fail on ways that are not certain, so many are looked at for a stage.
 MAX_POSSIBLE = 20
+# The model's module imports the configuration's.
+CONFIG_IMPORT, MODEL_IMPORT = "import.config", "import.model"
 BEHIND = ", once what comes before it is mended"
 
 
@@ -81,8 +83,14 @@ def walked_findings(facts: Facts) -> Iterable[Finding]:
         return
     places: set[tuple[str, str]] = set()
     told: set[tuple[str, str]] = set()
+    absent = {each.path for each in facts.checkpoint.problems if each.kind == "absent"}
     for stage, failure in walked.failures.items():
+        if failure.kind == "import" and failure.subject in absent:
+            continue  # which DIR112 tells
         finding = rule_of(failure, stage).of(failure, stage, facts)
+        if stage == MODEL_IMPORT and CONFIG_IMPORT in walked.failures:
+            cause = f"{finding.cause}{BEHIND}"
+            finding = replace(finding, severity="warning", cause=cause)
         place = (finding.code, str(finding.where))
         told.add((finding.code, finding.stage))
         if place not in places:

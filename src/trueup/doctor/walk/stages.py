@@ -81,7 +81,6 @@ class Stages:
             return self.walked
         self._config = made
         self._model(walk, model_class, made)
-        self.walked.buffers = walk.buffers
         return self.walked
 
     @property
@@ -187,6 +186,7 @@ class Stages:
             return
         walk.steps = 0
         self._stage("load", walk, lambda: walk.loaded(cls, config, model))
+        self.walked.buffers = list(walk.buffers)  # those of the forward pass are made again
         walk.steps = 0
         walk.set_training(model)
         inputs: Mapping[str, Value] = {

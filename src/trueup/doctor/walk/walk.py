@@ -60,6 +60,8 @@ class Walk(Configurations):
             if owner.module.startswith("transformers.models."):
                 self.init_other(subject, arguments)
                 return NONE
+        if name == "generate":  # of a part of the model: what it does is not followed
+            return UNKNOWN
         if name == "_extract_past_from_model_output" and self.world.is_at_least(PAIR_OF_PAST):
             return Items("tuple", [Const("past_key_values"), UNKNOWN])
         if name == "update" and isinstance(subject, Instance) and self.is_cache(subject):
