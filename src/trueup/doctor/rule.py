@@ -17,8 +17,9 @@ from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.audit import Alarm, audit_module
 from trueup.doctor.code import ModelCode
 from trueup.doctor.finding import Evidence, Finding, Route, Severity, Stage, Where
+from trueup.doctor.walk.doubt import walk_without_doubt
 from trueup.doctor.walk.machine import World
-from trueup.doctor.walk.stages import Stages, Walked
+from trueup.doctor.walk.stages import Walked
 from trueup.environment.environment import Environment
 from trueup.environment.symbols.symbols import symbols_of
 
@@ -62,7 +63,7 @@ class Facts:
             files=frozenset(self.checkpoint.files),
             is_over=lambda: time.monotonic() > ends,
         )
-        return Stages(self.checkpoint, world).run()
+        return walk_without_doubt(self.checkpoint, world)
 
 
 class Rule:

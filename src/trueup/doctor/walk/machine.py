@@ -61,6 +61,7 @@ class World:
     packages: Mapping[str, str]
     modules: Mapping[str, RemoteModule]
     files: frozenset[str] = frozenset()
+    mended: frozenset[tuple[str, int]] = frozenset()
     is_over: Callable[[], bool] = lambda: False
     goes_on: bool = True
     compared: dict[str, Any] = field(default_factory=dict)
@@ -96,7 +97,7 @@ class Machine:
         self.steps = 0
         self.is_building_on_meta = False
         # Statements that failed before and are passed over, so that what is behind them is met.
-        self.mended: set[tuple[str, int]] = set()
+        self.mended: set[tuple[str, int]] = set(world.mended)
         self._log: list[Write] | None = None
 
     # What the layers add.

@@ -1,0 +1,82 @@
+"""Failures that a model would have met on the release that it was made with, too.
+
+Its authors ran it there. What fails there in the same way is a misunderstanding of the walk, or
+what nobody reaches: it is passed over, and the walk goes on behind it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import replace
+
+from packaging.version import InvalidVersion, Version
+
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.walk.failure import Failure
+from trueup.doctor.walk.machine import World
+from trueup.doctor.walk.stages import Stages, Walked
+from trueup.environment.symbols.symbols import shipped_symbols, versions
+
+# What depends on the files and packages that are here, and not on the release.
+OF_THIS_PLACE = frozenset({"import", "package", "library"})
+# A config that lacks what the code reads lacks it on every release.
+# What code says that misses a package.
+ABOUT_PACKAGES = re.compile(r"\binstall", re.I)
+CONFIGURATION = "transformers.configuration_utils."
+# So often a walk is begun anew behind what was passed over.
+MAX_DOUBTS = 6
+# Where a config does not say by which release it was written.
+USUAL_RELEASE = Version("4.37.2")
+
+
+def walk_without_doubt(checkpoint: Checkpoint, world: World) -> Walked:
+    """The walk, without the failures that the model's own release has as well."""
+    walked = Stages(checkpoint, world).run()
+    reference: World | None = None
+    passed: frozenset[tuple[str, int]] = frozenset()
+    for _ in range(MAX_DOUBTS):
+        doubtful = {spot for each in walked.failures.values() if (spot := _spot(each)) is not None}
+        if not doubtful:
+            break
+        reference = reference or _reference(checkpoint, world)
+        if reference is None:
+            break
+        there = Stages(checkpoint, replace(reference, mended=passed)).run()
+        found = {_spot(each) for each in there.failures.values()}
+        common = {spot for spot in doubtful if spot in found}
+        if not common:
+            break
+        passed |= common
+        walked = Stages(checkpoint, replace(world, mended=passed)).run()
+    return walked
+
+
+def _spot(failure: Failure) -> tuple[str, int] | None:
+    """Where a failure is that may be none; None for one that does not depend on the release."""
+    place = failure.where
+    if place is None or failure.kind in OF_THIS_PLACE:
+        return None
+    if failure.kind == "raised" and ABOUT_PACKAGES.search(failure.message):
+        return None
+    if failure.kind == "attribute" and failure.owner.startswith(CONFIGURATION):
+        return None
+    return place.path, place.line
+
+
+def _reference(checkpoint: Checkpoint, world: World) -> World | None:
+    """The world of the release that wrote the model's config, or of the nearest one indexed."""
+    stated = checkpoint.config.get("transformers_version")
+    version = USUAL_RELEASE
+    if isinstance(stated, str):
+        with contextlib.suppress(InvalidVersion):
+            version = Version(Version(stated).base_version)
+    known = versions()
+    if not known:
+        return None
+    version = max(version, known[0])
+    symbols = shipped_symbols(version)
+    if symbols is None:
+        return None
+    packages = {**world.packages, "transformers": str(version)}
+    return replace(world, symbols=symbols, version=version, packages=packages, compared={})
