@@ -1,5 +1,6 @@
 """Directories read from disk and examined: tokenizers, templates, adapters, layouts."""
 
+import pickle
 import re
 import struct
 from pathlib import Path
@@ -309,6 +310,21 @@ def test_adapters_that_are_not_whole_are_found(
     tmp_path: Path, files: dict[str, Any], code: str
 ) -> None:
     assert code in [each.code for each in examine(read(tmp_path, files), environment())]
+
+
+class Calls:
+    """Unpickled, it would call what it names."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return eval, ("1",)
+
+
+def test_a_pickled_adapter_that_runs_code_is_one_finding(tmp_path: Path) -> None:
+    files = {"adapter_config.json": ADAPTER, "adapter_model.bin": pickle.dumps({"a": Calls()})}
+    found = [each for each in examine(read(tmp_path, files), environment())
+             if each.where.path == "adapter_model.bin"]  # fmt: skip
+    assert len(found) == 1
+    assert found[0].code.startswith("SAFE")
 
 
 # Layouts

@@ -51,6 +51,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
     tokenizer_config = _read_optional(directory, files, "tokenizer_config.json", problems)
     generation_config = _read_optional(directory, files, "generation_config.json", problems)
     adapter, adapter_problems = read_adapter(source, files)
+    adapter_files = adapter.weights.files if adapter is not None else ()
     if "config.json" not in files and adapter is None:
         if weights.format == "none" and not any(name in files for name in SIGNS_OF_A_MODEL):
             raise _no_model(directory, files)
@@ -83,7 +84,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
             *weight_problems,
             *adapter_problems,
             *gguf_problems,
-            *loose_pickle_problems(directory, files, weights.files),
+            *loose_pickle_problems(directory, files, [*weights.files, *adapter_files]),
         ),
         digest=_digest(source, files, weights, {**headers, **sentence_contents}),
         sentence=sentence,

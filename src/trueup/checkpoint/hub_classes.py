@@ -17,7 +17,8 @@ from trueup.checkpoint.layouts.layout import Evidence
 from trueup.checkpoint.remote_code import parse_file
 
 MIXINS = ("PyTorchModelHubMixin", "ModelHubMixin")
-FILE_LIMIT = 40
+# A scan for one class: nobody writes it into a file of a megabyte.
+FILE_LIMIT, FILE_BYTES = 40, 512 * 1024
 KNOWN = (
     HubClass(name="KronosTokenizer", path=None, line=None, required=kronos.TOKENIZER_ARGUMENTS),
     HubClass(name="Kronos", path=None, line=None, required=kronos.MODEL_ARGUMENTS),
@@ -32,7 +33,9 @@ def read_classes(
     """The names of classes by file, and those with the mixin."""
     names: dict[str, tuple[str, ...]] = {}
     found: list[HubClass] = []
-    paths = sorted(name for name in files if name.endswith(".py"))
+    paths = sorted(
+        name for name, size in files.items() if name.endswith(".py") and size <= FILE_BYTES
+    )
     for path in paths[:FILE_LIMIT]:
         tree = parse_file(directory, path)
         classes = {

@@ -57,12 +57,10 @@ def _modules(evidence: Evidence) -> set[str]:
 def _has_modules(evidence: Evidence, wanted: set[str], optional: set[str]) -> bool:
     # Packed weights, as GPTQ's, have no `weight` of the shape that is meant.
     matrices = (EMBEDDING, f"{FIRST}self_attn.q_proj.weight", f"{FIRST}mlp.down_proj.weight")
+    if not all(len(evidence.shape(name)) == 2 for name in matrices):
+        return False
     found = _modules(evidence)
-    return (
-        wanted <= found
-        and found <= wanted | optional
-        and all(len(evidence.shape(name)) == 2 for name in matrices)
-    )
+    return wanted <= found and found <= wanted | optional
 
 
 def _is_llama(evidence: Evidence) -> bool:
