@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ def make_weights(directory: Path) -> None:
     from safetensors.torch import save_file
 
     model = built(directory)
+    with contextlib.suppress(Exception):  # some do it only when they are loaded
+        model.tie_weights()
     dtype = read(directory, "config.json").get("torch_dtype") or "float32"
     parameters = {name for name, _ in model.named_parameters()}
     held: dict[str, Any] = {}
