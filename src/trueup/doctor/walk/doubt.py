@@ -26,8 +26,8 @@ ABOUT_PACKAGES = re.compile(r"\binstall", re.I)
 CONFIGURATION = "transformers.configuration_utils."
 # So often a walk is begun anew behind what was passed over.
 MAX_DOUBTS = 6
-# Where a config does not say by which release it was written.
-USUAL_RELEASE = Version("4.37.2")
+# Where a config does not say by which release it was written: before most of what broke such code.
+USUAL_RELEASE = Version("4.33.3")
 
 
 def walk_without_doubt(checkpoint: Checkpoint, world: World) -> Walked:
