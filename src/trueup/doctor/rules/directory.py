@@ -208,6 +208,10 @@ class AutoMapMalformed(ProblemRule):
     def concerns(self, problem: Problem) -> bool:
         return problem.kind == "malformed" and _is_of_auto_map(problem)
 
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        for finding in super().check(facts):
+            yield replace(finding, exception="ValueError")
+
 
 class Unreadable(ProblemRule):
     """The operating system does not let the file be read."""
@@ -237,7 +241,10 @@ class CodeMissing(ProblemRule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         failures = facts.walked.failures.values() if facts.walked is not None else ()
-        raised = {each.subject: each.exception for each in failures if each.kind == "import"}
+        raised: dict[str, str] = {}
+        for each in failures:
+            if each.kind == "import":  # who asks later meets it in another way
+                raised.setdefault(each.subject, each.exception)
         for finding in super().check(facts):
             yield replace(finding, exception=raised.get(finding.where.path or ""))
 

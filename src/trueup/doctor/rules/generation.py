@@ -55,7 +55,7 @@ class MaskOfThreeDimensions(Rule):
     """
 
     code = "GEN104"
-    stage = "generate"
+    stage = "chat"
     since = "4.45.0"
 
     def check(self, facts: Facts) -> Iterable[Finding]:

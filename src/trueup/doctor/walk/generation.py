@@ -115,7 +115,16 @@ class Generation(GenerationFacts):
         Raises:
             RaisedError: it fails.
         """
-        return self.call(model, [], dict(inputs))
+        found = self.in_class(self._order(model.cls), "forward")
+        given = dict(inputs)
+        if found is not None and isinstance(found[1], OwnFunction):
+            arguments = found[1].node.args
+            names = {each.arg for each in (*arguments.args, *arguments.kwonlyargs)}
+            if arguments.kwarg is None:
+                given = {name: each for name, each in given.items() if name in names}
+            if not given:  # its users call it in a way of its own
+                return UNKNOWN
+        return self.call(model, [], given)
 
     def generate(self, model: Instance, uses_cache: bool) -> Value:
         """Two tokens, greedily.

@@ -30,8 +30,9 @@ FROM = re.compile(r"^\s*from\s+(\S+)\s+import", re.M)
 # What other packages take from the library, at their import: they break with it.
 NEEDS: dict[str, tuple[str, ...]] = {
     "transformers_stream_generator": (
-        "transformers.BeamSearchScorer",
+        # In the order in which it asks for them.
         "transformers.DisjunctiveConstraint",
+        "transformers.BeamSearchScorer",
     ),
 }
 
