@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub import constants
-from huggingface_hub.utils import close_session
+from huggingface_hub import constants, utils
 
 from tests.hub_server import HubServer
 
+# The clients of transformers 4 have it under another name.
+forget_sessions = getattr(utils, "close_session", None) or utils.reset_sessions
 VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 
 
@@ -38,7 +39,7 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
             for thread in threading.enumerate():
                 if thread.name.startswith("hub-"):  # nobody waits for them any more
                     thread.join()
-            close_session()
+            forget_sessions()
 
 
 @pytest.fixture
