@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import threading
@@ -217,6 +218,10 @@ def test_a_certificate_that_nobody_vouches_for_is_told(
         raise ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
 
     monkeypatch.setattr(socket, "create_connection", untrusted)
+    with contextlib.suppress(ImportError):  # the older clients' way
+        from urllib3.util import connection
+
+        monkeypatch.setattr(connection, "create_connection", untrusted)
     monkeypatch.setenv("HF_ENDPOINT", "https://127.0.0.1:9")
     error = refused()
     assert "not trusted" in error.cause
@@ -255,13 +260,20 @@ def expected(hub: HubServer) -> bytes:
     return content
 
 
+def starts_of(hub: HubServer) -> list[int]:
+    """From which bytes on the weights were asked for."""
+    asked = [each.range for each in hub.requests if each.is_cdn]
+    return [int(each.removeprefix("bytes=").removesuffix("-")) for each in asked if each]
+
+
 def test_a_connection_that_breaks_off_goes_on_where_it_ended(hub: HubServer) -> None:
     source = looked_at(hub)
     hub.fail(hub_blob_path(hub), cut_after=100_000, times=2)
     complete(source)
     assert weights_of(source) == expected(hub)
-    asked = [each.range for each in hub.requests if each.is_cdn]
-    assert asked == ["bytes=0-", "bytes=100000-", "bytes=200000-"]
+    first, second, third = starts_of(hub)
+    # Older clients hand on whole blocks: what is left of one is asked for again.
+    assert first == 0 < second <= 100_000 < third <= 200_000
 
 
 def test_what_an_ended_process_left_is_gone_on_with(hub: HubServer) -> None:
@@ -276,7 +288,8 @@ def test_what_an_ended_process_left_is_gone_on_with(hub: HubServer) -> None:
     hub.requests.clear()
     complete(resolve(NAME))
     assert weights_of(source) == expected(hub)
-    assert [each.range for each in hub.requests if each.is_cdn] == ["bytes=100000-"]
+    (start,) = starts_of(hub)
+    assert 0 < start <= 100_000
 
 
 def test_a_hub_that_keeps_failing_is_given_up_with_what_came_kept(hub: HubServer) -> None:

@@ -156,7 +156,7 @@ def _class_error(
             kind="network",
             hint=_unreachable_hint(service),
         )
-    if proxy is not None and (names & PROXY_UNUSABLE or "proxy URL" in str(error)):
+    if proxy is not None and (names & PROXY_UNUSABLE or "proxy url" in str(error).lower()):
         return _proxy_unusable(proxy, error)
     if names & NOT_A_HUB:
         return page_error(endpoint, service)
