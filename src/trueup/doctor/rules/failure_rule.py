@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from packaging.version import Version
 
-from trueup.doctor.finding import Evidence, Finding, Stage, Where
+from trueup.doctor.finding import ROUTES, Evidence, Finding, Stage, Where
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.walk.failure import Failure
 from trueup.environment.symbols.symbols import Lifetime, lifetime
@@ -55,6 +55,10 @@ class FailureRule(Rule):
             severity="error" if failure.is_certain else "warning",
             blocks=None if failure.is_certain else (),
         )
+        if not failure.is_certain and not made.avoided_by:
+            # What may fail closes no route, and those that go around it go around it still.
+            around = tuple(route for route in ROUTES if route not in self.blocks)
+            made = replace(made, avoided_by=around)
         since, until = self.gate(failure)
         if life is not None:
             since = str(life.since) if life.since is not None else None
