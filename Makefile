@@ -23,6 +23,7 @@ $(VENV)/complete: $(PINS) pyproject.toml
 	$(RUN) -m pip install -qq $$(grep '^torch==' $(PINS))
 	$(RUN) -m pip install -qq --requirement $(PINS)
 	$(RUN) -m pip install -qq --no-deps --no-build-isolation --editable .
+	$(RUN) -m compileall -qq src
 	touch $@
 
 demo: install

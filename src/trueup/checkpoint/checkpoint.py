@@ -7,6 +7,7 @@ torch or transformers, opens a file or runs a model's code.
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,7 +69,7 @@ class Weights:
     size_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RemoteModule:
     """One Python file of the model's own code; `tree` is None where it does not parse."""
 
@@ -76,6 +77,11 @@ class RemoteModule:
     source: str
     sha256: str
     tree: ast.Module | None
+
+    @functools.cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of `tree`, those near the root first."""
+        return () if self.tree is None else tuple(ast.walk(self.tree))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,11 +129,9 @@ def _parse(content: bytes, path: str) -> tuple[ast.Module | None, Problem | None
 
 def _relative_imports(module: RemoteModule) -> list[tuple[str, int]]:
     """File names and lines of `from .x import y` and `from . import x`, wherever they stand."""
-    if module.tree is None:
-        return []
     folder = module.path.rpartition("/")[0]
     found: list[tuple[str, int]] = []
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.ImportFrom) or node.level != 1:
             continue
         names = [node.module] if node.module else [alias.name for alias in node.names]

@@ -84,7 +84,7 @@ class ModelCode:
         if found is not None:
             return found
         module = self.modules.get(path)
-        taken = _taken_names(module.tree).get(name) if module and module.tree else None
+        taken = _taken_names(module).get(name) if module else None
         return self._classes.get(taken) if taken is not None else None
 
     def ancestry(self, start: CodeClass | None) -> list[CodeClass]:
@@ -141,7 +141,7 @@ class ModelCode:
         """The first import of one of the model's own files, there or not."""
         name = file.removesuffix(".py").replace("/", ".")
         for path, module in self.modules.items():
-            for node in ast.walk(module.tree) if module.tree else ():
+            for node in module.nodes:
                 if isinstance(node, ast.ImportFrom) and node.level:
                     names = [node.module] if node.module else [each.name for each in node.names]
                     if any(each and name.endswith(each) for each in names):
@@ -167,11 +167,11 @@ class ModelCode:
 
 
 @functools.lru_cache(maxsize=256)
-def _taken_names(tree: ast.Module) -> Mapping[str, tuple[str, str]]:
+def _taken_names(module: RemoteModule) -> Mapping[str, tuple[str, str]]:
     """Names that a module takes from another of the model's own: its file, and the name there."""
     return {
         alias.asname or alias.name: (f"{node.module}.py", alias.name)
-        for node in ast.walk(tree)
+        for node in module.nodes
         if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module
         for alias in node.names
     }

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.checkpoint import Checkpoint, RemoteModule
 
 RatioMeaning = Literal["unused", "multiplies base", "divides positions"]
 ROPE_CLASS = "RotaryEmbedding"
@@ -31,8 +31,7 @@ def read_rope(checkpoint: Checkpoint) -> RopeCode:
     """How the shipped modeling code computes its rotary embedding."""
     classes = [
         node
-        for tree in _trees(checkpoint)
-        for node in ast.walk(tree)
+        for node in _nodes(checkpoint)
         if isinstance(node, ast.ClassDef) and node.name == ROPE_CLASS
     ]
     if len(classes) != 1:
@@ -58,12 +57,12 @@ def tokenizer_family(checkpoint: Checkpoint) -> str | None:
     module = checkpoint.remote_code.get(f"{reference.partition('.')[0]}.py")
     if module is None or module.tree is None:
         return None
-    imported = set(_imported(module.tree))
+    imported = set(_imported(module))
     if "tiktoken" in imported:
         return "glm4"
     if "sentencepiece" not in imported:
         return None
-    return "chatglm3" if _has_constant(module.tree, "<|assistant|>") else "chatglm2"
+    return "chatglm3" if _has_constant(module, "<|assistant|>") else "chatglm2"
 
 
 def mentions(checkpoint: Checkpoint, name: str) -> bool:
@@ -71,24 +70,21 @@ def mentions(checkpoint: Checkpoint, name: str) -> bool:
     return any(
         (isinstance(node, ast.Attribute) and node.attr == name)
         or (isinstance(node, ast.Constant) and node.value == name)
-        for tree in _trees(checkpoint)
-        for node in ast.walk(tree)
+        for node in _nodes(checkpoint)
     )
 
 
 def defines(checkpoint: Checkpoint, name: str) -> bool:
     """Whether the shipped modeling code defines a function called `name`."""
     return any(
-        isinstance(node, ast.FunctionDef) and node.name == name
-        for tree in _trees(checkpoint)
-        for node in ast.walk(tree)
+        isinstance(node, ast.FunctionDef) and node.name == name for node in _nodes(checkpoint)
     )
 
 
-def _trees(checkpoint: Checkpoint) -> Iterator[ast.Module]:
+def _nodes(checkpoint: Checkpoint) -> Iterator[ast.AST]:
     for path, module in checkpoint.remote_code.items():
-        if path.startswith("modeling") and module.tree is not None:
-            yield module.tree
+        if path.startswith("modeling"):
+            yield from module.nodes
 
 
 def _default_of(function: ast.FunctionDef, name: str) -> float | None:
@@ -160,13 +156,13 @@ def _float_kind(node: ast.expr) -> bool | None:
     return False if _is_named(node, "dtype") else None
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _imported(module: RemoteModule) -> Iterator[str]:
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module.partition(".")[0]
 
 
-def _has_constant(tree: ast.Module, text: str) -> bool:
-    return any(isinstance(node, ast.Constant) and node.value == text for node in ast.walk(tree))
+def _has_constant(module: RemoteModule, text: str) -> bool:
+    return any(isinstance(node, ast.Constant) and node.value == text for node in module.nodes)

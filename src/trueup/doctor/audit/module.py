@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from trueup.checkpoint.checkpoint import RemoteModule
 from trueup.doctor.audit.alarm import KINDS, Alarm, Kind
@@ -73,7 +72,7 @@ def _every_alarm(module: RemoteModule) -> Iterator[tuple[Found, _Place]]:
         yield found, _Place()
     if module.tree is None:
         return
-    nodes = list(islice(ast.walk(module.tree), NODE_LIMIT))
+    nodes = module.nodes[:NODE_LIMIT]
     if len(nodes) == NODE_LIMIT:
         yield ("hidden", "more code than an audit looks into", 1), _Place()
         return

@@ -93,12 +93,12 @@ def _parts(module: RemoteModule) -> Iterator[_Part]:
         return
     names = {
         alias.asname or alias.name: node.module
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.ImportFrom) and node.module in FIRST_MAJOR
         for alias in node.names
         if alias.name == VERSION
     }
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         library = _library_of(node, names)
         if library is None:
             continue

@@ -132,7 +132,7 @@ def _own_vocabulary_files(facts: Facts) -> dict[str, Where]:
     if owner is None or owner.module.tree is None:
         return {}
     names: dict[str, Where] = {}
-    for node in ast.walk(owner.module.tree):
+    for node in owner.module.nodes:
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Dict):
             continue
         target = node.targets[0]

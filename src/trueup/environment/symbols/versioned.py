@@ -7,6 +7,7 @@ so that one question about 150 versions costs little more than one about a singl
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -47,25 +48,44 @@ class VersionedModule:
         self._name = name
         self._heads = pairs(table[""])
         self._stated: Rows = {}
-        self._defined: dict[str, Rows] = {"c": {}, "f": {}, "v": {}}
+        self._imports: list[tuple[str, list[Variant]]] = []
+        self.defined: dict[str, Rows] = {"c": {}, "f": {}, "v": {}}
         self._methods: dict[str, Rows] = {}
         for key, flat in table.items():
             kind, _, rest = key.partition(":")
             if kind == "i":
-                self._add_imports(full_name(rest, name), pairs(flat))
+                self._imports.append((full_name(rest, name), pairs(flat)))
             elif kind == "x":
                 self._stated.setdefault(rest, []).extend(pairs(flat))
             elif kind == "m":
                 owner, _, method = rest.partition(".")
                 self._methods.setdefault(owner, {})[method] = pairs(flat)
             elif kind:
-                self._defined[kind][rest] = pairs(flat)
+                self.defined[kind][rest] = pairs(flat)
 
-    def _add_imports(self, source: str, variants: Sequence[Variant]) -> None:
-        for spans, words in variants:
-            for word in words.split():
-                row = self._stated.setdefault(imported_name(word), [])
-                row.append((spans, (source, word)))
+    def stated(self, name: str) -> Sequence[Variant]:
+        """What is stated of a name: its imports are looked for among those of the module."""
+        found = [
+            (spans, (source, word))
+            for source, variants in self._imports
+            for spans, words in variants
+            if name in words
+            for word in words.split()
+            if imported_name(word) == name
+        ]
+        return [*found, *self._stated.get(name, ())]
+
+    def names(self, place: int) -> set[str]:
+        """Every name of the module in the version at `place`."""
+        imported = {
+            imported_name(word)
+            for _, variants in self._imports
+            for spans, words in variants
+            if variant_at([(spans, None)], place)
+            for word in words.split()
+        }
+        rows = itertools.chain(self._stated.items(), *map(dict.items, self.defined.values()))
+        return imported.union(name for name, row in rows if variant_at(row, place))
 
     def at(self, place: int) -> ModuleFacts | None:
         """The facts in the version at `place`, None where the module was not there."""
@@ -73,11 +93,11 @@ class VersionedModule:
         if head is None:
             return None
         flags, stars, public, trees, aliases = head[1]
-        defined = self._defined
+        defined = self.defined
         return ModuleFacts(
             name=self._name,
             is_package="p" in flags,
-            exports=_Exports(self._stated, defined, place),
+            exports=_Exports(self, place),
             classes=_View(defined["c"], place, lambda key, text: self._class(key, text, place)),
             functions=_View(defined["f"], place, decode_function),
             values=_View(defined["v"], place, lambda _, text: text),
@@ -127,31 +147,34 @@ class _View(Mapping[str, T]):
 class _Exports(Mapping[str, Export]):
     """Every name of a module: what is stated of it, else what its definition tells."""
 
-    __slots__ = ("_defined", "_place", "_stated")
+    __slots__ = ("_found", "_module", "_place")
     KINDS: tuple[tuple[str, ExportKind], ...] = (("c", "class"), ("f", "function"), ("v", "value"))
 
-    def __init__(self, stated: Rows, defined: Mapping[str, Rows], place: int) -> None:
-        self._stated = stated
-        self._defined = defined
+    def __init__(self, module: VersionedModule, place: int) -> None:
+        self._module = module
         self._place = place
+        self._found: dict[str, Export | None] = {}
 
     def __getitem__(self, key: str) -> Export:
-        stated = variant_at(self._stated.get(key, ()), self._place)
+        if key not in self._found:
+            self._found[key] = self._look_up(key)
+        found = self._found[key]
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def _look_up(self, key: str) -> Export | None:
+        stated = variant_at(self._module.stated(key), self._place)
         if stated is not None:
             text = stated[1]
             return decode_export(text) if isinstance(text, str) else decode_import(*text)
         for letter, kind in self.KINDS:
-            if variant_at(self._defined[letter].get(key, ()), self._place):
+            if variant_at(self._module.defined[letter].get(key, ()), self._place):
                 return Export(kind=kind)
-        raise KeyError(key)
+        return None
 
     def __iter__(self) -> Iterator[str]:
-        tables = (self._stated, *self._defined.values())
-        names = {key for table in tables for key, row in table.items() if self._holds(row)}
-        return iter(sorted(names))
+        return iter(sorted(self._module.names(self._place)))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-    def _holds(self, row: Sequence[Variant]) -> bool:
-        return variant_at(row, self._place) is not None
