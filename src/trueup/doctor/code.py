@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from trueup.checkpoint.checkpoint import Checkpoint, RemoteModule
@@ -130,9 +130,7 @@ class ModelCode:
     def imported(self, package: str) -> Where:
         """The first import of a package, in any module."""
         for path, module in self.modules.items():
-            found = (
-                first(module.tree, lambda node: _imports(node, package)) if module.tree else None
-            )
+            found = _first_of(module.nodes, lambda node: _imports(node, package))
             if found is not None:
                 return Where(path=path, line=getattr(found, "lineno", None))
         return Where()
@@ -220,5 +218,9 @@ def is_self_attribute(node: ast.AST, name: str) -> bool:
 
 def first(root: ast.AST, wanted: Callable[[ast.AST], bool]) -> ast.AST | None:
     """The first node in the order of the source for which `wanted` holds."""
-    found = [node for node in ast.walk(root) if wanted(node)]
+    return _first_of(ast.walk(root), wanted)
+
+
+def _first_of(nodes: Iterable[ast.AST], wanted: Callable[[ast.AST], bool]) -> ast.AST | None:
+    found = [node for node in nodes if wanted(node)]
     return min(found, key=lambda node: getattr(node, "lineno", 0), default=None)

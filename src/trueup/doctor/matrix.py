@@ -17,8 +17,9 @@ from trueup.doctor.rule import Facts
 from trueup.doctor.rules import RULES
 from trueup.doctor.rules.walked import rule_of
 from trueup.doctor.walk.asked import AskedSymbols, Question, answers_alike
+from trueup.doctor.walk.doubt import AtHome, walk_without_doubt
 from trueup.doctor.walk.machine import World
-from trueup.doctor.walk.stages import Stages, Walked
+from trueup.doctor.walk.stages import Walked
 from trueup.environment.environment import Environment
 from trueup.environment.symbols.symbols import Symbols, shipped_symbols, versions
 
@@ -128,7 +129,9 @@ def _facts(
     )  # fmt: skip
     facts = Facts(checkpoint, assumed)
     if before is not None:
-        facts.__dict__["code"] = before.code  # the model's code is the same
+        # The model's code is the same.
+        facts.__dict__["code"] = before.code
+        facts.__dict__["alarms"] = before.alarms
     return facts
 
 
@@ -176,6 +179,7 @@ class Walks:
     checkpoint: Checkpoint
     count: int = 0
     _past: list[_Past] = field(default_factory=list)
+    _at_home: AtHome = field(default_factory=dict)
 
     def walked(self, facts: Facts, version: Version) -> Walked | None:
         """What the walk on that version meets; None without code or facts about the version."""
@@ -194,7 +198,7 @@ class Walks:
             files=frozenset(self.checkpoint.files),
             goes_on=False,
         )
-        walked = Stages(self.checkpoint, world).run()
+        walked = walk_without_doubt(self.checkpoint, world, self._at_home)
         self.count += 1
         self._past.append(_Past(walked, asked.answers, world.compared))
         return walked

@@ -20,7 +20,6 @@ from trueup.environment.symbols.symbols import shipped_symbols, versions
 
 # What depends on the files and packages that are here, and not on the release.
 OF_THIS_PLACE = frozenset({"import", "package", "library"})
-# A config that lacks what the code reads lacks it on every release.
 # What code says that misses a package.
 ABOUT_PACKAGES = re.compile(r"\binstall", re.I)
 CONFIGURATION = "transformers.configuration_utils."
@@ -28,23 +27,33 @@ CONFIGURATION = "transformers.configuration_utils."
 MAX_DOUBTS = 6
 # Where a config does not say by which release it was written: before most of what broke such code.
 USUAL_RELEASE = Version("4.33.3")
+# File and line.
+Spot = tuple[str, int]
+# What is met on the model's own release, by what was passed over there.
+AtHome = dict[frozenset[Spot], set[Spot | None]]
 
 
-def walk_without_doubt(checkpoint: Checkpoint, world: World) -> Walked:
-    """The walk, without the failures that the model's own release has as well."""
+def walk_without_doubt(
+    checkpoint: Checkpoint, world: World, at_home: AtHome | None = None
+) -> Walked:
+    """The walk, without the failures that the model's own release has as well.
+
+    `at_home` keeps what is met there, for the same model's walk on another release.
+    """
     walked = Stages(checkpoint, world).run()
-    reference: World | None = None
-    passed: frozenset[tuple[str, int]] = frozenset()
+    at_home = {} if at_home is None else at_home
+    passed: frozenset[Spot] = frozenset()
     for _ in range(MAX_DOUBTS):
         doubtful = {spot for each in walked.failures.values() if (spot := _spot(each)) is not None}
         if not doubtful:
             break
-        reference = reference or _reference(checkpoint, world)
-        if reference is None:
-            break
-        there = Stages(checkpoint, replace(reference, mended=passed)).run()
-        found = {_spot(each) for each in there.failures.values()}
-        common = {spot for spot in doubtful if spot in found}
+        if passed not in at_home:
+            reference = _reference(checkpoint, world)
+            if reference is None:
+                break
+            there = Stages(checkpoint, replace(reference, mended=passed)).run()
+            at_home[passed] = {_spot(each) for each in there.failures.values()}
+        common = doubtful & at_home[passed]
         if not common:
             break
         passed |= common
@@ -52,7 +61,7 @@ def walk_without_doubt(checkpoint: Checkpoint, world: World) -> Walked:
     return walked
 
 
-def _spot(failure: Failure) -> tuple[str, int] | None:
+def _spot(failure: Failure) -> Spot | None:
     """Where a failure is that may be none; None for one that does not depend on the release."""
     place = failure.where
     if place is None or failure.kind in OF_THIS_PLACE:
