@@ -107,14 +107,21 @@ class Classes(Imports):
 
     def mapped(self, value: Instance, name: str) -> str:
         """The name behind a config's `attribute_map`."""
-        if not isinstance(value.cls, OwnClass) or name == "attribute_map":
+        if not isinstance(value.cls, OwnClass):
             return name
-        table = self.in_class(self.mro(value.cls), "attribute_map")
-        if table is not None and isinstance(table[1], Table):
-            target = table[1].entries.get(name)
-            if isinstance(target, Const) and isinstance(target.value, str):
-                return target.value
-        return name
+        if value.cls.renamed is None:
+            value.cls.renamed = self._renamed(value.cls)
+        return value.cls.renamed.get(name, name)
+
+    def _renamed(self, cls: OwnClass) -> dict[str, str]:
+        found = self.in_class(self.mro(cls), "attribute_map")
+        if found is None or not isinstance(found[1], Table):
+            return {}
+        return {
+            str(name): target.value
+            for name, target in found[1].entries.items()
+            if isinstance(target, Const) and isinstance(target.value, str)
+        }
 
     def dotted_of(self, cls: Value) -> str:
         """The class of the library that a class is or is nearest to."""

@@ -129,7 +129,10 @@ class OwnFunction(Value):
 
 @dataclass(eq=False, slots=True)
 class OwnClass(Value):
-    """A class of the model's own code: its bases and what its body bound."""
+    """A class of the model's own code: its bases and what its body bound.
+
+    `order` and `renamed`, the names in its `attribute_map`, are kept when they are asked for.
+    """
 
     name: str
     node: ast.ClassDef
@@ -138,6 +141,7 @@ class OwnClass(Value):
     body: Scope
     is_dataclass: bool = False
     order: tuple[Value, ...] | None = None
+    renamed: dict[str, str] | None = None
 
 
 @dataclass(eq=False, slots=True)
