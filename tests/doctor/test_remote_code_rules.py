@@ -11,6 +11,9 @@ from trueup.checkpoint.checkpoint import Checkpoint, Problem
 from trueup.doctor import rule
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
+from trueup.doctor.rules import comparison
+from trueup.doctor.walk.generation import Generation
+from trueup.errors import CheckpointError
 
 SIDES = [(example, *row) for example in EXAMPLES for row in example.rows]
 VERSIONS = ("4.34.1", "4.41.2", "4.44.2", "4.49.0", "4.53.3", "4.56.0", "4.57.6", "5.0.0", "5.23.0")
@@ -151,6 +154,31 @@ def test_a_walk_that_takes_too_long_ends_and_says_so(monkeypatch: pytest.MonkeyP
     lines = "\n".join(f"a{each} = {each}" for each in range(600))
     (finding,) = found(model(imports=lines), "5.23.0")
     assert (finding.code, finding.severity) == ("CODE103", "info")
+
+
+def test_a_bug_of_a_rule_or_of_the_walk_costs_nothing_of_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise LookupError("odd")
+
+    code = {**model(forward="hidden = hidden @ hidden"), **tokenizer(imports="import einops")}
+    monkeypatch.setattr(Generation, "_on_binop", broken)
+    monkeypatch.setattr(comparison.MinorComparedAlone, "check", broken)
+    findings = found(code, "5.23.0")
+    assert [each.code for each in findings] == ["ENV102", "CODE104", "CODE103"]
+    assert "the rule CODE102" in findings[1].cause
+    assert "LookupError: odd" in findings[1].cause
+    assert "through `forward`" in findings[2].cause
+
+
+def test_the_end_of_the_time_is_no_bug_of_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    def over(*_: Any) -> Any:
+        raise CheckpointError("the time is over")
+
+    monkeypatch.setattr(Generation, "_on_binop", over)
+    with pytest.raises(CheckpointError):
+        found(model(forward="hidden = hidden @ hidden"), "5.23.0")
 
 
 def test_circular_bases_and_absent_classes_do_no_harm() -> None:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Stage
-from trueup.doctor.rule import Facts
+from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules import RULES
+from trueup.doctor.rules.unfinished import RuleFailed
 from trueup.doctor.rules.walked import walked_findings
 from trueup.environment.environment import Environment
+from trueup.errors import TrueUpError
 
 # The order in which a model is brought up, and so the order in which its errors are met.
 STAGES: tuple[Stage, ...] = (
@@ -37,6 +39,16 @@ def _is_same(found: Finding, walked: Finding) -> bool:
     return found.exception is None and walked.exception in IMPORT_ERRORS
 
 
+def _findings_of(rule: Rule, facts: Facts) -> list[Finding]:
+    """What a rule finds; one that fails costs nothing of what the others find."""
+    try:
+        return list(rule.check(facts))
+    except TrueUpError:  # the time is over, or the facts cannot be read
+        raise
+    except Exception as error:
+        return [RuleFailed().of(rule, error)]
+
+
 def examine(checkpoint: Checkpoint, environment: Environment) -> tuple[Finding, ...]:
     """What will break when `checkpoint` is loaded and run in `environment`, first things first.
 
@@ -44,7 +56,9 @@ def examine(checkpoint: Checkpoint, environment: Environment) -> tuple[Finding, 
     """
     facts = Facts(checkpoint, environment)
     version = environment.transformers
-    found = [finding for rule in RULES if rule.applies_to(version) for finding in rule.check(facts)]
+    found = [
+        each for rule in RULES if rule.applies_to(version) for each in _findings_of(rule, facts)
+    ]
     for walked in walked_findings(facts):
         same = next((each for each in found if _is_same(each, walked)), None)
         if same is None:

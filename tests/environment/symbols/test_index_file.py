@@ -11,7 +11,12 @@ from tests.environment.symbols.library import COLLECTED, WRITTEN_OUT, environmen
 from trueup.environment.environment import Environment
 from trueup.environment.symbols import index_file, shipped
 from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFacts
-from trueup.environment.symbols.index_file import MAGIC, SymbolIndex, build
+from trueup.environment.symbols.index_file import (
+    MAGIC,
+    DamagedIndexError,
+    SymbolIndex,
+    build,
+)
 from trueup.environment.symbols.symbols import (
     Lifetime,
     Symbols,
@@ -235,8 +240,19 @@ def test_a_check_tells_what_differs(index: Path, monkeypatch: pytest.MonkeyPatch
 def test_another_file_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.symbols"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match="is no index of symbols"):
+    with pytest.raises(DamagedIndexError) as caught:
         SymbolIndex(path)
+    assert caught.value.where == str(path)
+
+
+def test_a_damaged_block_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "x.symbols"
+    content = build("x", ["1.0"], [{"x.a": {"": b'["", [], null, [], {}]'}}])
+    path.write_bytes(content[:-20] + bytes(20))
+    index = SymbolIndex(path)
+    with pytest.raises(DamagedIndexError) as caught:
+        index.module("x.a")
+    assert "pip install --force-reinstall" in str(caught.value.hint)
 
 
 def test_an_index_of_another_format_is_refused(
@@ -245,5 +261,5 @@ def test_an_index_of_another_format_is_refused(
     path = tmp_path / "x.symbols"
     path.write_bytes(build("x", ["1.0"], [{}]))
     monkeypatch.setattr(index_file, "FORMAT", 10_000)
-    with pytest.raises(ValueError, match="expected 10000"):
+    with pytest.raises(DamagedIndexError):
         SymbolIndex(path)

@@ -22,6 +22,7 @@ from trueup.doctor.rules import (
     templates,
     tokenizer,
     tokenizer_files,
+    unfinished,
     walked,
     weight_files,
 )
@@ -46,5 +47,6 @@ RULES: tuple[Rule, ...] = (
     *generation_config.RULES,
     *templates.RULES,
     *comparison.RULES,
+    *unfinished.RULES,
     *walked.RULES,
 )

@@ -1,4 +1,4 @@
-"""The model's own code as text: comparisons of versions that go wrong, and what takes too long."""
+"""The model's own code as text: comparisons of versions that go wrong."""
 
 from __future__ import annotations
 
@@ -45,27 +45,6 @@ class MinorComparedAlone(Rule):
                         hint=f"compare `version.parse({library}.__version__)` as a whole",
                     )
                     break
-
-
-class NotFollowedToItsEnd(Rule):
-    """The model's own code was not followed to its end: it would have taken too long.
-
-    More may break than is told. What is told holds.
-    """
-
-    code = "CODE103"
-    stage = "import"
-    severity = "info"
-    evidence = "index"
-    blocks = ()
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        if facts.walked is not None and facts.walked.is_exhausted:
-            yield self.found(
-                "the model's own code was not followed to its end, because that takes too long: "
-                "more may break than is told here",
-                where=Where(path=next(iter(facts.code.modules), None)),
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,4 +111,4 @@ def _version_of(facts: Facts, library: str) -> Version | None:
         return None
 
 
-RULES: tuple[Rule, ...] = (MinorComparedAlone(), NotFollowedToItsEnd())
+RULES: tuple[Rule, ...] = (MinorComparedAlone(),)

@@ -25,6 +25,7 @@ from trueup.doctor.walk.values import (
     of_python,
 )
 from trueup.doctor.walk.walk import CONFIG_MODULE
+from trueup.errors import TrueUpError
 
 # The first of these that auto_map names is what is loaded.
 MODEL_AUTO_CLASSES = (
@@ -42,7 +43,8 @@ class Walked:
     """What was found: the failure that ends each stage, and what may fail beside it.
 
     `behind` are failures that would be met if those before them in the stage were mended; a stage
-    behind a failed one is walked as if that one had not failed.
+    behind a failed one is walked as if that one had not failed. `lost` are stages that a bug of the
+    walk's own ended, and the bug.
     """
 
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Walked:
     possible: dict[str, list[Failure]] = field(default_factory=dict)
     buffers: list[tuple[str, str]] = field(default_factory=list)
     is_exhausted: bool = False
+    lost: dict[str, str] = field(default_factory=dict)
 
 
 class Stages:
@@ -101,6 +104,11 @@ class Stages:
                     return None
             except (ExhaustedError, RecursionError):
                 self.walked.is_exhausted = True
+                return None
+            except TrueUpError:  # the time is over, or the facts cannot be read
+                raise
+            except Exception as error:  # unheard-of code must not cost what else there is to tell
+                self.walked.lost[stage] = f"{type(error).__name__}: {error}"
                 return None
             finally:
                 if walk.possible:

@@ -21,6 +21,7 @@ from packaging.version import Version
 from trueup.environment.symbols.codec import FORMAT
 from trueup.environment.symbols.facts import ModuleFacts
 from trueup.environment.symbols.versioned import VersionedModule, pairs, variant_at
+from trueup.errors import TrueUpError
 
 MAGIC = b"TRUEUP-SYMBOLS\n"
 LENGTH = struct.Struct("<I")
@@ -115,13 +116,25 @@ def _decompress(block: bytes) -> Any:
     return orjson.loads(lzma.decompress(block, format=lzma.FORMAT_RAW, filters=FILTERS))
 
 
+class DamagedIndexError(TrueUpError):
+    """An index file is not what `scripts/build_symbols.py` wrote."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            "this file of TrueUp's own, which holds what the releases of a library offer, is "
+            "damaged",
+            where=str(path),
+            hint="install TrueUp anew: `pip install --force-reinstall --no-deps trueup`",
+        )
+
+
 def _read_header(file: BinaryIO) -> dict[str, Any] | None:
     if file.read(len(MAGIC)) != MAGIC:
         return None
     try:
         (length,) = LENGTH.unpack(file.read(LENGTH.size))
         header: dict[str, Any] = _decompress(file.read(length))
-    except (struct.error, lzma.LZMAError, ValueError):
+    except (struct.error, lzma.LZMAError, EOFError, ValueError):
         return None
     return header
 
@@ -129,7 +142,7 @@ def _read_header(file: BinaryIO) -> dict[str, Any] | None:
 class SymbolIndex:
     """An index file, opened for reading; blocks are read when they are asked for.
 
-    Raises: ValueError where the file is none, or one of another format.
+    Raises: DamagedIndexError where the file is none, or one of another format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -137,10 +150,8 @@ class SymbolIndex:
         with path.open("rb") as file:
             header = _read_header(file)
             start = file.tell()
-        if header is None:
-            raise ValueError(f"`{path}` is no index of symbols")
-        if header["format"] != FORMAT:
-            raise ValueError(f"`{path}` has format {header['format']}, expected {FORMAT}")
+        if header is None or header.get("format") != FORMAT:
+            raise DamagedIndexError(path)
         self.library: str = header["library"]
         self.versions = tuple(Version(text) for text in header["versions"])
         self._firsts: list[str] = header["firsts"]
@@ -177,7 +188,11 @@ class SymbolIndex:
     def _read_block(self, block: int) -> Table:
         with self._path.open("rb") as file:
             file.seek(self._starts[block])
-            table: Table = _decompress(file.read(self._lengths[block]))
+            content = file.read(self._lengths[block])
+        try:
+            table: Table = _decompress(content)
+        except (lzma.LZMAError, EOFError, ValueError) as error:
+            raise DamagedIndexError(self._path) from error
         return table
 
 
