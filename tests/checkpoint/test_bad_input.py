@@ -161,15 +161,23 @@ def test_only_files_are_opened(tmp_path: Path) -> None:
             open_regular(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    "words", [["check", "--timeout", "0.05"], ["check", "--matrix", "--timeout", "0.05"], ["plan"]]
+)
 def test_a_check_that_takes_too_long_is_given_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
 ) -> None:
     def endless(*_: object, **__: object) -> None:
         while True:
             pass
 
     monkeypatch.setattr("trueup.cli.report.model_report", endless)
-    assert main(["check", str(write(tmp_path, WHOLE)), "--timeout", "0.05"]) == 1
+    monkeypatch.setattr("trueup.doctor.matrix.row_of", endless)
+    monkeypatch.setattr("trueup.cli.plan.CHECK_SECONDS", 0.05)
+    assert main([*words, str(write(tmp_path, WHOLE))]) == 1
     shown = capsys.readouterr().err
     assert "took more than 0.05 s" in shown
     assert "--timeout" in shown

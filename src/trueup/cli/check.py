@@ -85,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             wanted=arguments.transformers if arguments.versions is None else arguments.versions,
             python=arguments.python,
             output=arguments.format,
+            seconds=arguments.timeout,
         )
     if arguments.others or arguments.versions is not None:
         raise UsageError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
+from trueup.cli.time_limit import CHECK_SECONDS, time_limit
 from trueup.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,8 +19,18 @@ SHOWN = 15
 SCHEMA_VERSION = 1
 
 
-def run(models: Sequence[str], *, wanted: str | None, python: Path | None, output: str) -> int:
-    """Print the table; 0 where every model should work on some release, else 1."""
+def run(
+    models: Sequence[str],
+    *,
+    wanted: str | None,
+    python: Path | None,
+    output: str,
+    seconds: float = CHECK_SECONDS,
+) -> int:
+    """Print the table; 0 where every model should work on some release, else 1.
+
+    A model may take so many seconds.
+    """
     from trueup.checkpoint.files import read_checkpoint
     from trueup.checkpoint.source import resolve
     from trueup.doctor.matrix import row_of
@@ -27,7 +38,10 @@ def run(models: Sequence[str], *, wanted: str | None, python: Path | None, outpu
 
     chosen = _chosen(wanted)
     environment = read_environment(python)
-    rows = [row_of(model, read_checkpoint(resolve(model)), environment, chosen) for model in models]
+    rows = []
+    for model in models:
+        with time_limit(seconds, model):
+            rows.append(row_of(model, read_checkpoint(resolve(model)), environment, chosen))
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": "matrix",

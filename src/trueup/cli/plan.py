@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from trueup.adapt.wishes import DTYPES, KINDS, POOLINGS, ROUTES, Wishes
 from trueup.cli import words
+from trueup.cli.time_limit import CHECK_SECONDS, time_limit
 from trueup.errors import AdaptError, UsageError
 
 if TYPE_CHECKING:
@@ -64,21 +66,25 @@ def run(arguments: argparse.Namespace) -> int:
         )
     from trueup.cli.report import model_report, strict_line
 
-    report, plan = model_report(
-        "plan",
-        arguments.model,
-        revision=arguments.revision,
-        python=arguments.python,
-        transformers=arguments.transformers,
-        wishes=Wishes(
-            route=arguments.route,
-            dtype=arguments.dtype,
-            device=arguments.device,
-            kind=arguments.kind,
-            pooling=arguments.pooling,
-        ),
-        is_run=arguments.export_native is not None,
-    )
+    is_run = arguments.export_native is not None
+    # What is run is downloaded whole, which may take as long as it takes.
+    limit = contextlib.nullcontext() if is_run else time_limit(CHECK_SECONDS, arguments.model)
+    with limit:
+        report, plan = model_report(
+            "plan",
+            arguments.model,
+            revision=arguments.revision,
+            python=arguments.python,
+            transformers=arguments.transformers,
+            wishes=Wishes(
+                route=arguments.route,
+                dtype=arguments.dtype,
+                device=arguments.device,
+                kind=arguments.kind,
+                pooling=arguments.pooling,
+            ),
+            is_run=is_run,
+        )
     shown = report
     if arguments.format == "text":
         from trueup.cli.plan_text import plan_lines

@@ -25,7 +25,8 @@ def time_limit(seconds: float, model: str) -> Iterator[None]:
         raise CheckpointError(
             f"looking at the model took more than {seconds:g} s, so it was given up",
             where=model,
-            hint="give it longer with `--timeout SECONDS`, or look for files that are no model's",
+            hint="give `trueup check` longer with `--timeout SECONDS`, or look for files that are "
+            "no model's",
         )
 
     before = signal.signal(signal.SIGALRM, stop)
