@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from trueup.adapt.sizes import DTYPE_BYTES, LARGEST_CONTEXT_TOKENS
 from trueup.errors import ConfigError
+
+if TYPE_CHECKING:
+    from trueup.config.settings import ModelSettings
 
 ROUTES = ("auto", "native", "fixed", "isolated")
 INT8 = "int8"
@@ -36,6 +40,11 @@ class Wishes:
 
 
 NO_WISHES = Wishes()
+
+
+def wishes_of(settings: ModelSettings) -> Wishes:
+    """What a configured model wishes: its settings of the same names."""
+    return Wishes(**{each.name: getattr(settings, each.name) for each in fields(Wishes)})
 
 
 def check_wishes(wishes: Wishes, longest_context: int | None) -> None:

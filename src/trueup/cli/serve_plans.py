@@ -27,23 +27,18 @@ def plan_models(
     """
     if not models:
         return {}
-    from trueup.adapt.planning import Wishes, plan_with_facts
+    from trueup.adapt.planning import plan_with_facts
+    from trueup.adapt.wishes import wishes_of
 
     plans: dict[str, Plan] = {}
     for model in models:
-        wishes = Wishes(
-            route=model.route,
-            dtype=model.dtype,
-            device=model.device,
-            context_tokens=model.context_tokens,
-            engine=model.engine,
-            kind=model.kind,
-            pooling=model.pooling,
-            normalize=model.normalize,
-        )
         try:
             plan = plan_with_facts(
-                model.source, wishes, revision=model.revision, watch=watch, is_run=is_run
+                model.source,
+                wishes_of(model),
+                revision=model.revision,
+                watch=watch,
+                is_run=is_run,
             ).plan
         except TrueUpError as error:
             raise _placed(model, error) from None

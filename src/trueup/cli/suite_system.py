@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from trueup.adapt.wishes import Wishes
+from trueup.adapt.wishes import wishes_of
 from trueup.cli.report import model_report
 from trueup.cli.roles import check_roles
 from trueup.config.names import listing, nearest
@@ -171,23 +171,13 @@ def _examined(
 ) -> Examined:
     started = time.monotonic()
     place = model.places.get("source") or model.places.get("")
-    wishes = Wishes(
-        route=model.route,
-        dtype=model.dtype,
-        device=model.device,
-        context_tokens=model.context_tokens,
-        engine=model.engine,
-        kind=model.kind,
-        pooling=model.pooling,
-        normalize=model.normalize,
-    )
     try:
         report, plan = model_report(
             "check",
             model.source,
             revision=model.revision,
             transformers=transformers,
-            wishes=wishes,
+            wishes=wishes_of(model),
         )
     except TrueUpError as error:
         told = Problem.of(error)
