@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from trueup.doctor.walk.bounds import may_build
 from trueup.doctor.walk.builtin_methods import BuiltinMethods
 from trueup.doctor.walk.failure import RaisedError
 from trueup.doctor.walk.values import (
@@ -63,6 +64,8 @@ class BuiltinCalls(BuiltinMethods):
             given = [to_python(each) for each in arguments]
             named = {key: to_python(each) for key, each in keywords.items()}
         except ValueError:
+            return UNKNOWN
+        if not may_build(name, given):
             return UNKNOWN
         import builtins
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trueup.doctor.walk.bounds import MAX_ITEMS, may_call
 from trueup.doctor.walk.calls import Calls
 from trueup.doctor.walk.torch_names import SCALARS
 from trueup.doctor.walk.values import (
@@ -18,7 +19,7 @@ from trueup.doctor.walk.values import (
     to_python,
 )
 
-MAX_ITEMS = 64
+MAX_APPENDED = 64
 
 
 class BuiltinMethods(Calls):
@@ -44,6 +45,8 @@ class BuiltinMethods(Calls):
             try:
                 given = [to_python(each) for each in arguments]
                 named = {key: to_python(each) for key, each in keywords.items()}
+                if not may_call(name, subject.value, given, named):
+                    return UNKNOWN
                 return of_python(getattr(subject.value, name)(*given, **named))
             except (ValueError, TypeError, KeyError, IndexError, AttributeError):
                 return UNKNOWN
@@ -86,14 +89,15 @@ class BuiltinMethods(Calls):
         items = subject.items
         if name in ("append", "add"):
             value = arguments[0] if arguments else UNKNOWN
-            more = None if items is None or len(items) >= MAX_ITEMS else [*items, value]
+            more = None if items is None or len(items) >= MAX_APPENDED else [*items, value]
             if items is None:
                 subject.element = joined(subject.element, value)
             self.put(subject.cell, "items", more)
             return NONE
         if name == "extend" and arguments:
             values, is_all = self.iterated(arguments[0])
-            grown = [*items, *values] if items is not None and is_all else None
+            is_known = items is not None and is_all and len(items) + len(values) <= MAX_ITEMS
+            grown = [*items, *values] if items is not None and is_known else None
             self.put(subject.cell, "items", grown)
             return NONE
         if name in ("insert", "remove", "clear", "sort", "reverse", "update", "discard"):

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
+from trueup.doctor.walk.bounds import MAX_ITEMS
 from trueup.doctor.walk.failure import RaisedError
 from trueup.doctor.walk.operations import Operations
 from trueup.doctor.walk.values import (
@@ -27,7 +28,10 @@ class Displays(Operations):
             if isinstance(each, ast.Starred):
                 inner = self.evaluate(each.value)
                 known = inner.items if isinstance(inner, Items) else None
-                items = None if items is None or known is None else items + known
+                if items is None or known is None or len(items) + len(known) > MAX_ITEMS:
+                    items = None
+                else:
+                    items = items + known
             else:
                 value = self.evaluate(each)
                 if items is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from trueup.doctor.walk.bounds import MAX_TEXT
 from trueup.doctor.walk.displays import Displays
 from trueup.doctor.walk.values import (
     FALSE,
@@ -97,7 +98,9 @@ class Expressions(Displays):
                 texts.append(str(value.value))
             else:
                 texts = None
-        return UNKNOWN if texts is None else Const("".join(texts))
+        if texts is None or sum(map(len, texts)) > MAX_TEXT:
+            return UNKNOWN
+        return Const("".join(texts))
 
     def _on_namedexpr(self, node: ast.NamedExpr) -> Value:
         value = self.evaluate(node.value)

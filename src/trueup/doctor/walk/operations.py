@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from trueup.doctor.walk.bounds import may_operate
 from trueup.doctor.walk.machine import Machine
 from trueup.doctor.walk.values import (
     NONE,
@@ -34,8 +35,6 @@ COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le,
     ast.Gt: operator.gt, ast.GtE: operator.ge,
 }  # fmt: skip
-# Powers and repetitions of constants are not worked out beyond this.
-LARGEST = 10**6
 MAX_UNROLLED = 64
 NONE_TYPE = "a tensor and 'NoneType'"
 
@@ -84,10 +83,8 @@ class Operations(Machine):
             )
         if not isinstance(left, simple) or not isinstance(right, simple):
             return UNKNOWN
-        if isinstance(left, str) or isinstance(right, str):
-            numbers = [each for each in (left, right) if isinstance(each, int)]
-            if numbers and numbers[0] > LARGEST:
-                return UNKNOWN
+        if not may_operate(function, left, right):
+            return UNKNOWN
         try:
             return Const(function(left, right))
         except ZeroDivisionError as error:

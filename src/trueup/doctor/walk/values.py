@@ -7,10 +7,12 @@ A value is exact (`Const`, classes, functions), partly known (an instance whose 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from trueup.doctor.walk.bounds import MAX_ITEMS
 from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFacts
 
 Scope = dict[str, "Value"]
@@ -59,6 +61,9 @@ class Items(Value):
         self, kind: SequenceKind, items: list[Value] | None, element: Value = UNKNOWN
     ) -> None:
         self.kind = kind
+        if items is not None and len(items) > MAX_ITEMS:
+            element = items[0]
+            items = None
         self.element = element
         self.cell: dict[str, Any] = {"items": items}
 
@@ -243,23 +248,31 @@ def of_python(value: Any, depth: int = 0) -> Value:
     return Const(value)
 
 
-def to_python(value: Value, depth: int = 0) -> Any:
+def to_python(value: Value) -> Any:
     """The Python object of an exact value.
 
     Raises:
         ValueError: it is not exact.
     """
-    if depth > 20:
+    return _to_python(value, 0, itertools.count())
+
+
+def _to_python(value: Value, depth: int, count: Iterator[int]) -> Any:
+    # What holds itself many times over is small here, and endless as an object.
+    if depth > 20 or next(count) > MAX_ITEMS:
         raise ValueError
     if isinstance(value, Const):
         return value.value
     if isinstance(value, Items) and value.items is not None and value.kind != "modules":
-        made = [to_python(each, depth + 1) for each in value.items]
+        made = [_to_python(each, depth + 1, count) for each in value.items]
         if value.kind == "set":
-            return set(made)
+            try:
+                return set(made)
+            except TypeError as error:
+                raise ValueError from error
         return tuple(made) if value.kind == "tuple" else made
     if isinstance(value, Table) and not value.is_open:
-        return {key: to_python(each, depth + 1) for key, each in value.entries.items()}
+        return {key: _to_python(each, depth + 1, count) for key, each in value.entries.items()}
     raise ValueError
 
 
