@@ -44,7 +44,7 @@ def test_what_holds_itself_many_times_over_is_no_object() -> None:
     value: Value = Const(1)
     for _ in range(18):
         value = Items("tuple", [value, value])
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         to_python(value)
 
 
