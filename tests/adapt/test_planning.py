@@ -371,14 +371,9 @@ def test_an_assumed_version_has_what_its_sources_had_whoever_saved_the_model(
         assert f"transformers {version} implements `qwen2`" in plan.why[0]
 
 
-@pytest.mark.parametrize(
-    ("model_type", "version"),
-    [("qwen3_next", "4.57.0"), ("gemma4", "5.0.0"), ("code_llama", "5.0.0"), ("qwen2", "99.0")],
-)
-def test_a_version_whose_files_alone_would_tell_is_not_said_to_lack_a_model(
-    model_type: str, version: str
-) -> None:
-    plan = make_plan(plain_checkpoint(model_type=model_type), assumed(version), ROOMY, ())
+@pytest.mark.parametrize("version", ["99.0", "5.99.0"])
+def test_a_version_whose_files_alone_would_tell_is_not_said_to_lack_a_model(version: str) -> None:
+    plan = make_plan(plain_checkpoint(model_type="qwen2"), assumed(version), ROOMY, ())
     assert plan.route == "refused"
     assert "cannot be told" in plan.why[0]
     assert "--python" in plan.why[0]
@@ -387,7 +382,7 @@ def test_a_version_whose_files_alone_would_tell_is_not_said_to_lack_a_model(
 
 @pytest.mark.parametrize(
     ("model_type", "version"),
-    [("qwen3_next", "4.56.0"), ("gemma4", "4.57.6"), ("code_llama", "5.23.0"), ("nobody", "5.1")],
+    [("qwen3_next", "4.56.0"), ("gemma4", "5.0.0"), ("open-llama", "5.23.0"), ("nobody", "5.1")],
 )
 def test_a_version_that_lacks_a_model_is_said_to(model_type: str, version: str) -> None:
     plan = make_plan(plain_checkpoint(model_type=model_type), assumed(version), ROOMY, ())

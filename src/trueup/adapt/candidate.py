@@ -9,13 +9,13 @@ from packaging.version import Version
 from trueup.adapt import library
 from trueup.adapt.embedding import CAUSAL_ENDINGS, EmbeddingFacts, embedding_facts
 from trueup.adapt.embedding import implementation as base_class
-from trueup.adapt.first_release import presence
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.family import NativeFamily, Refusal
 from trueup.adapt.plan import Caveat, Kind
 from trueup.adapt.wishes import Wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.environment.environment import OLDEST_TRANSFORMERS, Environment
+from trueup.environment.model_types import presence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def candidate_of(
     has_class = library.is_implemented(checkpoint.model_type, environment)
     told = "no"
     if environment.is_assumed and checkpoint.model_type is not None:
-        told = library.assumed_presence(checkpoint, version, is_embedding=is_embedding)
+        told = library.assumed_presence(checkpoint, version)
     if has_class or told == "yes":
         if is_embedding:
             return _encoder(checkpoint, environment, version, wishes)
@@ -156,7 +156,8 @@ def _library_words(
     checkpoint: Checkpoint, environment: Environment, version: Version, implementation: str
 ) -> tuple[str, ...]:
     model_type = checkpoint.model_type or ""
-    if environment.is_assumed and presence(model_type, version) != "yes":
+    told = presence(model_type, version, checkpoint.architectures)
+    if environment.is_assumed and told != "yes":
         saved_by = checkpoint.config.get("transformers_version")
         return (
             f"the checkpoint was saved without code of its own by transformers {saved_by}, so "

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from packaging.version import InvalidVersion, Version
 
-from trueup.adapt.first_release import IMPLEMENTATIONS, Presence, presence
 from trueup.adapt.native.family import Refusal
 from trueup.adapt.plan import Kind
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.dangerous_keys import dangerous_keys
+from trueup.environment.causal_models import CAUSAL_CLASSES
 from trueup.environment.environment import Environment
+from trueup.environment.model_types import Presence, presence
 
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
 
@@ -29,21 +30,16 @@ def implementation(checkpoint: Checkpoint, environment: Environment) -> str | No
     checkpoint without code of its own names its class itself.
     """
     if environment.is_assumed:
-        if checkpoint.model_type in IMPLEMENTATIONS:
-            return IMPLEMENTATIONS[checkpoint.model_type]
+        if checkpoint.model_type in CAUSAL_CLASSES:
+            return CAUSAL_CLASSES[checkpoint.model_type]
         named = [name for name in checkpoint.architectures if name.endswith(CAUSAL_ENDINGS)]
         return named[0] if named else None
     return environment.library_models.get(checkpoint.model_type or "")
 
 
-def assumed_presence(
-    checkpoint: Checkpoint, version: Version, *, is_embedding: bool = False
-) -> Presence:
+def assumed_presence(checkpoint: Checkpoint, version: Version) -> Presence:
     """Whether a `version` without files implements the checkpoint's architecture."""
-    told = presence(checkpoint.model_type, version)
-    if is_embedding and told == "no" and checkpoint.model_type not in IMPLEMENTATIONS:
-        # The tables are of language models: an encoder that is in none may be there.
-        told = "unknown"
+    told = presence(checkpoint.model_type, version, checkpoint.architectures)
     return "yes" if told == "unknown" and was_saved_by(checkpoint, version) else told
 
 

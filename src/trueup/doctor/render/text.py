@@ -199,7 +199,7 @@ def _finding_lines(finding: Mapping[str, Any], width: int) -> Iterator[Line]:
     yield from _paragraph(printable(finding["cause"]), width)
     place, gate = _place(finding["where"]), _gate(finding)
     if place:
-        gate = f"   (since transformers {gate})" if gate else ""
+        gate = f"   ({gate})" if gate else ""
         yield Line(f"{INDENT}{'where:':<{LABEL_WIDTH}}{place}{gate}", "dim")
     if finding["hint"]:
         yield from _wrapped("hint:", finding["hint"], width, "plain")
@@ -233,7 +233,7 @@ def error_lines(report: Mapping[str, Any], *, width: int | None = None) -> Itera
             yield Line("Less likely:")
             yield Line("")
         gate = _gate(match)
-        since = f" (transformers since {gate})" if gate else ""
+        since = f" ({gate})" if gate else ""
         guess = ", a guess from little text" if match["is_guess"] else ""
         yield Line(f"{match['code']}{guess}{since}", "error" if position == 0 else "plain")
         yield from _wrapped("cause:", match["cause"], width, "plain")
@@ -267,8 +267,10 @@ def _place(where: Mapping[str, Any]) -> str:
 def _gate(finding: Mapping[str, Any]) -> str:
     since, until = finding["since"], finding["until"]
     if since and until:
-        return f"{since}, works again in {until}"
-    return since or (f"before {until}" if until else "")
+        return f"since transformers {since}, works again in {until}"
+    if since:
+        return f"since transformers {since}"
+    return f"before transformers {until}" if until else ""
 
 
 def _paragraph(text: str, width: int, indent: str = INDENT) -> Iterator[Line]:

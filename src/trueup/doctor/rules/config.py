@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
+from trueup.environment.model_types import absence
 
 
 class UnknownArchitecture(Rule):
@@ -22,9 +24,14 @@ class UnknownArchitecture(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         checkpoint, environment = facts.checkpoint, facts.environment
-        if checkpoint.auto_map or not checkpoint.config or not environment.library_models:
+        if checkpoint.auto_map or not checkpoint.config:
             return
         if checkpoint.hub_model is not None:  # loaded by its own class
+            return
+        if environment.is_assumed:
+            yield from self._of_release(facts)
+            return
+        if not environment.library_models:
             return
         model_type = checkpoint.model_type
         if model_type is None:
@@ -41,6 +48,30 @@ class UnknownArchitecture(Rule):
                 hint="install a newer transformers, or get the model's Python files",
                 blocks=("fixed", "isolated"),
             )
+
+    def _of_release(self, facts: Facts) -> Iterable[Finding]:
+        """Whether a release that is not here has the type, which its index tells."""
+        checkpoint, version = facts.checkpoint, facts.environment.transformers
+        model_type = checkpoint.model_type
+        if model_type is None or version is None:
+            return
+        told = absence(model_type, checkpoint.architectures, version)
+        if told is None:
+            return
+        sign, life = told
+        last = f" since {life.since}" if life.since else ""
+        first = f" before {life.until}" if life.until else ""
+        finding = self.found(
+            f"transformers {version} does not have `{sign.removeprefix('transformers.')}`, which "
+            f"the model type `{model_type[:80]}` needs: no release has it{last}{first}",
+            where=Where(path="config.json", key="model_type"),
+            hint=f"use transformers {life.until} or newer"
+            if life.until
+            else f"use a transformers before {life.since}",
+            blocks=("fixed", "isolated"),
+        )
+        since, until = (str(each) if each else None for each in (life.since, life.until))
+        yield replace(finding, since=since, until=until)
 
 
 RULES: tuple[Rule, ...] = (UnknownArchitecture(),)
