@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
 from trueup.environment.model_types import absence
+
+# What AutoConfig raises of a type that it does not know.
+RAISED = "ValueError"
 
 
 class UnknownArchitecture(Rule):
@@ -24,7 +28,8 @@ class UnknownArchitecture(Rule):
 
     def check(self, facts: Facts) -> Iterable[Finding]:
         checkpoint, environment = facts.checkpoint, facts.environment
-        if checkpoint.auto_map or not checkpoint.config:
+        # The library makes the configuration where the model's code brings none.
+        if "AutoConfig" in checkpoint.auto_map or not checkpoint.config:
             return
         if checkpoint.hub_model is not None:  # loaded by its own class
             return
@@ -41,13 +46,14 @@ class UnknownArchitecture(Rule):
                 hint=config_hint(checkpoint),
             )
         elif model_type not in environment.library_models:
-            yield self.found(
+            finding = self.found(
                 f"transformers {environment.transformers} does not know the model type "
-                f"`{model_type[:80]}`, and the directory has no code of its own",
+                f"`{model_type[:80]}`, and {_without_code(checkpoint)}",
                 where=Where(path="config.json", key="model_type"),
                 hint="install a newer transformers, or get the model's Python files",
                 blocks=("fixed", "isolated"),
             )
+            yield replace(finding, exception=RAISED)
 
     def _of_release(self, facts: Facts) -> Iterable[Finding]:
         """Whether a release that is not here has the type, which its index tells."""
@@ -71,7 +77,13 @@ class UnknownArchitecture(Rule):
             blocks=("fixed", "isolated"),
         )
         since, until = (str(each) if each else None for each in (life.since, life.until))
-        yield replace(finding, since=since, until=until)
+        yield replace(finding, since=since, until=until, exception=RAISED)
+
+
+def _without_code(checkpoint: Checkpoint) -> str:
+    if checkpoint.auto_map:
+        return "config.json's `auto_map` names no code for it: it has no `AutoConfig`"
+    return "the directory has no code of its own"
 
 
 RULES: tuple[Rule, ...] = (UnknownArchitecture(),)

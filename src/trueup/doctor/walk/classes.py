@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from trueup.doctor.walk.imports import Imports
 from trueup.doctor.walk.torch_names import is_torch_module
@@ -20,6 +23,8 @@ from trueup.doctor.walk.values import (
 )
 from trueup.environment.symbols.facts import ClassFacts
 from trueup.environment.symbols.lookup import merge
+
+ORDERED_DICT = "collections.OrderedDict"
 
 
 class Classes(Imports):
@@ -58,15 +63,20 @@ class Classes(Imports):
             return line
         return [base]
 
-    def is_closed(self, cls: OwnClass) -> bool:
+    def is_closed(self, cls: Value) -> bool:
         """Whether all that its objects can have is known."""
         return all(
             isinstance(base, OwnClass)
             or (isinstance(base, LibraryName) and base.facts is not None)
             or (isinstance(base, Foreign) and (is_torch_module(base.dotted) or _is_plain(base)))
             or (isinstance(base, Builtin) and base.name == "object")
-            for base in self.mro(cls)
+            for base in self._order(cls)
         )
+
+    def is_dict(self, cls: Value) -> bool:
+        """Whether its objects are dicts, as the library's outputs are."""
+        order = self._order(cls)
+        return any(isinstance(each, Foreign) and each.dotted == ORDERED_DICT for each in order)
 
     def is_module(self, cls: Value) -> bool:
         """Whether its objects are torch modules."""
@@ -107,21 +117,23 @@ class Classes(Imports):
 
     def mapped(self, value: Instance, name: str) -> str:
         """The name behind a config's `attribute_map`."""
+        if isinstance(value.cls, LibraryName):
+            return self._renamed(value.cls).get(name, name)
         if not isinstance(value.cls, OwnClass):
             return name
         if value.cls.renamed is None:
             value.cls.renamed = self._renamed(value.cls)
         return value.cls.renamed.get(name, name)
 
-    def _renamed(self, cls: OwnClass) -> dict[str, str]:
-        found = self.in_class(self.mro(cls), "attribute_map")
-        if found is None or not isinstance(found[1], Table):
-            return {}
-        return {
-            str(name): target.value
-            for name, target in found[1].entries.items()
-            if isinstance(target, Const) and isinstance(target.value, str)
-        }
+    def _renamed(self, cls: Value) -> dict[str, str]:
+        for each in self._order(cls):
+            if isinstance(each, OwnClass) and "attribute_map" in each.body:
+                table = each.body["attribute_map"]
+                return _texts(table.entries) if isinstance(table, Table) else {}
+            facts = each.facts if isinstance(each, LibraryName) else None
+            if facts is not None and "attribute_map" in facts.attributes:
+                return _literal_map(facts.attributes["attribute_map"])
+        return {}
 
     def dotted_of(self, cls: Value) -> str:
         """The class of the library that a class is or is nearest to."""
@@ -131,8 +143,25 @@ class Classes(Imports):
         return name_of(cls)
 
 
+def _texts(entries: Mapping[Any, Value]) -> dict[str, str]:
+    return {
+        str(name): target.value
+        for name, target in entries.items()
+        if isinstance(target, Const) and isinstance(target.value, str)
+    }
+
+
+@functools.lru_cache(maxsize=256)
+def _literal_map(source: str | None) -> dict[str, str]:
+    try:
+        found = ast.literal_eval(source or "{}")
+    except (ValueError, SyntaxError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _is_plain(base: Foreign) -> bool:
-    return base.dotted in ("abc.ABC", "typing.Generic", "collections.OrderedDict", "object")
+    return base.dotted in ("abc.ABC", "typing.Generic", ORDERED_DICT, "object")
 
 
 def _merged(lines: list[list[int]]) -> list[int]:

@@ -120,7 +120,11 @@ class Configurations(ForeignCalls):
             return
         given = subject.attributes.get("rope_scaling", NONE)
         theta = subject.attributes.get("rope_theta")
-        if isinstance(given, Table) or theta is not None:
+        # Where the class has a theta for those that name none, None becomes a dict as well.
+        is_made = self.in_class(order, "default_theta") is not None and not (
+            subject.attributes.keys().isdisjoint(ROPE_KEYS)
+        )
+        if isinstance(given, Table) or theta is not None or (is_made and given == NONE):
             entries = dict(given.entries) if isinstance(given, Table) else {}
             entries.setdefault("rope_type", entries.get("type", Const("default")))
             entries.setdefault("rope_theta", theta if theta is not None else NONE)

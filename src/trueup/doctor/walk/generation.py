@@ -191,15 +191,14 @@ class Generation(GenerationFacts):
             if (found := self.in_class(order, name)) is not None
             and isinstance(found[1], OwnFunction)
         ]
-        has_mixin = any(
-            isinstance(e, LibraryName) and e.dotted.endswith("GenerationMixin") for e in order
-        )
+        has_mixin = any(map(_is_of_mixin, order))
         if own:  # the Auto classes give such a class what it lacks
             return
         if not has_mixin:
             self.no_attribute(model, "generate")
         name = "prepare_inputs_for_generation"
-        if self.in_class(order, name) is None or not self._prepares_for_all:
+        found = self.in_class(order, name)
+        if found is None or (_is_of_mixin(found[0]) and not self._prepares_for_all):
             self.fail(
                 "library",
                 "TypeError",
@@ -256,7 +255,9 @@ class Generation(GenerationFacts):
                 more["next_sequence_length"] = NONE if is_first else Const(1)
             given = self.call(Bound(prepare[1], model), [ids], {**inputs, **more})
         elif prepare is not None and isinstance(prepare[1], LibraryMethod):
-            given = Table({"input_ids": ids, **inputs}, is_open=True)
+            # Only that of all models is known to pass on what it is given.
+            known = {"input_ids": ids, **inputs} if _is_of_mixin(prepare[0]) else {}
+            given = Table(known, is_open=True)
         if not isinstance(given, Table):
             return UNKNOWN
         keywords = {key: each for key, each in given.entries.items() if isinstance(key, str)}
@@ -277,6 +278,10 @@ class Generation(GenerationFacts):
         if isinstance(outputs, Instance):
             return outputs.attributes.get("past_key_values")
         return None
+
+
+def _is_of_mixin(owner: Value) -> bool:
+    return isinstance(owner, LibraryName) and owner.dotted.endswith("GenerationMixin")
 
 
 __all__ = ["Foreign", "Generation"]

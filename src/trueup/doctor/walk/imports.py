@@ -10,7 +10,7 @@ from trueup.doctor.walk.failure import RaisedError
 from trueup.doctor.walk.machine import Call
 from trueup.doctor.walk.statements import Statements
 from trueup.doctor.walk.torch_history import TORCH, torch_life
-from trueup.doctor.walk.values import UNKNOWN, Const, Foreign, LibraryName, OwnModule, Value
+from trueup.doctor.walk.values import UNKNOWN, Const, Foreign, LibraryName, OwnModule, Table, Value
 from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFacts
 from trueup.environment.symbols.facts import Value as ValueFacts
 
@@ -24,6 +24,19 @@ DISTRIBUTIONS = {
     "opencc": "opencc", "xformers": "xformers", "fla": "flash-linear-attention",
     "triton": "triton", "decord": "decord", "timm": "timm", "huggingface_hub": "huggingface-hub",
 }  # fmt: skip
+
+# The library's tables that code takes functions out of, by key: `modeling_rope_utils`.
+FUNCTION_TABLES = {
+    "ROPE_INIT_FUNCTIONS": {
+        "default": "_compute_default_rope_parameters",
+        "linear": "_compute_linear_scaling_rope_parameters",
+        "dynamic": "_compute_dynamic_ntk_parameters",
+        "yarn": "_compute_yarn_parameters",
+        "longrope": "_compute_longrope_parameters",
+        "llama3": "_compute_llama3_parameters",
+        "proportional": "_compute_proportional_rope_parameters",
+    }
+}
 
 
 class Imports(Statements):
@@ -151,12 +164,21 @@ class Imports(Statements):
         if isinstance(found, ValueFacts):
             if found.target is not None:
                 return Foreign(found.target)
-            return _literal(found.literal)
+            return self._table(dotted) or _literal(found.literal)
         if isinstance(found, ClassFacts):
             return LibraryName(found.dotted, found)
         if isinstance(found, FunctionFacts | ModuleFacts):
             return LibraryName(dotted, found)
         return UNKNOWN
+
+    def _table(self, dotted: str) -> Value | None:
+        """A table of functions, of which a release has the entries whose functions it has."""
+        module, _, name = dotted.rpartition(".")
+        functions = FUNCTION_TABLES.get(name)
+        if functions is None:
+            return None
+        found = {key: self.library_name(f"{module}.{each}") for key, each in functions.items()}
+        return Table({key: value for key, value in found.items() if value is not None})
 
     def _import_relative(self, node: ast.ImportFrom) -> None:
         here = self.here.module.path.split("/")[:-1]
@@ -210,8 +232,16 @@ class Imports(Statements):
             for name, value in list(module.names.items()):
                 if not name.startswith("_"):
                     self.put(names, name, value)
-        else:
+            return
+        facts = module.found if isinstance(module, LibraryName) else None
+        if not isinstance(facts, ModuleFacts) or facts.is_lazy or facts.is_opaque or facts.stars:
             self.put(names, "*", UNKNOWN)
+            return
+        public = facts.public
+        for name in facts.exports if public is None else public:
+            if public is not None or not name.startswith("_"):
+                found = self.library_name(f"{facts.name}.{name}")
+                self.put(names, name, UNKNOWN if found is None else found)
 
 
 @functools.lru_cache(maxsize=8192)

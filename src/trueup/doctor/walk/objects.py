@@ -27,6 +27,7 @@ from trueup.doctor.walk.values import (
 )
 from trueup.environment.symbols.facts import FunctionFacts, ModuleFacts
 
+DICT_NAMES = frozenset(dir(dict))
 OBJECT_NAMES = frozenset(dir(object)) | {"__dict__", "__module__", "__name__", "__qualname__",
                                          "__annotations__", "__bases__", "__mro__"}  # fmt: skip
 ABSENT = object()
@@ -107,6 +108,8 @@ class Objects(Classes):
             return self._bound(given[1], value)
         if name in OBJECT_NAMES or (name in MODULE_NAMES and self.is_module(value.cls)):
             return Bound(Builtin(f".{name}"), value)
+        if name in DICT_NAMES and self.is_dict(value.cls):
+            return UNKNOWN
         return self._missing(value, name)
 
     def _is_shadowed(self, value: Instance, name: str) -> bool:
@@ -143,9 +146,19 @@ class Objects(Classes):
         getter = self.in_class(self._order(value.cls), "__getattr__")
         if getter is not None:
             return self.library_getattr(value, name, getter[1])
-        if isinstance(value.cls, OwnClass) and not self.is_closed(value.cls):
+        if not self.is_closed(value.cls) or self._may_rename(value.cls):
             return UNKNOWN
         return self.no_attribute(value, name)
+
+    def _may_rename(self, cls: Value) -> bool:
+        """Whether a configuration of the library's gives other names, which the facts leave out."""
+        for each in self._order(cls):
+            if isinstance(each, OwnClass) and "attribute_map" in each.body:
+                return False
+            facts = each.facts if isinstance(each, LibraryName) else None
+            if facts is not None and "attribute_map" in facts.attributes:
+                return facts.attributes["attribute_map"] is None
+        return False
 
     def library_getattr(self, value: Instance, name: str, getter: Value) -> Value:
         """What `__getattr__` answers; the library's answer for names it lists."""

@@ -9,6 +9,7 @@ from typing import Any
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.walk.failure import ExhaustedError, Failure, RaisedError
 from trueup.doctor.walk.generation import Generation
+from trueup.doctor.walk.imports import LIBRARY
 from trueup.doctor.walk.machine import World
 from trueup.doctor.walk.packages import missing_file, missing_packages
 from trueup.doctor.walk.tokenizing import Tokenizing
@@ -18,6 +19,7 @@ from trueup.doctor.walk.values import (
     Const,
     Instance,
     Items,
+    LibraryName,
     OwnClass,
     Table,
     Tensor,
@@ -25,6 +27,7 @@ from trueup.doctor.walk.values import (
     of_python,
 )
 from trueup.doctor.walk.walk import CONFIG_MODULE
+from trueup.environment.symbols.facts import ANY_NAME
 from trueup.errors import TrueUpError
 
 # The first of these that auto_map names is what is loaded.
@@ -77,6 +80,8 @@ class Stages:
         made = None
         if config_class is not None:
             made = self._stage("config", walk, lambda: self._made_config(walk, config_class))
+        elif config is None:
+            made = self._stage("config", walk, lambda: self._library_config(walk))
         if model is None:
             return self.walked
         model_class = self._imported(walk, "import.model", model)
@@ -174,6 +179,20 @@ class Stages:
         given = of_python(self._checkpoint.config)
         keywords = dict(given.entries) if isinstance(given, Table) else {}
         return walk.instantiate(cls, [], keywords)
+
+    def _library_config(self, walk: Generation) -> Value:
+        """The library's own configuration, of a model that brings none; UNKNOWN without one."""
+        name = (self._checkpoint.model_type or "").replace("-", "_")
+        dotted = f"{LIBRARY}.models.{name}.configuration_{name}"
+        module = self._world.symbols.module(dotted) if name.isidentifier() else None
+        for facts in module.classes.values() if module is not None else ():
+            if facts.attributes.get("model_type") == repr(self._checkpoint.model_type):
+                made = Instance(LibraryName(facts.dotted, facts))
+                given = of_python(self._checkpoint.config)
+                walk.init_config(made, dict(given.entries) if isinstance(given, Table) else {})
+                made.is_open = ANY_NAME in made.attributes
+                return made
+        return UNKNOWN
 
     def _tokenizer(self, reference: str) -> None:
         walk = Tokenizing(self._world)
