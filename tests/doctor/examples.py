@@ -19,6 +19,20 @@ UPDATE = (
 )
 
 
+LENGTH = "past_length = 0\nif past_key_values:\n    past_length = past_key_values[0][0].shape[2]"
+WAITS = """\
+def stream_chat(self, input_ids):
+    answers = queue.Queue()
+
+    def run():
+        answers.put(self.generate(input_ids))
+        answers.put(None)
+
+    threading.Thread(target=run).start()
+    while (answer := answers.get()) is not None:
+        yield answer"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Example:
     """Code that breaks; each row is a release and the codes that are found there, by spaces."""
@@ -28,12 +42,13 @@ class Example:
     code: Code
     rows: Rows
     config: Mapping[str, Any] = field(default_factory=lambda: {"model_type": "x"})
-    packages: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str | None] = field(default_factory=dict)
+    about: str = ""
 
     @property
     def first_code(self) -> str:
         """The rule that it is an example of."""
-        return next((codes for _, codes in self.rows if codes), "").partition(" ")[0]
+        return self.about or next((codes for _, codes in self.rows if codes), "").partition(" ")[0]
 
 
 def _of_model(
@@ -80,6 +95,13 @@ EXAMPLES: tuple[Example, ...] = (
         rows=(("4.33.3", ""), ("4.34.0", "TOK101"), ("4.56.0", "TOK101"), ("5.23.0", "TOK101")),
     ),
     Example(
+        name="the vocabulary is set last, without protobuf",
+        shown="",
+        code=tokenizer(before="", after="self.pieces = Pieces(vocab_file)"),
+        rows=(("4.33.3", ""), ("4.34.0", "TOK101"), ("4.45.0", "TOK101"), ("5.23.0", "TOK101")),
+        packages={"protobuf": None},
+    ),
+    Example(
         name="_pad takes no side",
         shown="def _pad(\n    self, encoded_inputs, max_length=None, padding_strategy=None,\n"
         "    pad_to_multiple_of=None, return_attention_mask=None,\n):\n    ...",
@@ -95,7 +117,8 @@ EXAMPLES: tuple[Example, ...] = (
         "a mask of three dimensions",
         (("4.44.2", ""), ("4.45.0", "GEN104")),
         imports="import torch",
-        pad="length = len(encoded_inputs)\nmask = torch.ones((1, length, length)).tril()",
+        pad='length = len(encoded_inputs["input_ids"])\n'
+        'encoded_inputs["attention_mask"] = torch.ones((1, length, length)).tril()',
     ),
     # Configurations
     _of_config(
@@ -113,6 +136,7 @@ EXAMPLES: tuple[Example, ...] = (
     _of_model(
         "use_cache is read of the config",
         (("4.57.6", ""), ("5.0.0", "CFG102")),
+        {"config": {"model_type": "x", "use_cache": True}},
         body="use_cache = self.config.use_cache",
     ),
     _of_config(
@@ -126,15 +150,27 @@ EXAMPLES: tuple[Example, ...] = (
         (("4.57.6", ""), ("5.0.0", "CFG104")),
         inner="self.padding = config.pad_token_id",
     ),
+    _of_model(
+        "use_cache is read and config.json does not say it",
+        (("4.41.2", "CFG104"), ("4.57.6", "CFG104"), ("5.23.0", "CFG104")),
+        body="use_cache = self.config.use_cache",
+    ),
     Example(
         name="a configuration without a base",
         shown=PLAIN_CONFIG,
         code={**model(), "configuration": PLAIN_CONFIG},
         rows=(("4.41.2", "CFG105"), ("5.23.0", "CFG105")),
     ),
+    _of_model(
+        "a configuration of its own in the place of the library's",
+        (("4.48.3", ""), ("4.49.0", "CFG105"), ("4.57.6", "CFG105 CFG101")),
+        imports="class Options:\n    tie_word_embeddings = False",
+        init="self.config = Options()",
+        end="pass",
+    ),
     _of_config(
         "the type of rope_scaling",
-        (("4.57.6", ""), ("5.23.0", "CFG106")),
+        (("4.57.6", ""), ("5.0.0", "CFG106"), ("5.23.0", "CFG106")),
         {"layer": 'scaling = config.rope_scaling\nif scaling is not None:\n'
                   '    self.kind = scaling["type"]'},
         lines="self.rope_theta = 10000.0\nself.rope_scaling = None",
@@ -152,18 +188,23 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     _of_model(
         "a name that one release lacks",
-        (("4.47.1", ""), ("4.48.0", "IMP101"), ("4.48.3", "")),
+        (("4.47.1", ""), ("4.48.0", "IMP101"), ("4.48.1", "IMP101"), ("4.48.2", "")),
         imports="from transformers.pytorch_utils import is_torch_greater_or_equal_than_1_13",
     ),
     _of_model(
         "an attention class",
-        (("4.47.1", ""), ("4.48.3", "IMP101"), ("5.23.0", "IMP101")),
+        (("4.47.1", ""), ("4.48.0", "IMP101"), ("5.23.0", "IMP101")),
         imports="from transformers.models.llama.modeling_llama import LlamaFlashAttention2",
     ),
     _of_model(
         "a private helper",
-        (("4.34.1", ""), ("4.36.2", "IMP101")),
+        (("4.34.1", ""), ("4.35.0", "IMP101")),
         imports="from transformers.models.bloom.modeling_bloom import _expand_mask",
+    ),
+    _of_model(
+        "a name that came later",
+        (("4.31.0", "IMP101"), ("4.32.0", "")),
+        imports="from transformers.utils import is_torch_npu_available",
     ),
     _of_model(
         "a name that torch had",
@@ -193,6 +234,17 @@ EXAMPLES: tuple[Example, ...] = (
         imports="import einops",
     ),
     _of_model(
+        "a package that only a function imports",
+        (("4.41.2", "ENV102"), ("5.23.0", "ENV102")),
+        imports="def rotate(x):\n    from einops import rearrange\n\n    return rearrange(x)",
+    ),
+    _of_model(
+        "a package that is installed",
+        (("4.41.2", ""), ("5.23.0", "")),
+        {"packages": {"einops": "0.8.1"}},
+        imports="def rotate(x):\n    from einops import rearrange\n\n    return rearrange(x)",
+    ),
+    _of_model(
         "a package that is broken itself",
         (("4.56.2", ""), ("4.57.1", "ENV106"), ("5.0.0", "ENV106")),
         {"packages": {"transformers-stream-generator": "0.0.5"}},
@@ -213,8 +265,13 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     _of_model(
         "numbers out of tensors",
-        (("4.57.6", ""), ("5.0.0", "LOAD106")),
+        (("4.57.6", ""), ("5.0.0", "LOAD106"), ("5.5.0", "LOAD106"), ("5.5.1", "")),
         inner="self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 2)]",
+    ),
+    _of_model(
+        "numbers out of other tensors",
+        (("4.57.6", ""), ("5.0.0", "LOAD106"), ("5.23.0", "LOAD106")),
+        inner="self.rates = [rate.item() for rate in torch.arange(2)]",
     ),
     _of_model(
         "a question about attention asked too early",
@@ -232,6 +289,12 @@ EXAMPLES: tuple[Example, ...] = (
         (("4.57.6", ""), ("5.0.0", "LOAD103")),
         inner='self.register_buffer("table", torch.arange(4), persistent=False)',
     ),
+    _of_model(
+        "weights that are initialised past torch's functions",
+        (("4.57.6", ""), ("5.0.0", "LOAD109"), ("5.1.0", "LOAD109"), ("5.2.0", "")),
+        pretrained="def _init_weights(self, module):\n    if isinstance(module, nn.Linear):\n"
+        "        module.weight.data.normal_(mean=0.0, std=0.02)",
+    ),
     # Members that went
     _of_model(
         "get_head_mask",
@@ -240,7 +303,7 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     _of_model(
         "get_extended_attention_mask",
-        (("5.10.4", ""), ("5.23.0", "LOAD108")),
+        (("5.16.1", ""), ("5.17.0", "LOAD108"), ("5.23.0", "LOAD108")),
         forward="mask = self.get_extended_attention_mask(attention_mask, input_ids.shape)",
     ),
     # Generation
@@ -248,7 +311,7 @@ EXAMPLES: tuple[Example, ...] = (
         name="a model without generate",
         shown="class XForCausalLM(PreTrainedModel):\n    ...",
         code=_without_head(),
-        rows=(("4.41.2", "GEN106"), ("4.49.0", ""), ("4.52.4", "GEN105"), ("5.23.0", "GEN105")),
+        rows=(("4.41.2", "GEN106"), ("4.51.3", ""), ("4.52.1", "GEN105"), ("5.23.0", "GEN105")),
     ),
     Example(
         name="a part of the model without generate",
@@ -259,11 +322,11 @@ EXAMPLES: tuple[Example, ...] = (
             methods="def generate(self, input_ids, **kwargs):\n"
             "    return self.model.generate(input_ids, **kwargs)"
         ),
-        rows=(("4.41.2", ""), ("4.49.0", ""), ("4.52.4", "GEN105"), ("5.23.0", "GEN105")),
+        rows=(("4.41.2", ""), ("4.51.3", ""), ("4.52.1", "GEN105"), ("5.23.0", "GEN105")),
     ),
     _of_model(
         "the cache out of the outputs",
-        (("4.41.2", ""), ("4.49.0", "GEN101"), ("5.23.0", "GEN101")),
+        (("4.48.3", ""), ("4.49.0", "GEN101"), ("5.23.0", "GEN101")),
         methods=UPDATE + "    past = self._extract_past_from_model_output(outputs)\n"
         '    model_kwargs["past_key_values"] = past\n    return model_kwargs',
     ),
@@ -277,7 +340,7 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     _of_model(
         "the cache out of the outputs, in a keyword of its own",
-        (("4.41.2", ""), ("4.44.0", "GEN101"), ("4.49.0", "GEN101")),
+        (("4.43.4", ""), ("4.44.0", "GEN101"), ("4.49.0", "GEN101")),
         methods=UPDATE + "    past = self._extract_past_from_model_output(\n"
         "        outputs, standardize_cache_format=True\n    )\n"
         '    model_kwargs["past_key_values"] = past\n    return model_kwargs',
@@ -306,9 +369,13 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     _of_model(
         "the length of a tuple cache",
-        (("4.55.4", ""), ("4.56.0", "CACHE101"), ("4.57.6", "CACHE101"), ("5.1.0", "CACHE103")),
-        forward="past_length = 0\nif past_key_values:\n"
-        "    past_length = past_key_values[0][0].shape[2]",
+        (("4.55.4", ""), ("4.56.0", "CACHE101"), ("4.57.6", "CACHE101"), ("5.0.0", "CACHE103")),
+        forward=LENGTH,
+    ),
+    _of_model(
+        "the size of a tuple cache",
+        (("4.55.4", ""), ("4.56.0", "CACHE101"), ("5.0.0", "CACHE103")),
+        forward="past_length = past_key_values[0][0].size(2) if past_key_values else 0",
     ),
     _of_model(
         "the length of a tuple cache that has no layers",
@@ -318,29 +385,30 @@ EXAMPLES: tuple[Example, ...] = (
     ),
     _of_model(
         "keys joined to a tuple cache",
-        (("4.55.4", ""), ("4.56.0", "CACHE102"), ("5.1.0", "CACHE103")),
+        (("4.55.4", ""), ("4.56.0", "CACHE102"), ("5.0.0", "CACHE103")),
         attention="if layer_past is not None:\n"
         "    hidden = torch.cat((layer_past[0], hidden), dim=1)",
         past="past_key_values[index] if past_key_values else None",
     ),
     _of_model(
         "an entry of the cache",
-        (("4.57.6", ""), ("5.1.0", "CACHE103")),
+        (("4.57.6", ""), ("5.0.0", "CACHE103")),
         forward="first = past_key_values[1] if past_key_values is not None else None",
     ),
     _of_model(
         "seen_tokens",
-        (("4.53.3", ""), ("4.56.0", "CACHE104")),
+        (("4.53.3", ""), ("4.54.0", "CACHE104")),
         forward="seen = past_key_values.seen_tokens if past_key_values is not None else 0",
     ),
     _of_model(
         "get_max_length",
-        (("4.48.3", ""), ("4.56.0", "CACHE105"), ("5.23.0", "")),
+        (("4.48.3", ""), ("4.49.0", "CACHE105"), ("5.12.1", "CACHE105"), ("5.13.0", "")),
+        head="_supports_cache_class = True",
         forward="most = past_key_values.get_max_length() if past_key_values is not None else 0",
     ),
     _of_model(
         "get_usable_length",
-        (("4.53.3", ""), ("4.56.0", "CACHE106"), ("5.23.0", "CACHE106")),
+        (("4.53.3", ""), ("4.54.0", "CACHE106"), ("5.23.0", "CACHE106")),
         forward="kept = past_key_values.get_usable_length(1) if past_key_values is not None else 0",
     ),
     _of_model(
@@ -353,6 +421,13 @@ EXAMPLES: tuple[Example, ...] = (
         "to tuples",
         (("4.57.6", ""), ("5.0.0", "CACHE107")),
         forward="past = past_key_values.to_legacy_cache() if past_key_values is not None else None",
+    ),
+    Example(
+        name="a stream that waits for a thread",
+        about="GEN107",
+        shown=WAITS,
+        code=model(imports="import queue\nimport threading", methods=WAITS, forward=LENGTH),
+        rows=(("4.55.4", ""), ("4.56.0", "CACHE101 GEN107"), ("5.0.0", "CACHE103 GEN107")),
     ),
 )  # fmt: skip
 

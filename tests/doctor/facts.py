@@ -68,15 +68,18 @@ def checkpoint(
     )
 
 
-def environment(transformers: str | None = NEWEST, **packages: str) -> Environment:
-    installed = {
+def environment(transformers: str | None = NEWEST, **packages: str | None) -> Environment:
+    """An interpreter with what models use as a rule; a package that is None is not installed."""
+    given: dict[str, str | None] = {
         "torch": "2.13.0",
         "numpy": "2.3.0",
         "packaging": "25.0",
         "sentencepiece": "0.2.0",
         "tiktoken": "0.9.0",
+        "protobuf": "6.33.0",
         **packages,
     }
+    installed = {name: version for name, version in given.items() if version is not None}
     if transformers is not None:
         installed["transformers"] = transformers
     return Environment(

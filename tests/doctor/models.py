@@ -153,7 +153,10 @@ class XTokenizer(PreTrainedTokenizer):
         return_attention_mask=None{side},
     ):
 {pad}
-        return encoded_inputs
+        return super()._pad(
+            encoded_inputs, max_length, padding_strategy, pad_to_multiple_of,
+            return_attention_mask,
+        )
 {methods}
 """
 

@@ -42,7 +42,8 @@ def test_what_breaks_is_found_where_it_breaks(example: Example, version: str, co
     facts = of_code(example.code, config=example.config)
     findings = examine(facts, environment(version, **example.packages))
     assert " ".join(finding.code for finding in findings) == codes
-    assert all(finding.severity == "error" for finding in findings)
+    behind = {"GEN107"}  # which says what becomes of another
+    assert all(each.severity == "error" for each in findings if each.code not in behind)
     assert all(str(finding.where) for finding in findings)
 
 
@@ -115,7 +116,7 @@ def test_behind_what_the_library_refuses_nothing_is_claimed() -> None:
 
 
 def test_what_may_fail_is_a_warning_that_blocks_nothing() -> None:
-    code = model(body="if torch.cuda.is_available():\n    use_cache = self.config.use_cache")
+    code = model(body="if torch.cuda.is_available():\n    n = self.config.max_length")
     (finding,) = found(code, "5.23.0")
     assert (finding.code, finding.severity, finding.blocks) == ("CFG102", "warning", ())
 

@@ -239,8 +239,9 @@ ROWS = (
         code="IMP101",
         patterns=(r"cannot import name '?is_torch_greater_or_equal_than_1_13",),
         since="4.48.0",
-        until="4.48.1",
-        cause="`is_torch_greater_or_equal_than_1_13` is missing from transformers 4.48.0 alone",
+        until="4.48.2",
+        cause="`is_torch_greater_or_equal_than_1_13` is missing from transformers 4.48.0 and "
+        "4.48.1 alone",
         hint="install transformers 4.48.3 or another release",
         command=PLAN,
     ),
@@ -255,7 +256,7 @@ ROWS = (
     Known(
         code="IMP101",
         patterns=(r"cannot import name '?(?P<name>_expand_mask|_make_causal_mask)",),
-        since="4.36.0",
+        since="4.35.0",
         cause="the private helper `{name}` was moved",
         hint="copy it into the model's code",
         command=PLAN,

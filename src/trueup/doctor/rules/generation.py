@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from dataclasses import replace
 
 from trueup.doctor.code import Method, first, is_self_attribute
 from trueup.doctor.finding import Finding
 from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.rules.walked import rule_of
 
 
 def _call_of(method: Method, name: str) -> ast.AST | None:
@@ -79,7 +81,57 @@ def _is_triangle(node: ast.AST) -> bool:
     )
 
 
+class StreamWaitsForEver(Rule):
+    """The model's own streaming waits without end where generation fails in its thread.
+
+    The thread puts tokens into a queue, and nothing but its last one ends the waiting, so that
+    what fails there shows as a chat that hangs. Give `get` a `timeout`, or put the last one in a
+    `finally`.
+    """
+
+    code = "GEN107"
+    stage = "chat"
+    severity = "warning"
+    blocks = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        if not facts.code.speaks_of("Thread") or facts.walked is None:
+            return
+        met = facts.walked.failures
+        stage = next((each for each in ("forward", "generate.cached") if each in met), None)
+        if stage is None:
+            return
+        reason = rule_of(met[stage], stage).of(met[stage], stage, facts)
+        for method in facts.code.methods_of_modeling():
+            waits = first(method.node, _waits_for_ever)
+            is_ended = first(method.node, lambda node: bool(getattr(node, "finalbody", None)))
+            if waits is not None and is_ended is None and first(method.node, _starts_a_thread):
+                found = self.found(
+                    f"`{method.node.name}` waits for what its thread generates, and there "
+                    f"{reason.code} is met: it hangs instead of failing",
+                    where=method.at(waits),
+                    hint="give `get` a `timeout`",
+                )
+                yield replace(found, since=reason.since, until=reason.until)
+                return
+
+
+def _starts_a_thread(node: ast.AST) -> bool:
+    is_call = isinstance(node, ast.Call) and any(each.arg == "target" for each in node.keywords)
+    return is_call and ast.unparse(getattr(node, "func", node)).endswith("Thread")
+
+
+def _waits_for_ever(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "get"
+        and not (node.args or node.keywords)
+    )
+
+
 RULES: tuple[Rule, ...] = (
+    StreamWaitsForEver(),
     MaskOfThreeDimensions(),
     OwnGenerationLoop(),
 )

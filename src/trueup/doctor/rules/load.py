@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from packaging.version import Version
 
-from trueup.doctor.code import is_self_attribute
+from trueup.doctor.code import first, is_self_attribute
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 
@@ -59,6 +59,62 @@ def _registers(node: ast.AST, name: str) -> bool:
     )
 
 
+class LoadedWeightsOverwritten(Rule):
+    """The model's `_init_weights` writes into weights past torch's own functions.
+
+    transformers 5.0 and 5.1 call it after loading and guard no more than `torch.nn.init`:
+    `module.weight.data.normal_()` puts random numbers over what the files held, without an error.
+    Initialise with `nn.init.normal_(module.weight)`, or use 5.2.0 or newer.
+    """
+
+    code = "LOAD109"
+    stage = "forward"
+    since = "5.0.0"
+    until = "5.2.0"
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        method = facts.code.method(facts.code.model, "_init_weights")
+        if method is None or _speaks_of(method.node, "_is_hf_initialized"):
+            return
+        written = first(method.node, _writes_data)
+        if written is not None:
+            is_met = any(_speaks_of(method.node, name) for name in ("Linear", "Embedding"))
+            yield self.found(
+                f"`_init_weights` writes into weights (`{ast.unparse(written)}`), and "
+                "transformers 5.0 and 5.1 call it on those that are loaded: wrong answers without "
+                "an error",
+                where=method.at(written),
+                hint="initialise with `nn.init.normal_(module.weight)`, which leaves them alone",
+                severity="error" if is_met else "warning",
+            )
+
+
+def _speaks_of(node: ast.AST, name: str) -> bool:
+    return any(
+        name in (getattr(each, "attr", None), getattr(each, "id", None), getattr(each, "value", 0))
+        for each in ast.walk(node)
+    )
+
+
+def _writes_data(node: ast.AST) -> bool:
+    """`x.weight.normal_()`, `init(x.weight.data)`, `x.weight.data = y`."""
+    if isinstance(node, ast.Assign):
+        return any(_is_data(target) for target in node.targets)
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    is_in_place = node.func.attr.endswith("_") and not node.func.attr.startswith("_")
+    is_of_part = isinstance(node.func.value, ast.Attribute) and _is_parameter(node.func.value)
+    return is_in_place and (is_of_part or any(map(_is_data, node.args)))
+
+
+def _is_data(node: ast.AST) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == "data"
+
+
+def _is_parameter(node: ast.Attribute) -> bool:
+    return _is_data(node) or node.attr in ("weight", "bias")
+
+
 class PickleNeedsTorch(Rule):
     """The weights are pickled and torch is older than 2.6.
 
@@ -84,5 +140,6 @@ class PickleNeedsTorch(Rule):
 
 RULES: tuple[Rule, ...] = (
     BufferLost(),
+    LoadedWeightsOverwritten(),
     PickleNeedsTorch(),
 )

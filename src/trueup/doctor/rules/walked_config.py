@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from packaging.version import Version
+
 from trueup.doctor.finding import Where
 from trueup.doctor.rule import Facts
 from trueup.doctor.rules.failure_rule import FailureRule, class_of_config
-from trueup.doctor.walk.configurations import GENERATION_KEYS
+from trueup.doctor.walk.configurations import GENERATION_CONFIG, GENERATION_KEYS
 from trueup.doctor.walk.failure import Failure
+from trueup.environment.symbols.symbols import Lifetime, lifetime_of_attribute
 
 CONFIGURATION = "transformers.configuration_utils."
+# By the name that all releases have.
+BASE_CONFIG = "transformers.PretrainedConfig"
 
 
 class NoLayerCount(FailureRule):
@@ -37,8 +42,8 @@ class ConfigOfNoBase(FailureRule):
     """The model's configuration does not inherit from `PretrainedConfig`.
 
     The base class of models takes nothing else: `should be an instance of class
-    PretrainedConfig`, or, of a configuration within another, `has no attribute 'get_text_config'`.
-    Inherit from it.
+    PretrainedConfig`. Where the constructor puts another object into `self.config`, loading asks
+    that one, since 4.49.0: `has no attribute 'get_text_config'`. Inherit from it.
     """
 
     code = "CFG105"
@@ -52,14 +57,18 @@ class ConfigOfNoBase(FailureRule):
         return is_refused or failure.subject == "get_text_config"
 
     def place(self, failure: Failure, facts: Facts) -> Where:
-        return class_of_config(facts)
+        is_refused = failure.kind == "library"
+        return class_of_config(facts) if is_refused else facts.code.defined(failure.owner)
+
+    def gate(self, failure: Failure) -> tuple[str | None, str | None]:
+        return (None, None) if failure.kind == "library" else ("4.49.0", None)
 
 
 class GenerationKeyInConfig(FailureRule):
     """The model's code reads a generation setting from its config, where it no longer is.
 
-    Since 5.0.0 configs have no `max_length`, `use_cache` and their like, even where config.json
-    names them: `object has no attribute 'max_length'`. Read it with a default, or from the
+    Since 5.0.0 configs have no `max_length` and its like, and drop what config.json names of them,
+    `use_cache` too: `object has no attribute 'max_length'`. Read it with a default, or from the
     generation config.
     """
 
@@ -71,8 +80,8 @@ class GenerationKeyInConfig(FailureRule):
     hint = "read it as `getattr(config, '{subject}', ...)` with a default"
 
     def fits(self, failure: Failure, stage: str) -> bool:
-        is_config = failure.owner.startswith(CONFIGURATION)
-        return failure.kind == "attribute" and is_config and failure.subject in GENERATION_KEYS
+        is_gone = failure.owner == GENERATION_CONFIG and failure.subject in GENERATION_KEYS
+        return failure.kind == "attribute" and is_gone
 
 
 class ConfigAttributeMissing(FailureRule):
@@ -90,6 +99,13 @@ class ConfigAttributeMissing(FailureRule):
 
     def fits(self, failure: Failure, stage: str) -> bool:
         return failure.kind == "attribute" and failure.owner.startswith(CONFIGURATION)
+
+    def life(self, failure: Failure, facts: Facts) -> Lifetime | None:
+        version = facts.environment.transformers
+        if version is None:
+            return None
+        base = Version(version.base_version)
+        return lifetime_of_attribute(BASE_CONFIG, failure.subject, base)
 
 
 class RopeTypeRenamed(FailureRule):

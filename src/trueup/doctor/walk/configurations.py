@@ -6,6 +6,7 @@ from trueup.doctor.walk.foreign_calls import ForeignCalls
 from trueup.doctor.walk.machine import FIRST_V5
 from trueup.doctor.walk.values import (
     NONE,
+    TRUE,
     UNKNOWN,
     Const,
     Foreign,
@@ -17,22 +18,27 @@ from trueup.doctor.walk.values import (
 )
 from trueup.environment.symbols.facts import ClassFacts
 
-# What a 5.x configuration no longer keeps: it belongs to the generation configuration.
-GENERATION_KEYS = frozenset(
+# Settings of generation that every 4.x configuration has, whatever config.json says.
+GENERATION_DEFAULTS = frozenset(
     {
-        "max_length", "min_length", "do_sample", "use_cache", "early_stopping", "num_beams",
-        "temperature", "top_k", "top_p", "typical_p", "repetition_penalty", "length_penalty",
-        "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
+        "max_length", "min_length", "do_sample", "early_stopping", "num_beams", "num_beam_groups",
+        "diversity_penalty", "temperature", "top_k", "top_p", "typical_p", "repetition_penalty",
+        "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "bad_words_ids",
         "num_return_sequences", "output_scores", "return_dict_in_generate",
         "forced_bos_token_id", "forced_eos_token_id", "remove_invalid_values",
         "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens",
-        "num_beam_groups", "diversity_penalty", "renormalize_logits", "max_new_tokens",
-        "min_new_tokens", "max_time", "stop_strings", "penalty_alpha", "dola_layers", "min_p",
-        "epsilon_cutoff", "eta_cutoff", "sequence_bias", "token_healing", "guidance_scale",
-        "low_memory", "output_logits", "constraints", "force_words_ids",
     }
 )  # fmt: skip
+# What a 5.x configuration does not keep of config.json: it belongs to the generation configuration.
+GENERATION_KEYS = GENERATION_DEFAULTS | {
+    "use_cache", "epsilon_cutoff", "eta_cutoff", "encoder_repetition_penalty",
+    "num_assistant_tokens", "num_assistant_tokens_schedule", "assistant_confidence_threshold",
+    "assistant_lookbehind", "target_lookbehind",
+}  # fmt: skip
+GENERATION_CONFIG = "transformers.generation.configuration_utils.GenerationConfig"
 ROPE_KEYS = ("rope_scaling", "rope_parameters")
+# The attribute that keeps which settings of generation a configuration would have had on 4.x.
+GONE = "*gone"
 
 
 class Configurations(ForeignCalls):
@@ -58,17 +64,39 @@ class Configurations(ForeignCalls):
             else:
                 value = self._default_of(subject, name)
             self._set_config(subject, name, value)
-        keeps_generation = not self.is_v5
-        for name in GENERATION_KEYS:
-            setting = given.pop(name) if name in given else None
-            if keeps_generation and name not in subject.attributes:
-                subject.attributes[name] = setting if setting is not None else UNKNOWN
-            elif keeps_generation and setting is not None:
-                self._set_config(subject, name, setting)
+        self._set_generation(subject, given)
         for name, value in given.items():
             self._set_config(subject, name, value)
         if self.is_v5:
             self._standardise_rope(subject)
+
+    def _set_generation(self, subject: Instance, given: dict[str, Value]) -> None:
+        """Take the settings of generation out of what is given; 4.x keeps them."""
+        if self.is_v5:
+            named = [name for name in GENERATION_KEYS if given.pop(name, None) is not None]
+            gone = dict.fromkeys((*GENERATION_DEFAULTS, *named), TRUE)
+            subject.attributes[GONE] = Table(dict(gone))
+            return
+        for name in GENERATION_KEYS:
+            setting = given.pop(name, None)
+            if setting is not None and name in subject.attributes:
+                self._set_config(subject, name, setting)
+            elif setting is not None or name in GENERATION_DEFAULTS:
+                subject.attributes.setdefault(name, UNKNOWN if setting is None else setting)
+
+    def no_attribute(self, value: Instance, name: str) -> Value:
+        """Fail, as Python says it; what was a configuration's before is the generation's.
+
+        Raises:
+            RaisedError: always.
+        """
+        gone = value.attributes.get(GONE)
+        if not isinstance(gone, Table) or name not in gone.entries:
+            return super().no_attribute(value, name)
+        message = f"'{value.class_name}' object has no attribute '{name}'"
+        return self.fail(
+            "attribute", "AttributeError", message, subject=name, owner=GENERATION_CONFIG
+        )
 
     def _config_names(self, subject: Instance) -> list[str]:
         """Names that the library's classes give every such object."""

@@ -25,6 +25,8 @@ from trueup.doctor.walk.values import (
 SKIPS_INIT = frozenset({"torch.nn.utils.skip_init", "torch.nn.utils.init.skip_init"})
 SIZED = frozenset({"torch.empty", "torch.zeros", "torch.ones", "torch.rand", "torch.randn"})
 JOINS = frozenset({"torch.cat", "torch.concat", "torch.concatenate", "torch.stack"})
+# Where this is, building without memory leaves `torch.linspace` out.
+KEEPS_LINSPACE = "transformers.initialization.meta_device_safe_creation_ops"
 MAKES_TENSORS = SIZED | {"torch.full", "torch.tensor", "torch.arange", "torch.linspace"}
 
 
@@ -40,7 +42,8 @@ class ForeignCalls(LibraryCalls):
         self._see_tensors(dotted, arguments, keywords)
         if dotted in MAKES_TENSORS:
             self.check_dtype(dotted.rpartition(".")[2], keywords)
-        is_meta = self.is_building_on_meta and (dotted in MAKES_TENSORS or _has_meta(arguments))
+        makes = dotted in MAKES_TENSORS and not self._stays_on_cpu(dotted)
+        is_meta = self.is_building_on_meta and (makes or _has_meta(arguments))
         device = keywords.get("device")
         if isinstance(device, Const) and device.value == "cpu":
             is_meta = False
@@ -59,6 +62,10 @@ class ForeignCalls(LibraryCalls):
             except ValueError:
                 shape = None
         return Tensor(shape, is_meta=is_meta)
+
+    def _stays_on_cpu(self, dotted: str) -> bool:
+        """Whether the library sees to it that a function makes its tensors with their data."""
+        return dotted == "torch.linspace" and self.world.symbols.has(KEEPS_LINSPACE)
 
     def _see_tensors(self, dotted: str, arguments: list[Value], keywords: dict[str, Value]) -> None:
         """Fail where a tensor is asked for and None is given."""

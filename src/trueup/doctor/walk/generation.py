@@ -76,13 +76,27 @@ class Generation(GenerationFacts):
 
     def _tied(self, made: Instance) -> None:
         """Overrides that loading calls."""
-        for name in ("tie_weights",):
+        for name in ("tie_weights", "tie_embeddings_and_encoder_decoder"):
             order = self._order(made.cls)
             found = self.in_class(order, name)
             if found is not None and isinstance(found[1], OwnFunction):
                 calls = self._calls_of(name)
                 keywords: dict[str, Value] = dict.fromkeys(calls, UNKNOWN)
                 self.call(Bound(found[1], made), [], keywords)
+            elif found is not None and isinstance(found[1], LibraryMethod):
+                self._asks_config(found[1], made)
+
+    def _asks_config(self, method: LibraryMethod, made: Instance) -> None:
+        """Let a method of the library read what the model has for its configuration.
+
+        What the library's own configurations have is there.
+        """
+        config = made.attributes.get("config")
+        if not isinstance(config, Instance) or self.is_config(config):
+            return
+        for step in method.function.steps:
+            if step.kind == "config_call" and not (step.is_conditional or step.is_guarded):
+                self._step(step, method, made)
 
     def _calls_of(self, name: str) -> tuple[str, ...]:
         """Keywords with which the library's own models call a method of theirs."""
@@ -153,17 +167,18 @@ class Generation(GenerationFacts):
             "attention_mask": NONE if self._drops_mask else Tensor((2, 8)),
             "use_cache": Const(uses_cache),
         }
+        name = self._cache_name
         if isinstance(cache, Instance) or self._has_cache_position:
-            inputs["past_key_values"] = cache
+            inputs[name] = cache
         if self._has_cache_position:
             inputs["cache_position"] = Tensor((8,))
         if not isinstance(cache, Instance):
-            inputs.pop("past_key_values", None)
+            inputs.pop(name, None)
         outputs = self._pass(model, prepare, inputs, Tensor((2, 8)), is_first=True)
         kept = self._update(model, outputs, inputs)
         past = self._past_of(outputs) if kept is UNKNOWN else kept
         if uses_cache and past is not None:
-            inputs["past_key_values"] = past
+            inputs[name] = past
             if isinstance(past, Instance):
                 past.attributes["*entry"] = Tensor()
                 past.attributes["*layers"] = UNKNOWN
@@ -271,7 +286,7 @@ class Generation(GenerationFacts):
         kwargs = Table(dict(inputs))
         keywords: dict[str, Value] = {"is_encoder_decoder": FALSE}
         updated = self.call(Bound(own[1], model), [outputs, kwargs], keywords)
-        kept = updated.entries.get("past_key_values") if isinstance(updated, Table) else None
+        kept = updated.entries.get(self._cache_name) if isinstance(updated, Table) else None
         return kept if isinstance(kept, Items) else UNKNOWN
 
     def _past_of(self, outputs: Value) -> Value | None:

@@ -8,6 +8,7 @@ from trueup.doctor.walk.walk import Walk
 
 # From here on a mask of ones is None.
 NO_FULL_MASK = Version("5.18.0")
+PAST = "past_key_values"
 
 
 class GenerationFacts(Walk):
@@ -27,6 +28,16 @@ class GenerationFacts(Walk):
         if member is None or isinstance(member[1], str) or member[1] is None:
             return False
         return not member[1].is_abstract
+
+    @property
+    def _cache_name(self) -> str:
+        """Under which name a cache goes from token to token."""
+        member = self.world.symbols.member(
+            "transformers.generation.utils.GenerationMixin", "prepare_inputs_for_generation"
+        )
+        if member is None or isinstance(member[1], str) or member[1] is None:
+            return PAST
+        return "cache" if any(each.name == "cache" for each in member[1].parameters) else PAST
 
     @property
     def _has_cache_position(self) -> bool:

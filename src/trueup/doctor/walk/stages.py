@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.walk.configurations import GENERATION_CONFIG
 from trueup.doctor.walk.failure import ExhaustedError, Failure, RaisedError
 from trueup.doctor.walk.generation import Generation
 from trueup.doctor.walk.imports import LIBRARY
@@ -134,7 +135,8 @@ class Stages:
 
         What the library refuses, and what is half built, is not passed.
         """
-        is_of_config = failure.kind == "attribute" and failure.owner.startswith(CONFIG_MODULE)
+        owners = (CONFIG_MODULE, GENERATION_CONFIG)
+        is_of_config = failure.kind == "attribute" and failure.owner.startswith(owners)
         place = failure.where
         if place is None:
             return is_of_config and self._given(failure.subject)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from trueup.doctor.walk.failure import RaisedError
 from trueup.doctor.walk.values import (
     NONE,
     UNKNOWN,
@@ -20,6 +22,8 @@ from trueup.doctor.walk.values import (
 )
 from trueup.doctor.walk.walk import Walk
 
+# Where this is, an error of the constructor is compared with one of protobuf's.
+ASKS_PROTOBUF = "transformers.tokenization_utils_base.import_protobuf_decode_error"
 # Called of every tokenizer by its users; the library's own versions call the overridden parts.
 USED = ("__call__", "encode", "decode")
 
@@ -34,7 +38,7 @@ class Tokenizing(Walk):
             RaisedError: something of it fails.
         """
         keywords = self._arguments(cls, config, files)
-        made = self.instantiate(cls, [], keywords)
+        made = self._made(cls, keywords)
         if not isinstance(made, Instance):
             return made
         # Each of the first stands in for the second, which it would call in the library.
@@ -49,6 +53,23 @@ class Tokenizing(Walk):
         for name in decodes[:1] or ["convert_tokens_to_string"]:
             self._use(made, name, [UNKNOWN])
         return made
+
+    def _made(self, cls: OwnClass, keywords: dict[str, Value]) -> Value:
+        """The constructor as the library calls it: without protobuf, its `except` fails itself.
+
+        Raises:
+            RaisedError: it fails.
+        """
+        try:
+            return self.instantiate(cls, [], keywords)
+        except RaisedError as raised:
+            hides = self.world.symbols.has(ASKS_PROTOBUF)
+            if not hides or "protobuf" in self.world.packages:
+                raise
+            failure = raised.failure
+            message = f"{failure.message}, hidden by `requires the protobuf library`"
+            hidden = replace(failure, exception="ImportError", message=message)
+            raise RaisedError(hidden) from raised
 
     def _has(self, made: Instance, name: str) -> bool:
         """Whether the model's own code has a method."""

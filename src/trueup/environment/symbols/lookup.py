@@ -188,6 +188,16 @@ class Symbols:
         """Whether the full name, of a member too, leads to something."""
         return self.resolve(dotted) is not None
 
+    def gives(self, dotted_class: str, name: str) -> bool:
+        """Whether the objects of a class have an attribute, by its body or by its constructor."""
+        made = (
+            owner.methods[method].self_sets
+            for owner in self.mro(dotted_class)
+            for method in ("__init__", "__post_init__")
+            if method in owner.methods
+        )
+        return self.member(dotted_class, name) is not None or any(name in each for each in made)
+
     def names(self, dotted_module: str) -> frozenset[str]:
         """Every name that a module binds, those of its star imports too; submodules are not."""
         return self._names(dotted_module, ())

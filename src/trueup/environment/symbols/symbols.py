@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from packaging.version import InvalidVersion, Version
@@ -19,6 +20,7 @@ __all__ = [
     "history",
     "installed_symbols",
     "lifetime",
+    "lifetime_of_attribute",
     "shipped_symbols",
     "symbols_of",
     "versions",
@@ -65,11 +67,14 @@ def versions(library: str = TRANSFORMERS) -> tuple[Version, ...]:
 
 def history(dotted: str) -> tuple[tuple[Version, bool], ...]:
     """In which indexed versions a full name (of a member too) leads to something."""
-    library = dotted.partition(".")[0]
+    return _answers(lambda symbols: symbols.has(dotted), dotted.partition(".")[0])
+
+
+def _answers(is_so: Callable[[Symbols], bool], library: str) -> tuple[tuple[Version, bool], ...]:
     found = []
     for version in versions(library):
         symbols = shipped_symbols(version, library)
-        found.append((version, symbols is not None and symbols.has(dotted)))
+        found.append((version, symbols is not None and is_so(symbols)))
     return tuple(found)
 
 
@@ -88,7 +93,16 @@ class Lifetime:
 
 def lifetime(dotted: str, at: Version) -> Lifetime | None:
     """Since and until when a name is, or is not, as it is in the version `at`."""
-    rows = history(dotted)
+    return _run(history(dotted), at)
+
+
+def lifetime_of_attribute(owner: str, name: str, at: Version) -> Lifetime | None:
+    """Since and until when objects of a class have an attribute, or have not, as in `at`."""
+    rows = _answers(lambda symbols: symbols.gives(owner, name), owner.partition(".")[0])
+    return _run(rows, at)
+
+
+def _run(rows: tuple[tuple[Version, bool], ...], at: Version) -> Lifetime | None:
     place = max((place for place, (version, _) in enumerate(rows) if version <= at), default=None)
     if place is None:
         return None
