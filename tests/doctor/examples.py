@@ -118,7 +118,8 @@ EXAMPLES: tuple[Example, ...] = (
         (("4.44.2", ""), ("4.45.0", "GEN104")),
         imports="import torch",
         pad='length = len(encoded_inputs["input_ids"])\n'
-        'encoded_inputs["attention_mask"] = torch.ones((1, length, length)).tril()',
+        'encoded_inputs["attention_mask"] = torch.ones((1, length, length)).tril()\n'
+        "return encoded_inputs",
     ),
     # Configurations
     _of_config(

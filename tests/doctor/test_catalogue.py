@@ -66,6 +66,8 @@ MESSAGES = [
     ("ImportError: cannot import name 'LlamaFlashAttention2' from 'transformers.models.llama'",
      "IMP101"),
     ("ImportError: cannot import name '_expand_mask' from 'transformers.models.bloom'", "IMP101"),
+    ("ModuleNotFoundError: No module named 'torch._six'", "IMP104"),
+    ("AttributeError: type object 'XConfig' has no attribute 'register_for_auto_class'", "CFG105"),
     ("ImportError: cannot import name 'Something' from 'transformers.utils'", "IMP102"),
     ("ImportError: This modeling file requires the following packages that were not found in "
      "your environment: einops. Run `pip install einops`", "ENV102"),

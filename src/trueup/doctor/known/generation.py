@@ -86,7 +86,7 @@ ROWS = (
         ),
         seen_with=(r"_update_model_kwargs_for_generation",),
         cause="the model's code calls `_extract_past_from_model_output`, a private part of "
-        "transformers that 4.49 removed",
+        "transformers that 4.44 took an argument of, and 4.49 removed",
         hint="replace the call by `outputs.past_key_values`; TrueUp's native route runs the GLM "
         "family without that code",
         command=CHAT,

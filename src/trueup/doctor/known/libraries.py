@@ -60,7 +60,7 @@ ROWS = (
     Known(
         code="GEN105",
         patterns=(
-            r"'(?P<model>\w*(?:For|LMHead)\w*)' object has no attribute '?(?:generate\b|"
+            r"'(?P<model>\w*(?:For|LMHead|Model)\w*)' object has no attribute '?(?:generate\b|"
             r"generation_config)",
         ),
         since="4.52.1",
@@ -106,6 +106,7 @@ ROWS = (
         code="CFG105",
         patterns=(
             r"object has no attribute '?get_text_config",
+            r"type object '\w*Config\w*' has no attribute '?register_for_auto_class",
             r"should be an instance of class `?Pre[tT]rainedConfig",
         ),
         cause="the model's config class does not inherit from PretrainedConfig, and the library "
@@ -184,12 +185,20 @@ ROWS = (
     ),
     Known(
         code="LOAD108",
+        patterns=(r"object has no attribute '?get_head_mask",),
+        since="5.0.0",
+        cause="the base class no longer has `get_head_mask`",
+        hint="copy it into the model's code",
+        command=CHECK,
+    ),
+    Known(
+        code="LOAD108",
         patterns=(
-            r"object has no attribute '?(?P<name>get_head_mask|get_extended_attention_mask|"
-            r"invert_attention_mask|warn_if_padding_and_no_attention_mask)",
+            r"object has no attribute '?(?P<name>get_extended_attention_mask|"
+            r"invert_attention_mask)",
             r"(?P<name>get_extended_attention_mask)",
         ),
-        since="5.0.0",
+        since="5.17.0",
         cause="the base class no longer has `{name}`",
         hint="copy it into the model's code",
         command=CHECK,
@@ -252,6 +261,13 @@ ROWS = (
         cause="the attention classes were merged: `{name}` is gone",
         hint="use `LlamaAttention` in its place",
         command=PLAN,
+    ),
+    Known(
+        code="IMP104",
+        patterns=(r"No module named '?(?P<name>torch\._six)",),
+        cause="torch 2.0 took `{name}` away, and the model's code imports it",
+        hint="take what it gives from Python: `inf` is `math.inf`, `string_classes` is `str`",
+        command=CHECK,
     ),
     Known(
         code="IMP101",

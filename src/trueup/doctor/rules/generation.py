@@ -70,6 +70,7 @@ class MaskOfThreeDimensions(Rule):
                 "the tokenizer's `_pad` makes an attention mask with a triangle in it, and "
                 "`generate` takes one of two dimensions",
                 where=pad.at(mask),
+                hint="give a mask of ones and zeros, one for each token",
             )
 
 

@@ -41,9 +41,10 @@ class NoLayerCount(FailureRule):
 class ConfigOfNoBase(FailureRule):
     """The model's configuration does not inherit from `PretrainedConfig`.
 
-    The base class of models takes nothing else: `should be an instance of class
-    PretrainedConfig`. Where the constructor puts another object into `self.config`, loading asks
-    that one, since 4.49.0: `has no attribute 'get_text_config'`. Inherit from it.
+    AutoConfig takes nothing else: `has no attribute 'register_for_auto_class'`; nor do models:
+    `should be an instance of class PretrainedConfig`. Where a constructor puts another object into
+    `self.config`, loading asks that one, since 4.49.0: `has no attribute 'get_text_config'`.
+    Inherit from it.
     """
 
     code = "CFG105"
@@ -54,7 +55,7 @@ class ConfigOfNoBase(FailureRule):
 
     def fits(self, failure: Failure, stage: str) -> bool:
         is_refused = failure.kind == "library" and "`PretrainedConfig`" in failure.message
-        return is_refused or failure.subject == "get_text_config"
+        return is_refused or failure.subject in ("get_text_config", "register_for_auto_class")
 
     def place(self, failure: Failure, facts: Facts) -> Where:
         is_refused = failure.kind == "library"

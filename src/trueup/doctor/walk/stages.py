@@ -38,6 +38,8 @@ MODEL_AUTO_CLASSES = (
 )  # fmt: skip
 GENERATING = frozenset(MODEL_AUTO_CLASSES[:4])
 BATCH, LENGTH = 2, 8
+# What AutoConfig calls first of every class that it gets.
+REGISTERS = "register_for_auto_class"
 # So often a stage is walked, each time behind one failure more.
 MAX_MENDED = 8
 
@@ -178,6 +180,9 @@ class Stages:
         return cls if isinstance(cls, OwnClass) else None
 
     def _made_config(self, walk: Generation, cls: OwnClass) -> Value:
+        if walk.is_closed(cls) and walk.in_class(walk.mro(cls), REGISTERS) is None:
+            message = f"type object '{cls.name}' has no attribute '{REGISTERS}'"
+            walk.fail("library", "AttributeError", message, subject=REGISTERS)
         given = of_python(self._checkpoint.config)
         keywords = dict(given.entries) if isinstance(given, Table) else {}
         return walk.instantiate(cls, [], keywords)
