@@ -174,8 +174,8 @@ IDS = [f"{each.error[:60]} ({each.example}, {each.sides[1]})" for each in TABLE]
 
 
 def found(example: Example, version: str) -> tuple[Finding, ...]:
-    facts = checkpoint(**example.code, config=example.config)
-    return examine(facts, environment(version, **example.packages))
+    given: dict[str, Any] = {**example.code, "config": example.config}
+    return examine(checkpoint(**given), environment(version, **example.packages))
 
 
 def of_row(breakage: Breakage, version: str) -> list[Finding]:
@@ -255,7 +255,7 @@ WHOLE: dict[str, Any] = {
     "modeling_x.py": model()["modeling"],
 }
 LAZY = model(imports="def rotate(x):\n    from einops import rearrange\n\n    return rearrange(x)")
-EVERYWHERE = (
+EVERYWHERE: tuple[tuple[str, str, dict[str, Any], dict[str, str]], ...] = (
     ("OSError: /m does not appear to have a file named modeling_x.py", "DIR112 import",
      {"modeling_x.py": None}, {}),
     ("ImportError: This modeling file requires the following packages that were not found in your "

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from trueup.doctor.known import files, generation, kronos, libraries, llamafactory, servers
+from trueup.doctor.known import (
+    files,
+    generation,
+    imports,
+    kronos,
+    libraries,
+    llamafactory,
+    servers,
+)
 from trueup.doctor.known.row import Known
 
 KNOWN: tuple[Known, ...] = (
     *libraries.ROWS,
+    *imports.ROWS,
     *generation.ROWS,
     *files.ROWS,
     *servers.ROWS,
