@@ -20,6 +20,23 @@ UPDATE = (
 
 
 LENGTH = "past_length = 0\nif past_key_values:\n    past_length = past_key_values[0][0].shape[2]"
+PART = """\
+class XPart(XPreTrainedModel):
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = XModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    def forward(self, input_ids, **kwargs):
+        return CausalLMOutputWithPast(logits=self.lm_head(self.model(input_ids)))
+
+    def prepare_inputs_for_generation(self, input_ids, **kwargs):
+        return {"input_ids": input_ids}
+"""
+BY_PART = """\
+def generate(self, input_ids, **kwargs):
+    return self.part.generate(input_ids, **kwargs)"""
 WAITS = """\
 def stream_chat(self, input_ids):
     answers = queue.Queue()
@@ -312,18 +329,25 @@ EXAMPLES: tuple[Example, ...] = (
         name="a model without generate",
         shown="class XForCausalLM(PreTrainedModel):\n    ...",
         code=_without_head(),
-        rows=(("4.41.2", "GEN106"), ("4.51.3", ""), ("4.52.1", "GEN105"), ("5.23.0", "GEN105")),
+        rows=(("4.41.2", "GEN106"), ("4.51.3", "GEN106"), ("4.52.1", "GEN105")),
     ),
     Example(
         name="a part of the model without generate",
-        shown="class XForCausalLM(PreTrainedModel, GenerationMixin):\n"
+        shown="class XPart(XPreTrainedModel):\n"
+        "    def prepare_inputs_for_generation(self, input_ids, **kwargs):\n"
+        "        return {\"input_ids\": input_ids}\n\n\n"
+        "class XForCausalLM(XPreTrainedModel, GenerationMixin):\n"
         "    def generate(self, input_ids, **kwargs):\n"
-        "        return self.model.generate(input_ids, **kwargs)",
-        code=model(
-            methods="def generate(self, input_ids, **kwargs):\n"
-            "    return self.model.generate(input_ids, **kwargs)"
-        ),
+        "        return self.part.generate(input_ids, **kwargs)",
+        code=model(classes=PART, init="self.part = XPart(config)", methods=BY_PART),
         rows=(("4.41.2", ""), ("4.51.3", ""), ("4.52.1", "GEN105"), ("5.23.0", "GEN105")),
+    ),
+    Example(
+        name="a part of the model that nothing makes generate",
+        shown="",
+        code=model(methods="def generate(self, input_ids, **kwargs):\n"
+                   "    return self.model.generate(input_ids, **kwargs)"),
+        rows=(("4.41.2", "GEN106"), ("4.51.3", "GEN106"), ("4.52.1", "GEN105")),
     ),
     _of_model(
         "the cache out of the outputs",
@@ -415,6 +439,13 @@ EXAMPLES: tuple[Example, ...] = (
     _of_model(
         "from tuples",
         (("4.57.6", ""), ("5.0.0", "CACHE107")),
+        imports="from transformers.cache_utils import Cache, DynamicCache",
+        forward="if not isinstance(past_key_values, Cache):\n"
+        "    past_key_values = DynamicCache.from_legacy_cache(past_key_values)",
+    ),
+    _of_model(
+        "from a cache that is none of tuples",
+        (("4.55.4", ""), ("4.56.0", "CACHE101"), ("4.57.6", "CACHE101"), ("5.0.0", "CACHE107")),
         imports="from transformers.cache_utils import DynamicCache",
         forward="past_key_values = DynamicCache.from_legacy_cache(past_key_values)",
     ),

@@ -73,6 +73,7 @@ class XModel(XPreTrainedModel):
             hidden = layer(hidden, {past})
         return hidden
 
+{classes}
 
 class XForCausalLM({bases}):
 {head}
@@ -164,8 +165,8 @@ MAPPED = 'attribute_map = {"num_hidden_layers": "num_layers"}'
 # Indentation of each part; parts of one line stand where they are.
 CONFIG_PARTS = {"attribute": 4, "lines": 8, "after": 8}
 MODEL_PARTS = {
-    "imports": 0, "layer": 8, "attention": 8, "pretrained": 4, "inner": 8, "forward": 8,
-    "head": 4, "init": 8, "body": 8, "prepare": 8, "methods": 4,
+    "imports": 0, "classes": 0, "layer": 8, "attention": 8, "pretrained": 4, "inner": 8,
+    "forward": 8, "head": 4, "init": 8, "body": 8, "prepare": 8, "methods": 4,
 }  # fmt: skip
 TOKENIZER_PARTS = {"imports": 0, "before": 8, "after": 8, "pad": 8, "methods": 4}
 

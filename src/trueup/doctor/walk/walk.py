@@ -121,10 +121,24 @@ class Walk(Configurations):
         """A cache object made of tuples, or of nothing."""
         made = self.library_object(LibraryName(owner.dotted, owner), [], {})
         if isinstance(made, Instance):
+            self._see_entries(arguments[0] if arguments else NONE)
             is_empty = not arguments or arguments[0] == NONE
             made.attributes["*layers"] = Const(0) if is_empty else UNKNOWN
             made.attributes["*entry"] = Tensor()
         return made
+
+    def _see_entries(self, given: Value) -> None:
+        """A cache object has layers before it has tensors.
+
+        Raises:
+            RaisedError: its entries are None.
+        """
+        if not isinstance(given, Instance) or not self.is_cache(given):
+            return
+        layers = given.attributes.get("*layers")
+        if given.attributes.get("*entry") == NONE and layers not in (None, UNKNOWN, Const(0)):
+            message = "'NoneType' object has no attribute 'dtype'"
+            self.fail("none", "AttributeError", message, subject="dtype")
 
     def init_model(
         self,
