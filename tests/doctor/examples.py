@@ -157,6 +157,12 @@ EXAMPLES: tuple[Example, ...] = (
         {"config": {"model_type": "x", "use_cache": True}},
         body="use_cache = self.config.use_cache",
     ),
+    _of_model(
+        "a setting of generation that configs keep",
+        (("4.57.6", ""), ("5.0.0", ""), ("5.23.0", "")),
+        {"config": {"model_type": "x", "max_new_tokens": 4}},
+        body="most = self.config.max_new_tokens",
+    ),
     _of_config(
         "a generation setting is read by the config itself",
         (("4.57.6", ""), ("5.0.0", "CFG102")),
@@ -505,6 +511,21 @@ HARMLESS: tuple[tuple[str, Code, str], ...] = (
     ("a first entry that is asked",
      model(forward="if past_key_values is not None and past_key_values[0][0] is not None:\n"
                    "    n = past_key_values[0][0].shape[2]"), "4.56.0"),
+    ("weights that torch's functions initialise",
+     model(pretrained="def _init_weights(self, module):\n    if isinstance(module, nn.Linear):\n"
+                      "        nn.init.normal_(module.weight, std=0.02)"), "5.0.0"),
+    ("weights that are asked whether they were loaded",
+     model(pretrained="def _init_weights(self, module):\n"
+                      '    if not getattr(module.weight, "_is_hf_initialized", False):\n'
+                      "        module.weight.data.normal_()"), "5.0.0"),
+    ("a stream of what can be generated",
+     model(imports="import queue\nimport threading", methods=WAITS), "5.23.0"),
+    ("a part that names the mixin",
+     model(classes=PART.replace("(XPreTrainedModel)", "(XPreTrainedModel, GenerationMixin)"),
+           init="self.part = XPart(config)", methods=BY_PART), "5.23.0"),
+    ("tuples that are made of none",
+     model(imports="from transformers import DynamicCache",
+           forward="past_key_values = DynamicCache.from_legacy_cache(None)"), "4.57.6"),
     ("something else joined", model(attention="hidden = torch.cat((hidden, hidden))"), "5.23.0"),
     ("tuples in its own loop only",
      model(methods="def stream_chat(self, past_key_values=None):\n"

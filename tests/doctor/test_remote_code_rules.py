@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.doctor.examples import EXAMPLES, HARMLESS, PLAIN_CONFIG, Example
+from tests.doctor.examples import EXAMPLES, HARMLESS, PLAIN_CONFIG, WAITS, Example
 from tests.doctor.facts import checkpoint, environment
 from tests.doctor.models import Code, config, model, tokenizer
 from trueup.checkpoint.checkpoint import Checkpoint, Problem
@@ -103,6 +103,38 @@ def test_a_file_of_auto_map_that_is_not_there_is_told_once_with_its_exception() 
     )
     (finding,) = examine(code, environment("5.23.0"))
     assert (finding.code, finding.exception) == ("DIR112", "OSError")
+
+
+def test_a_stream_that_ends_whatever_happens_does_not_hang() -> None:
+    ends = WAITS.replace(
+        "        answers.put(self.generate(input_ids))\n        answers.put(None)",
+        "        try:\n            answers.put(self.generate(input_ids))\n"
+        "        finally:\n            answers.put(None)",
+    )
+    assert ends != WAITS
+    for stream, codes in ((WAITS, ["CACHE103", "GEN107"]), (ends, ["CACHE103"])):
+        code = model(imports="import queue\nimport threading", methods=stream, forward=LENGTH)
+        assert [each.code for each in found(code, "5.23.0")] == codes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "module.weight.data.normal_()",
+        "module.weight.data = torch.randn(2, 2)",
+        "nn.init.zeros_(module.weight.data)",
+        "module.bias.zero_()",
+        "module.inner.weight.normal_()",
+    ],
+)
+def test_every_way_of_writing_into_loaded_weights_is_found(line: str) -> None:
+    method = (
+        f"def _init_weights(self, module):\n    if isinstance(module, nn.Linear):\n        {line}"
+    )
+    (finding,) = found(model(pretrained=method), "5.1.0")
+    assert (finding.code, finding.severity, finding.until) == ("LOAD109", "error", "5.2.0")
+    (rare,) = found(model(pretrained=method.replace("nn.Linear", "nn.Conv1d")), "5.1.0")
+    assert (rare.code, rare.severity) == ("LOAD109", "warning")
 
 
 def test_a_buffer_that_the_forward_pass_makes_is_not_lost() -> None:
