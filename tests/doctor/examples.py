@@ -28,7 +28,7 @@ class XPart(XPreTrainedModel):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
         self.post_init()
 
-    def forward(self, input_ids, **kwargs):
+    def forward(self, input_ids, attention_mask=None, **kwargs):
         return CausalLMOutputWithPast(logits=self.lm_head(self.model(input_ids)))
 
     def prepare_inputs_for_generation(self, input_ids, **kwargs):
@@ -288,6 +288,11 @@ EXAMPLES: tuple[Example, ...] = (
         head='_tied_weights_keys = ["lm_head.weight"]',
     ),
     _of_model(
+        "a list of tied keys where nothing is tied",
+        (("4.57.6", ""), ("5.0.0", "LOAD110"), ("5.23.0", "LOAD110")),
+        head='_tied_weights_keys = ["lm_head.weight"]',
+    ),
+    _of_model(
         "numbers out of tensors",
         (("4.57.6", ""), ("5.0.0", "LOAD106"), ("5.5.0", "LOAD106"), ("5.5.1", "")),
         inner="self.rates = [rate.item() for rate in torch.linspace(0, 0.1, 2)]",
@@ -494,8 +499,8 @@ HARMLESS: tuple[tuple[str, Code, str], ...] = (
      model(imports="try:\n    import einops\nexcept ImportError:\n    einops = None"), "4.57.6"),
     ("a mapping of tied keys",
      model(head='_tied_weights_keys = {"lm_head.weight": "model.embed.weight"}'), "5.23.0"),
-    ("tied keys of what is not tied", model(head='_tied_weights_keys = ["lm_head.weight"]'),
-     "5.23.0"),
+    ("an empty list of tied keys", model(head="_tied_weights_keys = []"), "5.23.0"),
+    ("an empty mapping of tied keys", model(head="_tied_weights_keys = {}"), "5.23.0"),
     ("numbers out of numbers", model(inner="self.rates = [0.1 * each for each in range(2)]"),
      "5.23.0"),
     ("a buffer that files hold", model(inner='self.register_buffer("t", torch.arange(4))'),

@@ -12,6 +12,7 @@ from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
 
 SAFE_TORCH = Version("2.6")
+TIED_KEYS = "_tied_weights_keys"
 
 
 class BufferLost(Rule):
@@ -115,6 +116,42 @@ def _is_parameter(node: ast.Attribute) -> bool:
     return _is_data(node) or node.attr in ("weight", "bias")
 
 
+class TiedKeysBreakSaving(Rule):
+    """The model's `_tied_weights_keys` is a list, which `save_pretrained` takes for a mapping.
+
+    Since 5.0.0, and whether weights are tied or not: `'list' object has no attribute 'keys'`; after
+    a training run that is late. Write it as a dictionary of target to source.
+    """
+
+    code = "LOAD110"
+    stage = "load"
+    severity = "warning"
+    since = "5.0.0"
+    blocks = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        met = facts.walked.failures.values() if facts.walked is not None else ()
+        if any(each.subject == TIED_KEYS for each in met):
+            return  # loading does not get there
+        for owner in facts.code.ancestry(facts.code.model):
+            named = [each for each in owner.node.body if _names_tied_keys(each)]
+            if named:
+                value = getattr(named[-1], "value", None)
+                if isinstance(value, ast.List) and value.elts:
+                    yield self.found(
+                        f"`{TIED_KEYS}` of `{owner.name}` is a list: loading takes it, saving the "
+                        "model does not",
+                        where=owner.at(named[-1]),
+                        hint=f"make `{TIED_KEYS}` a dictionary of target to source",
+                    )
+                return
+
+
+def _names_tied_keys(node: ast.stmt) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return any(isinstance(each, ast.Name) and each.id == TIED_KEYS for each in targets)
+
+
 class PickleNeedsTorch(Rule):
     """The weights are pickled and torch is older than 2.6.
 
@@ -141,5 +178,6 @@ class PickleNeedsTorch(Rule):
 RULES: tuple[Rule, ...] = (
     BufferLost(),
     LoadedWeightsOverwritten(),
+    TiedKeysBreakSaving(),
     PickleNeedsTorch(),
 )
