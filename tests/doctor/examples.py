@@ -305,6 +305,7 @@ EXAMPLES: tuple[Example, ...] = (
     _of_model(
         "a question about attention asked too early",
         (("4.53.3", ""), ("4.54.0", "LOAD107"), ("5.23.0", "LOAD107")),
+        pretrained="_supports_sdpa = True",
         head="@property\ndef _supports_sdpa(self):\n    return self.model._supports_sdpa",
     ),
     _of_model(
