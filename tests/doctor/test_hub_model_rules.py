@@ -151,6 +151,12 @@ def test_a_value_that_the_shapes_contradict_is_found(
     assert told in finding.cause
 
 
+@pytest.mark.parametrize("config", [TOKENIZER, MODEL])
+def test_a_directory_without_weights_says_so(tmp_path: Path, config: dict[str, Any]) -> None:
+    found = examine(read(tmp_path, {"config.json": config}), environment())
+    assert [each.code for each in found] == ["DIR103", "MIX100"]
+
+
 def test_a_tensor_that_would_stay_random_is_found(tmp_path: Path) -> None:
     shapes = model_tensors()
     del shapes["transformer.0.ffn.w2.weight"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from tests.doctor.examples import EXAMPLES, HARMLESS, PLAIN_CONFIG, WAITS, Example
 from tests.doctor.facts import checkpoint, environment
@@ -11,6 +12,7 @@ from trueup.checkpoint.checkpoint import Checkpoint, Problem
 from trueup.doctor import rule
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
+from trueup.doctor.matrix import minors
 from trueup.doctor.rules import comparison
 from trueup.doctor.walk.generation import Generation
 from trueup.errors import CheckpointError
@@ -31,6 +33,12 @@ def found(code: Code, version: str, **more: Any) -> tuple[Finding, ...]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_healthy_model_has_no_finding(version: str) -> None:
     assert found({**model(), **tokenizer()}, version) == ()
+
+
+@pytest.mark.parametrize("version", minors(), ids=str)
+def test_a_healthy_model_has_no_error_on_any_release(version: Version) -> None:
+    met = found({**model(), **tokenizer()}, str(version))
+    assert [each for each in met if each.severity != "info"] == []
 
 
 @pytest.mark.parametrize(
