@@ -162,6 +162,21 @@ def test_what_may_fail_is_a_warning_that_blocks_nothing() -> None:
     assert (finding.code, finding.severity, finding.blocks) == ("CFG102", "warning", ())
 
 
+def test_whether_there_is_a_cache_is_not_known_where_the_settings_are_not() -> None:
+    length = "n = past_key_values[0][0].shape[2] if past_key_values else 0"
+    code = model(config(lines="kwargs = self.__dict__"), forward=length)
+    facts = of_code(code, config={"model_type": "x", "use_cache": False})
+    (finding,) = examine(facts, environment("4.57.6"))
+    assert (finding.code, finding.severity) == ("CACHE101", "warning")
+
+
+def test_saving_is_not_spoken_of_where_tied_keys_keep_a_model_from_being_made() -> None:
+    code = model(head='_tied_weights_keys = ["lm_head.weight"]', inner="n = config.max_length")
+    facts = of_code(code, config={"model_type": "x", "tie_word_embeddings": True})
+    found = examine(facts, environment("5.23.0"))
+    assert [each.code for each in found] == ["CFG102", "LOAD105"]
+
+
 def test_classes_and_methods_are_followed_into_other_files() -> None:
     code = model(
         imports="from .base import Base as B",

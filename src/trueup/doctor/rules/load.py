@@ -10,6 +10,7 @@ from packaging.version import Version
 from trueup.doctor.code import first, is_self_attribute
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.walk.failure import Failure
 
 SAFE_TORCH = Version("2.6")
 TIED_KEYS = "_tied_weights_keys"
@@ -130,8 +131,7 @@ class TiedKeysBreakSaving(Rule):
     blocks = ()
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        met = facts.walked.failures.values() if facts.walked is not None else ()
-        if any(each.subject == TIED_KEYS for each in met):
+        if any(each.subject == TIED_KEYS for each in _all_met(facts)):
             return  # loading does not get there
         for owner in facts.code.ancestry(facts.code.model):
             named = [each for each in owner.node.body if _names_tied_keys(each)]
@@ -145,6 +145,15 @@ class TiedKeysBreakSaving(Rule):
                         hint=f"make `{TIED_KEYS}` a dictionary of target to source",
                     )
                 return
+
+
+def _all_met(facts: Facts) -> Iterable[Failure]:
+    """What the walk met, behind another failure and on ways that may not be taken too."""
+    walked = facts.walked
+    if walked is not None:
+        yield from walked.failures.values()
+        for more in (*walked.behind.values(), *walked.possible.values()):
+            yield from more
 
 
 def _names_tied_keys(node: ast.stmt) -> bool:

@@ -191,7 +191,7 @@ class Generation(GenerationFacts):
         config = model.attributes.get("config")
         if self.is_v5 or not isinstance(config, Instance):
             return True
-        asked = config.attributes.get("use_cache", TRUE)
+        asked = config.attributes.get("use_cache", UNKNOWN if config.is_open else TRUE)
         return None if asked is UNKNOWN and config.is_open else asked != FALSE
 
     def _first_cache(self, model: Instance) -> Value:
