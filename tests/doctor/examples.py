@@ -58,7 +58,7 @@ class Example:
     shown: str
     code: Code
     rows: Rows
-    config: Mapping[str, Any] = field(default_factory=lambda: {"model_type": "x"})
+    config: Mapping[str, Any] = field(default_factory=lambda: {"model_type": "llama"})
     packages: Mapping[str, str | None] = field(default_factory=dict)
     about: str = ""
 

@@ -486,14 +486,16 @@ def test_a_circle_of_imports_is_found_where_a_name_is_needed_too_early(
     tmp_path: Path, entry: str, second: str, expected: list[str]
 ) -> None:
     found = code_findings(tmp_path, {"entry.py": entry, "b.py": second})
-    assert [each.code for each in found] == expected
+    # That the class is no model is another finding, of a later stage.
+    assert [each.code for each in found if each.stage == "import"] == expected
 
 
 def test_a_long_chain_of_branches_is_followed(tmp_path: Path) -> None:
     chain = "if a == 0: pass\n" + "".join(f"elif a == {n}: pass\n" for n in range(1, 1500))
     source = f"from .b import B\na = 1\n{chain}class Model: pass\n"
     found = code_findings(tmp_path, {"entry.py": source, "b.py": "class B: pass\n"})
-    assert {each.code for each in found} <= {"DIR113"}  # where the parser itself gives up
+    told = {each.code for each in found if each.stage == "import"}
+    assert told <= {"DIR113"}  # where the parser itself gives up
 
 
 @pytest.mark.parametrize(("first", "second"), [("entry", "b"), ("walrus", "otter")])

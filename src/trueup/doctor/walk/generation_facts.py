@@ -95,9 +95,7 @@ class GenerationFacts(Walk):
             is_made_to = any(self._mixes_in(each) for each in order)
         else:
             found = self.in_class(order, name)
-            is_made_to = found is not None and (
-                self._prepares_for_all or not is_of_mixin(found[0])
-            )
+            is_made_to = found is not None and (self._prepares_for_all or not is_of_mixin(found[0]))
         if not is_made_to:
             self.fail(
                 "library",
