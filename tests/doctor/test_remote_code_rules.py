@@ -56,6 +56,14 @@ def test_what_breaks_is_found_where_it_breaks(example: Example, version: str, co
     assert all(str(finding.where) for finding in findings)
 
 
+@pytest.mark.parametrize("example", EXAMPLES, ids=[each.name for each in EXAMPLES])
+def test_what_breaks_is_found_whoever_saved_the_model_last(example: Example) -> None:
+    version, codes = next((row for row in reversed(example.rows) if row[1]), example.rows[-1])
+    facts = of_code(example.code, config={**example.config, "transformers_version": version})
+    findings = examine(facts, environment(version, **example.packages))
+    assert " ".join(finding.code for finding in findings) == codes
+
+
 @pytest.mark.parametrize(
     ("code", "version"),
     [row[1:] for row in HARMLESS],

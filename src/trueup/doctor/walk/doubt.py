@@ -29,36 +29,54 @@ MAX_DOUBTS = 6
 USUAL_RELEASE = Version("4.33.3")
 # File and line.
 Spot = tuple[str, int]
-# What is met on the model's own release, by what was passed over there.
-AtHome = dict[frozenset[Spot], set[Spot | None]]
+# What is met on a release, by what was passed over there.
+AtHome = dict[tuple[Version, frozenset[Spot]], Walked]
+# What a stage comes behind: where one of these failed, nobody knows whether it would have.
+BEFORE_MODEL = ("import.config", "config", "import.model", "init", "load", "forward")
+BEFORE_TOKENIZER = ("import.tokenizer",)
 
 
 def walk_without_doubt(
     checkpoint: Checkpoint, world: World, at_home: AtHome | None = None
 ) -> Walked:
-    """The walk, without the failures that the model's own release has as well.
+    """The walk, without the failures that the model's own releases have as well.
 
     `at_home` keeps what is met there, for the same model's walk on another release.
     """
     walked = Stages(checkpoint, world).run()
     at_home = {} if at_home is None else at_home
     passed: frozenset[Spot] = frozenset()
+    references: list[World] | None = None
     for _ in range(MAX_DOUBTS):
-        doubtful = {spot for each in walked.failures.values() if (spot := _spot(each)) is not None}
+        doubtful = {
+            spot: stage
+            for stage, each in walked.failures.items()
+            if (spot := _spot(each)) is not None
+        }
         if not doubtful:
             break
-        if passed not in at_home:
-            reference = _reference(checkpoint, world)
-            if reference is None:
-                break
-            there = Stages(checkpoint, replace(reference, mended=passed)).run()
-            at_home[passed] = {_spot(each) for each in there.failures.values()}
-        common = doubtful & at_home[passed]
+        references = _references(checkpoint, world) if references is None else references
+        for reference in references:
+            key = reference.version, passed
+            if key not in at_home:
+                at_home[key] = Stages(checkpoint, replace(reference, mended=passed)).run()
+        there = [at_home[each.version, passed] for each in references]
+        common = {spot for spot, stage in doubtful.items() if _is_common(spot, stage, there)}
         if not common:
             break
         passed |= common
         walked = Stages(checkpoint, replace(world, mended=passed)).run()
     return walked
+
+
+def _is_common(spot: Spot, stage: str, there: list[Walked]) -> bool:
+    """Whether every release that gets so far fails at that spot, and one does."""
+    before: tuple[str, ...] = BEFORE_TOKENIZER if stage == "tokenizer" else BEFORE_MODEL
+    before = before[: before.index(stage)] if stage in before else before
+    reached = [each for each in there if each.failures.keys().isdisjoint(before)]
+    return bool(reached) and all(
+        spot in {_spot(each) for each in walked.failures.values()} for walked in reached
+    )
 
 
 def _spot(failure: Failure) -> Spot | None:
@@ -73,19 +91,26 @@ def _spot(failure: Failure) -> Spot | None:
     return place.path, place.line
 
 
-def _reference(checkpoint: Checkpoint, world: World) -> World | None:
-    """The world of the release that wrote the model's config, or of the nearest one indexed."""
-    stated = checkpoint.config.get("transformers_version")
-    version = USUAL_RELEASE
-    if isinstance(stated, str):
-        with contextlib.suppress(InvalidVersion):
-            version = Version(Version(stated).base_version)
+def _references(checkpoint: Checkpoint, world: World) -> list[World]:
+    """The worlds of the release that wrote the model's config, and of one before most breaks.
+
+    Saving a model again writes the release into its config on which it was saved, whether its
+    code was run there or not: so it is not believed of the release that is asked about.
+    """
     known = versions()
     if not known:
-        return None
-    version = max(version, known[0])
-    symbols = shipped_symbols(version)
-    if symbols is None:
-        return None
-    packages = {**world.packages, "transformers": str(version)}
-    return replace(world, symbols=symbols, version=version, packages=packages, compared={})
+        return []
+    stated = checkpoint.config.get("transformers_version")
+    wanted = [USUAL_RELEASE]
+    if isinstance(stated, str):
+        with contextlib.suppress(InvalidVersion):
+            wanted.append(max(Version(Version(stated).base_version), known[0]))
+    found = []
+    for version in dict.fromkeys(wanted):
+        symbols = shipped_symbols(version)
+        if symbols is not None and version.release[:2] != world.version.release[:2]:
+            packages = {**world.packages, "transformers": str(version)}
+            found.append(
+                replace(world, symbols=symbols, version=version, packages=packages, compared={})
+            )
+    return found
