@@ -60,12 +60,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def started(folder: Path, *words: str) -> subprocess.Popen[str]:
+def started(folder: Path, *words: str, is_in_background: bool = False) -> subprocess.Popen[str]:
+    """`trueup suite`; a shell's script has what it puts in the background ignore interrupts."""
     environment = {
         **os.environ, "TRUEUP_HOME": str(folder / "home"), "FAR_KEY": "k", "COLUMNS": "200",
     }  # fmt: skip
+    command = [sys.executable, "-m", "trueup", "suite", *words]
     return subprocess.Popen(
-        [sys.executable, "-m", "trueup", "suite", *words],
+        ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command] if is_in_background else command,
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -116,12 +118,13 @@ def test_a_whole_system_is_tested_and_one_broken_model_ends_nothing(folder: Path
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("is_in_background", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_writes_its_report_and_ends_its_server(
-    folder: Path, number: signal.Signals
+    folder: Path, number: signal.Signals, is_in_background: bool
 ) -> None:
     words = ["--config", "trueup.yaml", "--format", "json", "--report", "part.md"]
-    process = started(folder, *words)
+    process = started(folder, *words, is_in_background=is_in_background)
     server = child_of(process)
     process.send_signal(number)
     out, err = process.communicate(timeout=LIMIT_SECONDS)
