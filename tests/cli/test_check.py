@@ -46,6 +46,14 @@ def test_the_demo_on_5_23_shows_what_happens_there(capsys: pytest.CaptureFixture
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("version", ["4.42.4", "4.43.4", "4.44.2"])
+def test_the_demo_names_what_4_42_changed_wherever_it_is_met(
+    capsys: pytest.CaptureFixture[str], version: str
+) -> None:
+    report, _ = check(capsys, "demo", "--transformers", version, status=1)
+    assert codes(report)[0] == "GEN101"
+
+
 @pytest.mark.parametrize("version", ["4.30.2", "4.41.2"])
 def test_the_demo_has_no_findings_where_it_was_at_home(
     capsys: pytest.CaptureFixture[str], version: str

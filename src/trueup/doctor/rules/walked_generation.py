@@ -71,7 +71,9 @@ class ExtractPastGone(FailureRule):
     hint = "replace the call by `outputs.past_key_values`"
 
     def fits(self, failure: Failure, stage: str) -> bool:
-        is_a_name = failure.owner == "str" and failure.subject in ("shape", "size")
+        is_a_name = failure.owner == "str" and (
+            failure.subject in ("shape", "size") or failure.kind == "value"
+        )
         return is_a_name or "_extract_past_from_model_output" in failure.subject
 
     def gate(self, failure: Failure) -> tuple[str | None, str | None]:

@@ -141,7 +141,8 @@ class Statements(Loops):
                 if few
                 else f"too many values to unpack (expected {wanted})"
             )
-            self.fail("value", "ValueError", message)
+            is_text = isinstance(value, Const) and isinstance(value.value, str)
+            self.fail("value", "ValueError", message, owner="str" if is_text else "")
         for index, each in enumerate(target.elts):
             is_known = known is not None and not has_star
             self.assign(each, known[index] if is_known and known is not None else UNKNOWN)
