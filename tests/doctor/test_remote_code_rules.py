@@ -246,6 +246,13 @@ def test_the_end_of_the_time_is_no_bug_of_a_rule(monkeypatch: pytest.MonkeyPatch
         found(model(forward="hidden = hidden @ hidden"), "5.23.0")
 
 
+@pytest.mark.parametrize("version", ["4.33.3", "4.57.6"])
+def test_a_name_that_a_file_binds_later_is_missed_on_every_release(version: str) -> None:
+    code = model(imports="class A(B):\n    pass\n\n\nclass B:\n    pass")
+    (finding,) = found(code, version)
+    assert (finding.code, finding.stage, finding.exception) == ("CODE101", "import", "NameError")
+
+
 def test_circular_bases_and_absent_classes_do_no_harm() -> None:
     modeling = (
         "import torch\nimport d\n\n\nclass A:\n    pass\n\n\nclass A(A):\n    pass\n\n\n"
