@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from packaging.version import InvalidVersion, Version
@@ -46,22 +47,9 @@ def walk_without_doubt(
     walked = Stages(checkpoint, world).run()
     at_home = {} if at_home is None else at_home
     passed: frozenset[Spot] = frozenset()
-    references: list[World] | None = None
     for _ in range(MAX_DOUBTS):
-        doubtful = {
-            spot: stage
-            for stage, each in walked.failures.items()
-            if (spot := _spot(each)) is not None
-        }
-        if not doubtful:
-            break
-        references = _references(checkpoint, world) if references is None else references
-        for reference in references:
-            key = reference.version, passed
-            if key not in at_home:
-                at_home[key] = Stages(checkpoint, replace(reference, mended=passed)).run()
-        there = [at_home[each.version, passed] for each in references]
-        common = {spot for spot, stage in doubtful.items() if _is_common(spot, stage, there)}
+        doubtful = {_spot(each): stage for stage, each in walked.failures.items()}
+        common = _common(checkpoint, world, passed, doubtful, at_home)
         if not common:
             break
         passed |= common
@@ -69,14 +57,36 @@ def walk_without_doubt(
     return walked
 
 
-def _is_common(spot: Spot, stage: str, there: list[Walked]) -> bool:
-    """Whether every release that gets so far fails at that spot, and one does."""
-    before: tuple[str, ...] = BEFORE_TOKENIZER if stage == "tokenizer" else BEFORE_MODEL
-    before = before[: before.index(stage)] if stage in before else before
-    reached = [each for each in there if each.failures.keys().isdisjoint(before)]
-    return bool(reached) and all(
-        spot in {_spot(each) for each in walked.failures.values()} for walked in reached
-    )
+def _common(
+    checkpoint: Checkpoint,
+    world: World,
+    passed: frozenset[Spot],
+    doubtful: Mapping[Spot | None, str],
+    at_home: AtHome,
+) -> set[Spot]:
+    """The spots at which every release of the model's that gets so far fails, and one does."""
+    left = {spot: stage for spot, stage in doubtful.items() if spot is not None}
+    common: set[Spot] = set()
+    for reference in _references(checkpoint, world) if left else ():
+        key = reference.version, passed
+        if key not in at_home:
+            at_home[key] = Stages(checkpoint, replace(reference, mended=passed)).run()
+        there = at_home[key].failures
+        failed = {_spot(each) for each in there.values()}
+        for spot, stage in list(left.items()):
+            if spot in failed:
+                common.add(spot)
+            elif there.keys().isdisjoint(_before(stage)):
+                del left[spot]
+        if not left:
+            break
+    return common & left.keys()
+
+
+def _before(stage: str) -> tuple[str, ...]:
+    if stage == "tokenizer":
+        return BEFORE_TOKENIZER
+    return BEFORE_MODEL[: BEFORE_MODEL.index(stage)] if stage in BEFORE_MODEL else BEFORE_MODEL
 
 
 def _spot(failure: Failure) -> Spot | None:
@@ -93,7 +103,7 @@ def _spot(failure: Failure) -> Spot | None:
     return place.path, place.line
 
 
-def _references(checkpoint: Checkpoint, world: World) -> list[World]:
+def _references(checkpoint: Checkpoint, world: World) -> Iterator[World]:
     """The worlds of the release that wrote the model's config, and of one before most breaks.
 
     Saving a model again writes the release into its config on which it was saved, whether its
@@ -101,18 +111,14 @@ def _references(checkpoint: Checkpoint, world: World) -> list[World]:
     """
     known = versions()
     if not known:
-        return []
+        return
     stated = checkpoint.config.get("transformers_version")
     wanted = [USUAL_RELEASE]
     if isinstance(stated, str):
         with contextlib.suppress(InvalidVersion):
             wanted.append(max(Version(Version(stated).base_version), known[0]))
-    found = []
     for version in dict.fromkeys(wanted):
         symbols = shipped_symbols(version)
         if symbols is not None and version.release[:2] != world.version.release[:2]:
             packages = {**world.packages, "transformers": str(version)}
-            found.append(
-                replace(world, symbols=symbols, version=version, packages=packages, compared={})
-            )
-    return found
+            yield replace(world, symbols=symbols, version=version, packages=packages, compared={})
