@@ -218,7 +218,12 @@ def is_self_attribute(node: ast.AST, name: str) -> bool:
 
 def first(root: ast.AST, wanted: Callable[[ast.AST], bool]) -> ast.AST | None:
     """The first node in the order of the source for which `wanted` holds."""
-    return _first_of(ast.walk(root), wanted)
+    return _first_of(_nodes_of(root), wanted)
+
+
+@functools.lru_cache(maxsize=512)
+def _nodes_of(root: ast.AST) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(root))  # which several rules ask for on every release
 
 
 def _first_of(nodes: Iterable[ast.AST], wanted: Callable[[ast.AST], bool]) -> ast.AST | None:
