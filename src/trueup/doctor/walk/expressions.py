@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable
 
 from trueup.doctor.walk.bounds import MAX_TEXT
@@ -24,6 +25,11 @@ from trueup.doctor.walk.values import (
 BUILTIN_NAMES = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
 
 
+@functools.cache
+def _method_for(kind: str) -> str:
+    return f"_on_{kind.lower()}"
+
+
 class Expressions(Displays):
     """Evaluates expressions; what has no rule is UNKNOWN."""
 
@@ -34,7 +40,7 @@ class Expressions(Displays):
             RaisedError: evaluating it fails.
         """
         self.step(node)
-        method = getattr(self, f"_on_{type(node).__name__.lower()}", None)
+        method = getattr(self, _method_for(type(node).__name__), None)
         if method is None:
             return UNKNOWN
         found: Value = method(node)

@@ -134,8 +134,8 @@ class Machine:
         Raises:
             ExhaustedError: it was enough.
         """
-        self.steps += 1
-        if self.steps > MAX_STEPS or (self.steps % LOOKS_EVERY == 0 and self.world.is_over()):
+        self.steps = steps = self.steps + 1
+        if steps % LOOKS_EVERY == 0 and (steps > MAX_STEPS or self.world.is_over()):
             raise ExhaustedError
         line = getattr(node, "lineno", 0)
         if line and self.calls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 
 from trueup.doctor.walk.failure import RaisedError, is_caught
 from trueup.doctor.walk.loops import Loops
@@ -20,6 +21,11 @@ from trueup.doctor.walk.values import (
 )
 
 
+@functools.cache
+def _method_for(kind: str) -> str:
+    return f"_do_{kind.lower()}"
+
+
 class Statements(Loops):
     """Runs blocks."""
 
@@ -31,7 +37,7 @@ class Statements(Loops):
         """
         for statement in body:
             self.step(statement)
-            method = getattr(self, f"_do_{type(statement).__name__.lower()}", None)
+            method = getattr(self, _method_for(type(statement).__name__), None)
             try:
                 flow = method(statement) if method is not None else None
             except RaisedError as raised:
