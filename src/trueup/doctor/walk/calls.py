@@ -104,7 +104,7 @@ class Calls(Instances):
             if arguments and isinstance(arguments[0], Instance):
                 bound = Bound(function, arguments[0])
                 return self._call_bound(bound, arguments[1:], keywords, is_open)
-            return UNKNOWN
+            return self.call_library_method(function, UNKNOWN, arguments, keywords)
         if isinstance(function, Foreign):
             return self.call_foreign(function, arguments, keywords)
         if isinstance(function, Builtin):

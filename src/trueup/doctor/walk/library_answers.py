@@ -10,9 +10,13 @@ from trueup.doctor.walk.values import (
     UNKNOWN,
     Const,
     Instance,
+    LibraryMethod,
     LibraryName,
     Value,
 )
+from trueup.environment.symbols.facts import ClassFacts
+
+MODELS = "transformers.models."
 
 # Packages behind the library's own questions of this form.
 AVAILABLE = {
@@ -72,10 +76,37 @@ class LibraryAnswers(Containers):
                     )
             for name in fields:
                 made.attributes.setdefault(name, NONE)
+        if facts.module.startswith(MODELS) and arguments:
+            self._init_part(made, arguments[0])
         if self.is_cache(made):
             made.is_open = False
             self.fill_cache(made)
         return made
+
+    def _init_part(self, made: Instance, config: Value) -> None:
+        """A model of the library's own as part of the model's."""
+        found = self.in_class(self._order(made.cls), "__init__")
+        if found is None or not isinstance(found[1], LibraryMethod) or not self.is_module(made.cls):
+            return
+        made.attributes["config"] = config
+        self.read_config_of(found[1], made)
+
+    def read_config_of(self, method: LibraryMethod, subject: Instance) -> None:
+        """What a constructor reads of a configuration."""
+        raise NotImplementedError
+
+    def config_of_type(self, model_type: str) -> ClassFacts | None:
+        """The library's configuration class of a type of model; None where it has none."""
+        name = model_type.replace("-", "_")
+        module = (
+            self.world.symbols.module(f"{MODELS}{name}.configuration_{name}")
+            if name.isidentifier()
+            else None
+        )
+        for facts in module.classes.values() if module is not None else ():
+            if facts.attributes.get("model_type") == repr(model_type):
+                return facts
+        return None
 
     def fill_cache(self, made: Instance) -> None:
         """What the methods of a cache set."""

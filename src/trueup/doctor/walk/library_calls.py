@@ -183,6 +183,16 @@ class LibraryCalls(LibraryAnswers):
         if isinstance(config, Instance) and step.owner in ("config", "self.config"):
             self.attribute(config, step.name)
 
+    def read_config_of(self, method: LibraryMethod, subject: Instance) -> None:
+        """What a constructor of the library's always reads of the subject's configuration.
+
+        Raises:
+            RaisedError: it is not there.
+        """
+        for step in method.function.steps:
+            if step.kind == "config" and not (step.is_conditional or step.is_guarded):
+                self._read_config(step, subject)
+
     def is_config(self, value: Instance) -> bool:
         """Whether an object is a configuration."""
         return any(

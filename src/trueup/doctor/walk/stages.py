@@ -10,7 +10,6 @@ from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.walk.configurations import GENERATION_CONFIG
 from trueup.doctor.walk.failure import ExhaustedError, Failure, RaisedError
 from trueup.doctor.walk.generation import Generation
-from trueup.doctor.walk.imports import LIBRARY
 from trueup.doctor.walk.machine import World
 from trueup.doctor.walk.packages import missing_file, missing_packages
 from trueup.doctor.walk.tokenizing import Tokenizing
@@ -189,17 +188,14 @@ class Stages:
 
     def _library_config(self, walk: Generation) -> Value:
         """The library's own configuration, of a model that brings none; UNKNOWN without one."""
-        name = (self._checkpoint.model_type or "").replace("-", "_")
-        dotted = f"{LIBRARY}.models.{name}.configuration_{name}"
-        module = self._world.symbols.module(dotted) if name.isidentifier() else None
-        for facts in module.classes.values() if module is not None else ():
-            if facts.attributes.get("model_type") == repr(self._checkpoint.model_type):
-                made = Instance(LibraryName(facts.dotted, facts))
-                given = of_python(self._checkpoint.config)
-                walk.init_config(made, dict(given.entries) if isinstance(given, Table) else {})
-                made.is_open = ANY_NAME in made.attributes
-                return made
-        return UNKNOWN
+        facts = walk.config_of_type(self._checkpoint.model_type or "")
+        if facts is None:
+            return UNKNOWN
+        made = Instance(LibraryName(facts.dotted, facts))
+        given = of_python(self._checkpoint.config)
+        walk.init_config(made, dict(given.entries) if isinstance(given, Table) else {})
+        made.is_open = ANY_NAME in made.attributes
+        return made
 
     def _tokenizer(self, reference: str) -> None:
         walk = Tokenizing(self._world)

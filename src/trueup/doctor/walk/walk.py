@@ -58,8 +58,10 @@ class Walk(Configurations):
                 self.follow(method, subject)
                 return NONE
             if owner.module.startswith("transformers.models."):
-                self.init_other(subject, arguments)
+                self.init_other(method, subject, arguments)
                 return NONE
+        if name == "register" and owner.name == "AutoConfig":
+            return self._register(arguments, keywords)
         if name == "generate":  # of a part of the model: what it does is not followed
             return UNKNOWN
         if name == "_extract_past_from_model_output" and self.world.is_at_least(PAIR_OF_PAST):
@@ -223,9 +225,29 @@ class Walk(Configurations):
         """What torch sets in every module."""
         self.put(subject.attributes, "training", Const(True))
 
-    def init_other(self, subject: Instance, arguments: list[Value]) -> None:
-        """The constructor of one of the library's own models: what it sets is not listed."""
+    def init_other(self, method: LibraryMethod, subject: Instance, arguments: list[Value]) -> None:
+        """The constructor of one of the library's own models: what it sets is not listed.
+
+        Raises:
+            RaisedError: it reads of the configuration what is not there.
+        """
         self.init_module(subject)
+        subject.is_open = True
         if arguments:
             self.put(subject.attributes, "config", arguments[0])
-        subject.is_open = True
+            self.read_config_of(method, subject)
+
+    def _register(self, arguments: list[Value], keywords: dict[str, Value]) -> Value:
+        """Make a type of model known, which fails where the library knows it already.
+
+        Raises:
+            RaisedError: it does.
+        """
+        given = arguments[0] if arguments else keywords.get("model_type", UNKNOWN)
+        name = given.value if isinstance(given, Const) else None
+        if not isinstance(name, str) or "exist_ok" in keywords or len(arguments) > 2:
+            return NONE
+        if self.config_of_type(name) is not None:
+            message = f"'{name}' is already used by a Transformers config, pick another name."
+            self.fail("value", "ValueError", message, subject=name, owner="AutoConfig")
+        return NONE
