@@ -1,12 +1,14 @@
 """Models against releases: what each cell says, and how little is walked for it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.version import Version
 
+from tests.checkpoint.directories import read
 from tests.doctor.examples import EXAMPLES, Example
-from tests.doctor.facts import checkpoint, environment
+from tests.doctor.facts import AUTO_MAP, checkpoint, environment
 from tests.doctor.models import config, model, tokenizer
 from trueup.doctor.examine import examine
 from trueup.doctor.matrix import Walks, minors, row_of, works
@@ -25,7 +27,7 @@ def test_a_cell_has_the_errors_that_a_check_finds() -> None:
     row = row_of("m", code, environment(), CHOSEN)
     for cell in row.cells:
         found = examine(code, environment(str(cell.version)))
-        assert set(cell.codes) == {each.code for each in found if each.severity == "error"}
+        assert cell.codes == tuple(each.code for each in found if each.severity == "error")
     assert [cell.codes[:1] for cell in row.cells] == [(), *[("TOK104",)] * 5]
 
 
@@ -55,20 +57,18 @@ def test_a_model_that_works_nowhere_has_neither() -> None:
 
 def test_releases_that_answer_alike_are_not_walked_again() -> None:
     code = of(**model())
-    walks = Walks(code)
+    walks = Walks()
     patches = [each for each in versions() if each.release[:2] == (4, 57)]
     assert len(patches) > 2
     for version in patches:
-        walks.walked(Facts(code, environment(str(version))), version)
+        walks.walked(code, environment(str(version)))
     assert walks.count < len(patches) / 2
 
 
 def test_a_release_that_answers_otherwise_is_walked_anew() -> None:
     code = of(**model(imports="from transformers import BeamSearchScorer"))
-    walks = Walks(code)
-    met = [
-        walks.walked(Facts(code, environment(text)), Version(text)) for text in ("4.56.2", "4.57.1")
-    ]
+    walks = Walks()
+    met = [walks.walked(code, environment(text)) for text in ("4.56.2", "4.57.1")]
     assert walks.count == 2
     assert [list(each.failures) for each in met if each is not None] == [[], ["import.model"]]
 
@@ -76,19 +76,19 @@ def test_a_release_that_answers_otherwise_is_walked_anew() -> None:
 def test_code_that_asks_for_the_version_is_walked_on_each() -> None:
     asks = "import transformers\nassert transformers.__version__ != '4.57.3'"
     code = of(**model(imports=asks))
-    walks = Walks(code)
+    walks = Walks()
     for text in ("4.57.1", "4.57.2", "4.57.3"):
-        walks.walked(Facts(code, environment(text)), Version(text))
+        walks.walked(code, environment(text))
     assert walks.count == 3
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each.name)
 def test_what_is_not_walked_again_would_have_been_met_again(example: Example) -> None:
     code = of(**example.code, config=example.config)
-    walks = Walks(code)
+    walks = Walks()
     for version in (each for each in versions() if each.release[:2] in ((4, 57), (5, 0))):
         facts = Facts(code, environment(str(version), **example.packages))
-        kept, anew = walks.walked(facts, version), facts.walked
+        kept, anew = walks.walked(code, facts.environment), facts.walked
         assert kept is not None
         assert anew is not None
         assert kept.failures == anew.failures
@@ -99,3 +99,33 @@ def test_what_is_not_walked_again_would_have_been_met_again(example: Example) ->
 )
 def test_of_each_minor_release_the_last_patch_is_taken(known: list[str], last: list[str]) -> None:
     assert [str(each) for each in minors([Version(each) for each in known])] == last
+
+
+TAKES_MORE = model(imports="from .extra_x import Extra")["modeling"]
+TAKES_BACK = "from .modeling_x import XForCausalLM\n\n\nclass Extra: pass\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ({"modeling_x.py": "print 'x'\n"}, "DIR118"),
+        ({"modeling_x.py": "class X(:\n"}, "DIR113"),
+        ({"modeling_x.py": TAKES_MORE, "extra_x.py": TAKES_BACK}, "DIR119"),
+        ({"modeling_x.py": TAKES_MORE}, "DIR112"),
+    ],
+)
+def test_what_a_file_shows_is_told_in_a_cell_as_in_a_check(
+    tmp_path: Path, code: dict[str, str], expected: str
+) -> None:
+    parts = model()
+    files = {
+        "configuration_x.py": parts["configuration"],
+        "modeling_x.py": parts["modeling"],
+        "config.json": {"model_type": "x", "auto_map": AUTO_MAP},
+    }
+    whole = read(tmp_path, {**files, **code})
+    (cell,) = row_of("m", whole, environment(), CHOSEN[-1:]).cells
+    found = examine(whole, environment())
+    errors = [each for each in found if each.severity == "error"]
+    assert {each.code for each in errors if each.stage == "import"} == {expected}
+    assert list(cell.codes) == list(dict.fromkeys(each.code for each in errors))

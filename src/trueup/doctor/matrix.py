@@ -5,17 +5,16 @@ A release that answers what a walk asked as another one did is not walked again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from packaging.version import Version
 
 from trueup.checkpoint.checkpoint import Checkpoint
-from trueup.doctor.finding import Finding
-from trueup.doctor.rule import Facts
-from trueup.doctor.rules import RULES
-from trueup.doctor.rules.walked import rule_of
+from trueup.doctor.joining import place_of, rule_findings, with_reasons
+from trueup.doctor.rule import Facts, Reading
+from trueup.doctor.rules.walked import ends_of
 from trueup.doctor.walk.asked import AskedSymbols, Question, answers_alike
 from trueup.doctor.walk.doubt import AtHome, walk_without_doubt
 from trueup.doctor.walk.machine import World
@@ -31,7 +30,7 @@ APART = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """One model on one release: the codes of its errors in the order in which they are met."""
+    """One model on one release: the codes of its errors as a check finds them."""
 
     version: Version
     codes: tuple[str, ...]
@@ -81,13 +80,11 @@ def row_of(
     model: str, checkpoint: Checkpoint, environment: Environment, chosen: Sequence[Version]
 ) -> Row:
     """One model on the releases that are chosen; all else is as in `environment`."""
-    memory = Walks(checkpoint)
+    memory, reading = Walks(), Reading(checkpoint)
     cells = []
-    facts: Facts | None = None
     for version in sorted(chosen):
-        facts = _facts(checkpoint, environment, version, facts)
-        codes = tuple(_codes(facts, memory.walked(facts, version)))
-        cells.append(Cell(version=version, codes=codes))
+        facts = Facts(checkpoint, _assumed(environment, version), reading, memory.walked)
+        cells.append(Cell(version=version, codes=tuple(_codes(facts))))
     return Row(model=model, cells=tuple(cells))
 
 
@@ -119,34 +116,25 @@ def works(
     }
 
 
-def _facts(
-    checkpoint: Checkpoint, environment: Environment, version: Version, before: Facts | None
-) -> Facts:
+def _assumed(environment: Environment, version: Version) -> Environment:
     packages = {**environment.packages, "transformers": str(version)}
-    assumed = replace(
+    return replace(
         environment, packages=packages, folders={}, library_models={}, library_bases={},
         is_assumed=True,
     )  # fmt: skip
-    facts = Facts(checkpoint, assumed)
-    if before is not None:
-        # The model's code is the same.
-        facts.__dict__["code"] = before.code
-        facts.__dict__["alarms"] = before.alarms
-    return facts
 
 
-def _codes(facts: Facts, walked: Walked | None) -> Iterator[str]:
-    facts.__dict__["walked"] = walked
-    version = facts.environment.transformers
-    found: list[Finding] = []
-    for rule in RULES:
-        if rule.applies_to(version):
-            found += [each for each in rule.check(facts) if each.severity == "error"]
-    codes = dict.fromkeys(each.code for each in found)
-    if walked is not None:
-        first = dict.fromkeys(rule_of(each, at).code for at, each in walked.failures.items())
-        codes = first | codes
-    yield from codes
+def _codes(facts: Facts) -> Iterable[str]:
+    """The codes of the errors that a check finds, in its order."""
+    found = rule_findings(facts)
+    met = [
+        each
+        for each, reason in with_reasons(found, ends_of(facts))
+        if reason is None and each.is_error
+    ]
+    told = [(each.stage, each.code) for each in found if each.severity == "error"]
+    told += [(each.stage, each.code) for each in met]
+    return dict.fromkeys(code for _, code in sorted(told, key=lambda each: place_of(each[0])))
 
 
 @dataclass(slots=True)
@@ -176,15 +164,15 @@ class _Past:
 class Walks:
     """The walks of one model; `count` says how many there were."""
 
-    checkpoint: Checkpoint
     count: int = 0
     _past: list[_Past] = field(default_factory=list)
     _at_home: AtHome = field(default_factory=dict)
 
-    def walked(self, facts: Facts, version: Version) -> Walked | None:
-        """What the walk on that version meets; None without code or facts about the version."""
-        symbols = shipped_symbols(version)
-        if not self.checkpoint.remote_code or symbols is None:
+    def walked(self, checkpoint: Checkpoint, environment: Environment) -> Walked | None:
+        """What the walk meets there; None without code or facts about the version."""
+        version = environment.transformers
+        symbols = None if version is None else shipped_symbols(version)
+        if not checkpoint.remote_code or version is None or symbols is None:
             return None
         for past in reversed(self._past[-REMEMBERED:]):
             if past.holds(symbols, version):
@@ -193,12 +181,12 @@ class Walks:
         world = World(
             symbols=asked,
             version=version,
-            packages=facts.environment.packages,
-            modules=self.checkpoint.remote_code,
-            files=frozenset(self.checkpoint.files),
+            packages=environment.packages,
+            modules=checkpoint.remote_code,
+            files=frozenset(checkpoint.files),
             goes_on=False,
         )
-        walked = walk_without_doubt(self.checkpoint, world, self._at_home)
+        walked = walk_without_doubt(checkpoint, world, self._at_home)
         self.count += 1
         self._past.append(_Past(walked, asked.answers, world.compared))
         return walked

@@ -6,7 +6,7 @@ A rule's docstring is its documentation: what is wrong, since when, what to do.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -27,12 +27,31 @@ from trueup.environment.symbols.symbols import symbols_of
 WALK_SECONDS = 20.0
 
 
+def walk(checkpoint: Checkpoint, environment: Environment) -> Walked | None:
+    """What the walk of a model's own code meets; None without code, or a known transformers."""
+    if not checkpoint.remote_code:
+        return None
+    symbols = symbols_of(environment)
+    version = environment.transformers
+    if symbols is None or version is None:
+        return None
+    ends = time.monotonic() + WALK_SECONDS
+    world = World(
+        symbols=symbols,
+        version=version,
+        packages=environment.packages,
+        modules=checkpoint.remote_code,
+        files=frozenset(checkpoint.files),
+        is_over=lambda: time.monotonic() > ends,
+    )
+    return walk_without_doubt(checkpoint, world)
+
+
 @dataclass(frozen=True)
-class Facts:
-    """Everything that rules may look at."""
+class Reading:
+    """What a model's own code says by itself, whatever it is run with."""
 
     checkpoint: Checkpoint
-    environment: Environment
 
     @cached_property
     def code(self) -> ModelCode:
@@ -41,29 +60,41 @@ class Facts:
 
     @cached_property
     def alarms(self) -> tuple[Alarm, ...]:
-        """What the audit of the model's own code found."""
+        """What the audit of that code found."""
         modules = self.checkpoint.remote_code.values()
         return tuple(alarm for module in modules for alarm in audit_module(module))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that rules may look at.
+
+    `reading` may be shared by facts about one checkpoint; `walks` follows its code.
+    """
+
+    checkpoint: Checkpoint
+    environment: Environment
+    reading: Reading | None = None
+    walks: Callable[[Checkpoint, Environment], Walked | None] = walk
+
+    @cached_property
+    def _read(self) -> Reading:
+        return self.reading or Reading(self.checkpoint)
+
+    @property
+    def code(self) -> ModelCode:
+        """The model's own code."""
+        return self._read.code
+
+    @property
+    def alarms(self) -> tuple[Alarm, ...]:
+        """What the audit of the model's own code found."""
+        return self._read.alarms
 
     @cached_property
     def walked(self) -> Walked | None:
         """What the walk of that code met; None without code, or without a known transformers."""
-        if not self.checkpoint.remote_code:
-            return None
-        symbols = symbols_of(self.environment)
-        version = self.environment.transformers
-        if symbols is None or version is None:
-            return None
-        ends = time.monotonic() + WALK_SECONDS
-        world = World(
-            symbols=symbols,
-            version=version,
-            packages=self.environment.packages,
-            modules=self.checkpoint.remote_code,
-            files=frozenset(self.checkpoint.files),
-            is_over=lambda: time.monotonic() > ends,
-        )
-        return walk_without_doubt(self.checkpoint, world)
+        return self.walks(self.checkpoint, self.environment)
 
 
 class Rule:

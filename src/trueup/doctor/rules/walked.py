@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from trueup.doctor.finding import Finding
+from trueup.doctor.finding import Finding, Stage
 from trueup.doctor.rule import Facts, Rule
-from trueup.doctor.rules.failure_rule import FailureRule, life_of
+from trueup.doctor.rules.failure_rule import STAGES, FailureRule, life_of
 from trueup.doctor.rules.walked_call import CALL_RULES
 from trueup.doctor.rules.walked_config import CONFIG_RULES
 from trueup.doctor.rules.walked_generation import GENERATION_RULES
@@ -72,6 +72,48 @@ def rule_of(failure: Failure, stage: str) -> FailureRule:
     return next(rule for rule in FAILURE_RULES if rule.fits(failure, stage))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A failure that ends a stage of the walk, and its rule; `is_behind` another one."""
+
+    failure: Failure
+    at: str
+    rule: FailureRule
+    is_behind: bool
+
+    @property
+    def code(self) -> str:
+        """The code of its rule."""
+        return self.rule.code
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that it is told under."""
+        return STAGES[self.at.partition(".")[0]]
+
+    @property
+    def exception(self) -> str | None:
+        """The type that is raised."""
+        return self.failure.exception
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is met for certain, and first."""
+        return self.failure.is_certain and not self.is_behind
+
+
+def ends_of(facts: Facts) -> Iterator[Ended]:
+    """What ends the stages of the walk, in their order; not the absent files that DIR112 tells."""
+    walked = facts.walked
+    if walked is None:
+        return
+    absent = {each.path for each in facts.checkpoint.problems if each.kind == "absent"}
+    for at, failure in walked.failures.items():
+        if failure.kind != "import" or failure.subject not in absent:
+            is_behind = at == MODEL_IMPORT and CONFIG_IMPORT in walked.failures
+            yield Ended(failure=failure, at=at, rule=rule_of(failure, at), is_behind=is_behind)
+
+
 def walked_findings(facts: Facts) -> Iterable[Finding]:
     """What the walk of the model's code found, in the order of the rules within a stage.
 
@@ -83,12 +125,9 @@ def walked_findings(facts: Facts) -> Iterable[Finding]:
         return
     places: set[tuple[str, str]] = set()
     told: set[tuple[str, str]] = set()
-    absent = {each.path for each in facts.checkpoint.problems if each.kind == "absent"}
-    for stage, failure in walked.failures.items():
-        if failure.kind == "import" and failure.subject in absent:
-            continue  # which DIR112 tells
-        finding = rule_of(failure, stage).of(failure, stage, facts)
-        if stage == MODEL_IMPORT and CONFIG_IMPORT in walked.failures:
+    for each in ends_of(facts):
+        finding = each.rule.of(each.failure, each.at, facts)
+        if each.is_behind:
             cause = f"{finding.cause}{BEHIND}"
             finding = replace(finding, severity="warning", cause=cause)
         place = (finding.code, str(finding.where))
