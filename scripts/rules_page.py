@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 from tests.doctor.examples import EXAMPLES, Example
-from trueup.doctor.joining import STAGES
 from trueup.doctor.finding import ROUTES
+from trueup.doctor.joining import STAGES
 from trueup.doctor.rule import Rule
 from trueup.doctor.rules import RULES
 
