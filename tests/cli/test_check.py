@@ -284,7 +284,36 @@ def test_a_matrix_as_text_is_a_table_and_a_line_for_each_model(
     assert main(["check", "demo", "--matrix", "--versions", "4.41.2,4.56.0,5.23.0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["4.41.2", "4.56.0", "5.23.0"] or lines[1].split()[0] == "4.41.2"
-    assert lines[-1].startswith("demo: should work from 4.41.2 to 4.41.2")
+    assert lines[-1] == "demo: should work on 4.41.2"
+
+
+def test_a_model_that_cannot_be_read_is_a_row_that_says_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    words = ["demo", nowhere, "--matrix", "--versions", "4.41.2"]
+    report, _ = check(capsys, *words, status=1)
+    good, bad = report["models"]
+    assert (good["cells"], good["error"]) == ({"4.41.2": []}, None)
+    assert bad["model"] == nowhere
+    assert (bad["cells"], bad["works"]) == ({}, {"oldest": None, "newest": None})
+    assert "does not exist" in bad["error"]["cause"]
+    assert main(["check", *words]) == 1
+    shown = capsys.readouterr()
+    assert "unread" in shown.out
+    assert "demo: should work on 4.41.2" in shown.out
+    assert f"{nowhere}: cannot be read: " in shown.out
+
+
+def test_models_and_options_may_be_named_in_any_order(capsys: pytest.CaptureFixture[str]) -> None:
+    report, _ = check(capsys, "demo", "--matrix", "--versions", "4.41.2", "demo")
+    assert [row["model"] for row in report["models"]] == ["demo", "demo"]
+
+
+def test_help_names_the_models_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert told.partition("options:")[0].count("MODEL") == 2  # how it is called, and what it is
 
 
 @pytest.mark.parametrize(
@@ -295,6 +324,18 @@ def test_a_matrix_as_text_is_a_table_and_a_line_for_each_model(
         (["demo", "--matrix", "--versions", "newest"], "is not a version"),
         (["demo", "--matrix", "--versions", ""], "is not a version"),
         (["demo", "--matrix", "--versions", "3.0.2"], "the oldest release that is known"),
+        (["demo", "--matrix", "--strict"], "`--strict` does nothing with `--matrix`"),
+        (["demo", "--matrix", "--works"], "`--works` does nothing with `--matrix`"),
+        (["demo", "--matrix", "--revision", "a"], "`--revision` does nothing with `--matrix`"),
+        (
+            ["demo", "--matrix", "--versions", "5.0.0", "--transformers", "4.41.2"],
+            "`--transformers` does nothing with `--versions`",
+        ),
+        (["demo", "demo", "--write-config"], "one model"),
+        (["demo", "--write-config", "--matrix"], "`--matrix` does nothing with `--write-config`"),
+        (["demo", "--write-config", "--works"], "`--works` does nothing with `--write-config`"),
+        (["--error", "x", "--matrix"], "`--matrix` does nothing with `--error`"),
+        (["--error", "x", "--transformers", "5.0.0"], "`--transformers` does nothing"),
     ],
 )
 def test_what_no_matrix_can_be_made_of_is_a_usage_error(

@@ -8,8 +8,8 @@ import pytest
 from tests.doctor.facts import checkpoint, environment
 from trueup.checkpoint.checkpoint import Problem, Weights
 from trueup.doctor.examine import examine
-from trueup.doctor.joining import STAGES
 from trueup.doctor.finding import ROUTES
+from trueup.doctor.joining import STAGES
 from trueup.doctor.rules import RULES
 from trueup.environment.environment import Environment
 

@@ -1,5 +1,6 @@
 """Models against releases: what each cell says, and how little is walked for it."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.doctor.examples import EXAMPLES, Example
 from tests.doctor.facts import AUTO_MAP, checkpoint, environment
 from tests.doctor.models import config, model, tokenizer
 from trueup.doctor.examine import examine
-from trueup.doctor.matrix import Walks, minors, row_of, works
+from trueup.doctor.matrix import Walks, minors, row_of, spread, works
 from trueup.doctor.rule import Facts
 from trueup.environment.symbols.symbols import versions
 
@@ -129,3 +130,34 @@ def test_what_a_file_shows_is_told_in_a_cell_as_in_a_check(
     errors = [each for each in found if each.severity == "error"]
     assert {each.code for each in errors if each.stage == "import"} == {expected}
     assert list(cell.codes) == list(dict.fromkeys(each.code for each in errors))
+
+
+def test_the_releases_that_are_shown_have_the_ends_of_each_line_and_the_installed_one() -> None:
+    installed = Version("5.14.1")
+    shown = spread(versions(), installed, 15)
+    last = minors()
+    fours = [each for each in last if each.major == 4]
+    fives = [each for each in last if each.major == 5]
+    assert len(shown) == 15
+    assert shown == sorted(set(shown))
+    assert {fours[0], *fours[-2:], fives[0], fives[-1], installed} <= set(shown)
+
+
+def test_the_releases_that_are_shown_leave_no_wide_gap() -> None:
+    last = list(minors())
+    places = [last.index(each) for each in spread(versions(), last[-1], 15)]
+    widest = max(after - before for before, after in pairwise(places))
+    assert widest <= 2 * len(last) / 15
+
+
+@pytest.mark.parametrize("installed", [None, Version("3.0"), Version("99.0")])
+def test_an_installed_release_that_is_not_known_is_not_shown(installed: Version | None) -> None:
+    shown = spread(versions(), installed, 15)
+    assert len(shown) == 15
+    assert installed not in shown
+
+
+def test_fewer_releases_than_are_asked_for_are_all_shown() -> None:
+    known = [Version(each) for each in ("4.41.2", "4.42.4", "5.0.0")]
+    assert spread(known, None, 15) == known
+    assert spread([], None, 15) == []

@@ -19,11 +19,26 @@ EXAMPLE = """  trueup check zai-org/chatglm2-6b
   trueup check --error "_pad() got an unexpected keyword argument 'padding_side'"
   python app.py 2>&1 | trueup check --error -"""
 
+MIXES_OPTIONS = True
+# What does nothing beside the option that it stands at.
+IDLE = {
+    "error": ("matrix", "versions", "works", "revision", "transformers", "python", "strict"),
+    "write_config": (
+        "matrix", "versions", "works", "revision", "transformers", "python", "strict",
+    ),
+    "matrix": ("works", "revision", "strict"),
+    "versions": ("transformers",),
+}  # fmt: skip
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what `trueup check` takes."""
-    parser.add_argument("model", nargs="?", metavar="MODEL", help="a directory, a hub id or `demo`")
-    parser.add_argument("others", nargs="*", metavar="MODEL", help="more models, for `--matrix`")
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="a directory, a hub id or `demo`; several for `--matrix`",
+    )
     parser.add_argument(
         "--matrix", action="store_true", help="models against releases of transformers, in a table"
     )
@@ -64,41 +79,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the report; 0 where a route remains or the error is known, else 1."""
+    _refuse_idle(arguments)
     if arguments.error is not None:
         return _explain(arguments)
-    if arguments.model is None:
+    if not arguments.models:
         raise UsageError(
             "no model was named",
             hint="trueup check MODEL, or `trueup check --error TEXT` for an error message",
         )
-    if arguments.write_config:
-        _refuse_with_write_config(arguments)
-        from trueup.cli.write_config import run_write_config
-
-        with time_limit(arguments.timeout, arguments.model):
-            return run_write_config(arguments.model, arguments.format)
     if arguments.matrix:
         from trueup.cli import check_matrix
 
         return check_matrix.run(
-            [arguments.model, *arguments.others],
+            arguments.models,
             wanted=arguments.transformers if arguments.versions is None else arguments.versions,
             python=arguments.python,
             output=arguments.format,
             seconds=arguments.timeout,
         )
-    if arguments.others or arguments.versions is not None:
+    if arguments.versions is not None:
         raise UsageError(
-            "several models, or several releases, are for `--matrix`",
-            where=arguments.others[0] if arguments.others else "--versions",
-            hint="add `--matrix`",
+            "several releases are for `--matrix`", where="--versions", hint="add `--matrix`"
         )
+    if len(arguments.models) > 1:
+        verb = "`--write-config` rebuilds" if arguments.write_config else "a report is of"
+        raise UsageError(
+            f"{verb} one model, and several are for `--matrix`",
+            where=arguments.models[1],
+            hint="leave all but one of the models out, or add `--matrix`",
+        )
+    (model,) = arguments.models
+    if arguments.write_config:
+        from trueup.cli.write_config import run_write_config
+
+        with time_limit(arguments.timeout, model):
+            return run_write_config(model, arguments.format)
     from trueup.cli.report import model_report, strict_line
 
-    with time_limit(arguments.timeout, arguments.model):
+    with time_limit(arguments.timeout, model):
         report, _ = model_report(
             "check",
-            arguments.model,
+            model,
             revision=arguments.revision,
             python=arguments.python,
             transformers=arguments.transformers,
@@ -106,7 +127,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.works:
             from trueup.cli.check_matrix import works_of
 
-            report["works"] = works_of(arguments.model, arguments.revision, arguments.python)
+            report["works"] = works_of(model, arguments.revision, arguments.python)
     if arguments.format == "json":
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
@@ -119,15 +140,20 @@ def run(arguments: argparse.Namespace) -> int:
     return int(report["plan"]["route"] == "refused" or strict is not None)
 
 
-def _refuse_with_write_config(arguments: argparse.Namespace) -> None:
-    """Raise UsageError for options that have no meaning while config.json is rebuilt."""
-    for name in ("revision", "transformers", "python", "strict"):
-        if getattr(arguments, name):
-            raise UsageError(
-                f"`--write-config` goes by the weights alone; `--{name}` does nothing there",
-                where=f"--{name}",
-                hint="leave one of the two out",
-            )
+def _refuse_idle(arguments: argparse.Namespace) -> None:
+    """Raise UsageError for options that do nothing with one that is there."""
+    for name, idle in IDLE.items():
+        if getattr(arguments, name) in (None, False):
+            continue
+        for other in idle:
+            if getattr(arguments, other) not in (None, False):
+                raise UsageError(
+                    f"`--{other}` does nothing with `--{name.replace('_', '-')}`",
+                    where=f"--{other}",
+                    hint="name it as MODEL@REVISION"
+                    if (name, other) == ("matrix", "revision")
+                    else "leave one of the two out",
+                )
 
 
 def _explain(arguments: argparse.Namespace) -> int:
@@ -135,9 +161,9 @@ def _explain(arguments: argparse.Namespace) -> int:
 
     if arguments.write_config:
         raise UsageError("`--write-config` is for a model, not for an error", where="--error")
-    if arguments.model is not None:
+    if arguments.models:
         raise UsageError(
-            f"`--error` explains a text and `{arguments.model}` names a model: give one of them",
+            f"`--error` explains a text and `{arguments.models[0]}` names a model: give one of them",
             where="--error",
         )
     text = arguments.error

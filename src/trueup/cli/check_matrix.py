@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from trueup.cli.time_limit import CHECK_SECONDS, time_limit
-from trueup.errors import UsageError
+from trueup.errors import TrueUpError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# So many releases are shown where none is named: the newest, and older ones evenly apart.
+    from trueup.doctor.matrix import Row
+    from trueup.environment.environment import Environment
+
+# So many releases are shown where none is named.
 SHOWN = 15
 SCHEMA_VERSION = 1
 
@@ -29,19 +32,13 @@ def run(
 ) -> int:
     """Print the table; 0 where every model should work on some release, else 1.
 
-    A model may take so many seconds.
+    A model may take so many seconds. One that cannot be read is a row that says so.
     """
-    from trueup.checkpoint.files import read_checkpoint
-    from trueup.checkpoint.source import resolve
-    from trueup.doctor.matrix import row_of
     from trueup.environment.packages import read_environment
 
-    chosen = _chosen(wanted)
     environment = read_environment(python)
-    rows = []
-    for model in models:
-        with time_limit(seconds, model):
-            rows.append(row_of(model, read_checkpoint(resolve(model)), environment, chosen))
+    chosen = _chosen(wanted, environment.transformers)
+    rows = [_row(model, environment, chosen, seconds) for model in models]
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": "matrix",
@@ -58,6 +55,20 @@ def run(
     return int(any(row.oldest is None for row in rows))
 
 
+def _row(model: str, environment: Environment, chosen: Sequence[Version], seconds: float) -> Row:
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import resolve
+    from trueup.doctor.matrix import Row, row_of
+
+    try:
+        with time_limit(seconds, model):
+            return row_of(model, read_checkpoint(resolve(model)), environment, chosen)
+    except UsageError:
+        raise
+    except TrueUpError as error:
+        return Row(model=model, error=error)
+
+
 def works_of(model: str, revision: str | None, python: Path | None) -> dict[str, str | None]:
     """The oldest and the newest release that should work, for the report of one model."""
     from trueup.checkpoint.files import read_checkpoint
@@ -69,15 +80,13 @@ def works_of(model: str, revision: str | None, python: Path | None) -> dict[str,
     return works(checkpoint, read_environment(python))
 
 
-def _chosen(wanted: str | None) -> list[Version]:
-    from trueup.doctor.matrix import minors
+def _chosen(wanted: str | None, installed: Version | None) -> list[Version]:
+    from trueup.doctor.matrix import spread
     from trueup.environment.symbols.symbols import versions
 
     known = versions()
     if wanted is None:
-        last = minors(known)
-        step = max(1, -(-len(last) // SHOWN))
-        return sorted(last[::-1][::step])
+        return spread(known, installed, SHOWN)
     chosen = []
     for text in wanted.split(","):
         try:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 from packaging.version import Version
@@ -21,6 +22,7 @@ from trueup.doctor.walk.machine import World
 from trueup.doctor.walk.stages import Walked
 from trueup.environment.environment import Environment
 from trueup.environment.symbols.symbols import Symbols, shipped_symbols, versions
+from trueup.errors import TrueUpError
 
 # Walks that a version is compared with: those of its neighbours.
 REMEMBERED = 6
@@ -43,10 +45,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One model on all of the releases, the oldest first."""
+    """One model on all of the releases, the oldest first; no cells where it cannot be read."""
 
     model: str
-    cells: tuple[Cell, ...]
+    cells: tuple[Cell, ...] = ()
+    error: TrueUpError | None = None
 
     @property
     def oldest(self) -> Version | None:
@@ -67,13 +70,45 @@ class Row:
                 "newest": str(self.newest) if self.newest else None,
             },
             "cells": {str(cell.version): list(cell.codes) for cell in self.cells},
+            "error": _error_shape(self.error),
         }
+
+
+def _error_shape(error: TrueUpError | None) -> dict[str, str | None] | None:
+    if error is None:
+        return None
+    return {"cause": error.cause, "where": error.where, "hint": error.hint}
 
 
 def minors(known: Iterable[Version] | None = None) -> tuple[Version, ...]:
     """The last indexed patch of every minor release, oldest first."""
     last = {each.release[:2]: each for each in sorted(known if known is not None else versions())}
     return tuple(last.values())
+
+
+def spread(known: Sequence[Version], installed: Version | None, most: int) -> list[Version]:
+    """So many releases that stand for all that are indexed, oldest first.
+
+    1. The installed one, the oldest and the newest, the last two of a major version and the first.
+    2. Then, again and again, the middle of the widest gap.
+    """
+    last = list(minors(known))
+    lines = [[each for each in last if each.major == major] for major in {v.major for v in last}]
+    chosen = {each for line in lines for each in (line[0], *line[-2:])}  # 1
+    if installed is not None and _is_indexed(installed, last):
+        last = sorted({*last, installed})
+        chosen.add(installed)
+    while len(chosen) < min(most, len(last)):  # 2
+        places = [place for place, each in enumerate(last) if each in chosen]
+        gaps = [(after - before, before) for before, after in pairwise(places)]
+        wide, before = max(gaps)
+        chosen.add(last[before + wide // 2])
+    return sorted(chosen)
+
+
+def _is_indexed(version: Version, last: Sequence[Version]) -> bool:
+    """Whether the index tells of that release, or of a patch of the same minor one."""
+    return bool(last) and last[0].release[:2] <= version.release[:2] <= last[-1].release[:2]
 
 
 def row_of(

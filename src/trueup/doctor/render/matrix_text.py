@@ -7,7 +7,7 @@ from typing import Any
 
 from trueup.doctor.render.text import Line, printable
 
-WORKS = "ok"
+WORKS, UNREAD = "ok", "unread"
 GAP = "  "
 LONGEST_NAME = 28
 
@@ -16,7 +16,9 @@ def matrix_lines(report: Mapping[str, Any], *, width: int = 120) -> Iterator[Lin
     """The table, then the releases on which each model should work."""
     versions: Sequence[str] = report["versions"]
     names = [_short(each["model"]) for each in report["models"]]
-    cells = [[_cell(each["cells"][version]) for version in versions] for each in report["models"]]
+    cells = [
+        [_cell(each["cells"].get(version)) for version in versions] for each in report["models"]
+    ]
     table = [["", *versions], *([name, *row] for name, row in zip(names, cells, strict=True))]
     turned = [list(column) for column in zip(*table, strict=True)]
     table = min((table, turned), key=lambda each: (_width(each) > width, _width(each)))
@@ -25,17 +27,41 @@ def matrix_lines(report: Mapping[str, Any], *, width: int = 120) -> Iterator[Lin
         told = GAP.join(cell.ljust(wide) for cell, wide in zip(row, widths, strict=True))
         yield Line(told.rstrip(), "title" if number == 0 else "plain")
     yield Line("")
-    for each, name in zip(report["models"], names, strict=True):
-        oldest, newest = each["works"]["oldest"], each["works"]["newest"]
-        if oldest is None:
-            yield Line(f"{name}: no release of these runs it", "warning")
-        else:
-            told = f"should work from {oldest} to {newest}, where the table says {WORKS}"
-            yield Line(f"{name}: {told}")
+    for each in report["models"]:
+        yield from _row_lines(each, versions)
 
 
-def _cell(codes: Sequence[str]) -> str:
+def _row_lines(row: Mapping[str, Any], versions: Sequence[str]) -> Iterator[Line]:
+    name, error = printable(row["model"]), row["error"]
+    if error is not None:
+        yield Line(f"{name}: cannot be read: {printable(error['cause'])}", "error")
+        for label in ("where", "hint"):
+            if error[label]:
+                yield Line(f"  {label + ':':<6} {printable(error[label])}")
+    elif row["works"]["oldest"] is None:
+        yield Line(f"{name}: none of these releases should run it", "warning")
+    else:
+        yield Line(f"{name}: should work on {_spans(row['cells'], versions)}")
+
+
+def _spans(cells: Mapping[str, Sequence[str]], versions: Sequence[str]) -> str:
+    """The releases on which nothing is known to fail, those that follow each other as from-to."""
+    spans: list[list[str]] = []
+    is_next = False
+    for version in versions:
+        if not cells[version]:
+            if is_next:
+                spans[-1][1:] = [version]
+            else:
+                spans.append([version])
+        is_next = not cells[version]
+    return ", ".join(" to ".join(span) for span in spans)
+
+
+def _cell(codes: Sequence[str] | None) -> str:
     """The first error, which is the one that is met."""
+    if codes is None:
+        return UNREAD
     return codes[0] if codes else WORKS
 
 
