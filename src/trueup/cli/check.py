@@ -131,7 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.format == "json":
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        from trueup.doctor.render.text import print_lines, report_lines
+        from trueup.doctor.render.report_text import report_lines
+        from trueup.doctor.render.text import print_lines
 
         print_lines(report_lines(report))
     strict = strict_line(report) if arguments.strict else None
@@ -163,7 +164,8 @@ def _explain(arguments: argparse.Namespace) -> int:
         raise UsageError("`--write-config` is for a model, not for an error", where="--error")
     if arguments.models:
         raise UsageError(
-            f"`--error` explains a text and `{arguments.models[0]}` names a model: give one of them",
+            f"`--error` explains a text and `{arguments.models[0]}` names a model: give one of "
+            "them",
             where="--error",
         )
     text = arguments.error

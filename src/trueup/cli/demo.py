@@ -59,7 +59,8 @@ def _show_reports(
     reported: dict[str, Any], installed: dict[str, Any], plan: dict[str, Any]
 ) -> None:
     from trueup.cli.plan_text import plan_lines
-    from trueup.doctor.render.text import Line, print_lines, report_lines
+    from trueup.doctor.render.report_text import report_lines
+    from trueup.doctor.render.text import Line, print_lines
 
     def show(command: str, lines: Iterable[Line]) -> None:
         print_lines([Line(f"$ {command}", "title"), *lines, Line("")])

@@ -7,14 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trueup.adapt.placement import size_words
-from trueup.doctor.render.text import (
-    INDENT,
-    PIPED_WIDTH,
-    Line,
-    header_lines,
-    printable,
-    verdict_lines,
-)
+from trueup.doctor.render.report_text import header_lines
+from trueup.doctor.render.text import INDENT, PIPED_WIDTH, Line, printable
+from trueup.doctor.render.verdict_text import verdict_lines
 
 MARGIN = 11
 

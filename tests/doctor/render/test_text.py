@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from trueup.doctor.finding import Finding, Where
-from trueup.doctor.render.text import Line, error_lines, print_lines, printable, report_lines
+from trueup.doctor.render.report_text import report_lines
+from trueup.doctor.render.text import Line, error_lines, print_lines, printable
 
 
 def report(
