@@ -316,7 +316,7 @@ def test_an_encoder_embeds_and_a_wish_for_text_is_refused() -> None:
     assert plan.implementation == "transformers.BertModel"
     refused = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(kind="chat"))
     assert refused.route == "refused"
-    assert "no class of `bert` that generates text" in refused.why[0]
+    assert "`bert` has no causal language model in transformers" in refused.why[0]
 
 
 @pytest.mark.parametrize(

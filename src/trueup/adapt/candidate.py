@@ -105,8 +105,8 @@ def _library(checkpoint: Checkpoint, environment: Environment, version: Version)
     implementation = library.implementation(checkpoint, environment)
     if implementation is None:
         reason = (
-            f"transformers {version} has no class of `{model_type}` that generates text; an "
-            "embedding model is served with `kind: embedding`"
+            f"`{model_type}` has no causal language model in transformers {version}, the kind "
+            "that TrueUp generates text with; an embedding model is served with `kind: embedding`"
         )
         return Candidate(family=model_type, against=(reason,))
     headless = _named_without_head(checkpoint)
@@ -195,7 +195,10 @@ def _unknown_words(checkpoint: Checkpoint, version: Version) -> str:
     unread = ""
     if checkpoint.model_type == "chatglm":
         unread = "; which of these it is, its own tokenizer code tells, and that is not there"
+    own = ""
+    if checkpoint.auto_map:
+        own = "; this release of TrueUp has no route yet that would run the model's own code"
     return (
         f"the architecture `{checkpoint.model_type}` is neither implemented by transformers "
-        f"{version} nor mapped by TrueUp (mapped: {titles}){unread}"
+        f"{version} nor mapped by TrueUp (mapped: {titles}){unread}{own}"
     )

@@ -9,7 +9,12 @@ from trueup.doctor.render.text import Line, error_lines, print_lines, printable
 
 
 def report(
-    *findings: Finding, route: str = "native", avoided: bool = False, why: tuple[str, ...] = ("w",)
+    *findings: Finding,
+    route: str = "native",
+    avoided: bool = False,
+    why: tuple[str, ...] = ("w",),
+    implementation: str | None = "transformers.GlmForCausalLM",
+    has_own_code: bool = False,
 ) -> dict[str, Any]:
     return {
         "model": {
@@ -18,6 +23,7 @@ def report(
             "directory": "/models/m",
             "model_type": "glm",
             "architectures": ["G"],
+            "has_own_code": has_own_code,
         },
         "environment": {
             "transformers": "4.56.0",
@@ -28,7 +34,7 @@ def report(
         "findings": [{**finding.as_dict(), "avoided": avoided} for finding in findings],
         "plan": {
             "route": route,
-            "implementation": "transformers.GlmForCausalLM",
+            "implementation": implementation,
             "kind": "chat",
             "dtype": "float32",
             "device": "cpu",
@@ -120,13 +126,57 @@ def test_what_closes_every_route_comes_first_and_the_codes_own_failures_in_short
     assert "next:  copy it" in shown
 
 
-def test_a_version_too_old_is_no_contradiction() -> None:
-    shape = report(route="refused", why=("too old",))
+def test_what_no_route_can_avoid_is_told_in_full() -> None:
+    own = finding(code="DIR119", cause="own code", hint="mend it", blocks=("fixed",))
+    shown = text(report(own, finding(), route="refused", implementation=None, has_own_code=True))
+    assert "2 things break with transformers 4.56.0, in this order:" in shown
+    assert "own code" in shown
+    assert "would be avoided" not in shown
+    assert "next:  copy it" in shown
+
+
+@pytest.mark.parametrize(
+    ("has_own_code", "told"),
+    [
+        (True, "The model's own code meets nothing known on transformers 4.30.2."),
+        (False, "Nothing known breaks on transformers 4.30.2."),
+    ],
+)
+def test_a_version_too_old_is_no_contradiction(has_own_code: bool, told: str) -> None:
+    shape = report(route="refused", why=("too old",), has_own_code=has_own_code)
     shape["environment"]["transformers"] = "4.30.2"
     shown = text(shape)
-    assert "Nothing known breaks" not in shown
-    assert "The model's own code meets nothing known on transformers 4.30.2." in shown
+    assert told in shown
     assert "next:  pip install 'transformers>=4.56'" in shown
+
+
+@pytest.mark.parametrize(
+    ("findings", "has_own_code", "steps"),
+    [
+        ((), False, ["next: load it with transformers 4.56.0 itself"]),
+        ((), True, ["next: load it with transformers 4.56.0 itself", "trueup trust ./m"]),
+        (
+            (finding(blocks=("fixed",)),),
+            True,
+            ["next: copy it", "or: trueup check ./m --works"],
+        ),
+        ((finding(),), False, ["next: copy it"]),
+        ((finding(),), True, ["next: copy it"]),
+    ],
+)
+def test_a_model_without_any_route_gets_what_can_be_done_without_one(
+    findings: tuple[Finding, ...], has_own_code: bool, steps: list[str]
+) -> None:
+    shape = report(*findings, route="refused", implementation=None, has_own_code=has_own_code)
+    flat = " ".join(text(shape).split())
+    assert [step for step in steps if step not in flat] == []
+    assert ("or:" in flat) is any(step.startswith("or:") for step in steps)
+
+
+def test_a_release_that_nothing_is_known_of_is_not_said_to_load_a_model() -> None:
+    unknown = finding(code="ENV107", severity="warning", hint=None, blocks=())
+    flat = text(report(unknown, route="refused", implementation=None))
+    assert "load it with" not in flat
 
 
 @pytest.mark.parametrize(("path", "asks"), [(None, True), ("modeling_x.py", False)])

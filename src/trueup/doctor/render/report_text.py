@@ -23,14 +23,17 @@ def report_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iter
     width = terminal_width() if width is None else width
     yield from header_lines(report)
     findings = report["findings"]
-    route = (report["plan"] or {}).get("route", "refused")
+    plan = report["plan"] or {}
+    route = plan.get("route", "refused")
     version = report["environment"]["transformers"]
     in_the_way = [each for each in findings if not each["avoided"]]
     avoided = [each for each in findings if each["avoided"]]
-    closing = [each for each in findings if route == "refused" and "native" in each["blocks"]]
+    # Where the native route is not for such a model, nothing is avoided once they are mended.
+    is_closed = route == "refused" and bool(plan.get("implementation"))
+    closing = [each for each in findings if is_closed and "native" in each["blocks"]]
     yield Line("")
     if not findings:
-        yield from _nothing_lines(route, version)
+        yield from _nothing_lines(report, route)
     if closing:
         yield from _closing_lines(closing, findings, width)
     elif in_the_way:
@@ -60,12 +63,14 @@ def _works_lines(works: Mapping[str, str | None]) -> Iterator[Line]:
     yield Line("")
 
 
-def _nothing_lines(route: str, version: str | None) -> Iterator[Line]:
+def _nothing_lines(report: Mapping[str, Any], route: str) -> Iterator[Line]:
+    version = report["environment"]["transformers"]
     subject = f"transformers {version}" if version else "this interpreter"
-    if route == "refused":  # for another reason, which the verdict tells
-        yield Line(f"The model's own code meets nothing known on {subject}.")
+    kind = "plain" if route == "refused" else "good"  # for a reason that the verdict tells
+    if route == "refused" and report["model"]["has_own_code"]:
+        yield Line(f"The model's own code meets nothing known on {subject}.", kind)
     else:
-        yield Line(f"Nothing known breaks on {subject}.", "good")
+        yield Line(f"Nothing known breaks on {subject}.", kind)
     yield Line("")
 
 

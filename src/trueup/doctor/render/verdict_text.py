@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from packaging.version import Version
 
+from trueup.doctor.joining import STAGES
 from trueup.doctor.render.text import INDENT, LABEL_WIDTH, Line, printable, wrapped
 from trueup.environment.environment import OLDEST_TRANSFORMERS
+
+# The code of the finding that nothing is known of a release.
+NOTHING_KNOWN = "ENV107"
 
 
 def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
@@ -17,24 +22,60 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
     if plan is None or plan["route"] == "refused":
         yield Line("No route runs this model here.", "bad")
         for reason in (plan or {}).get("why", ()):
-            yield from wrapped("why:", reason, width, "plain")
-        told = [each for each in report["findings"] if each["hint"]]
-        hints = [each["hint"] for each in told if "native" in each["blocks"]]
-        if not hints and _is_too_old(report["environment"]["transformers"]):
-            oldest = ".".join(map(str, OLDEST_TRANSFORMERS.release[:2]))
-            hints = [f"pip install 'transformers>={oldest}'"]
-        hints = hints or [each["hint"] for each in told if each["stage"] in ("config", "import")]
-        if hints:
-            yield from wrapped("next:", hints[0], width, "plain")
+            yield from wrapped("why:", reason, width)
+        for label, step in zip(("next:", "or:"), next_steps(report), strict=False):
+            yield from wrapped(label, step, width)
         return
     implementation = f" as {plan['implementation']}" if plan["implementation"] else ""
     yield Line(
         f"Route: {plan['route']}{implementation}, {plan['dtype']} on {plan['device']}", "good"
     )
     for reason in plan["why"]:
-        yield from wrapped("why:", reason, width, "plain")
+        yield from wrapped("why:", reason, width)
     verb, example = ("embed", ' "some text"') if plan["kind"] == "embedding" else ("chat", "")
     yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup {verb} {source}{example}")
+
+
+def next_steps(report: Mapping[str, Any]) -> list[str]:
+    """What to do about a model that no route runs: the first step, then what does without one.
+
+    1. The hint of what closes every route.
+    2. A transformers that TrueUp runs models on.
+    3. The hint of the first error; of a model that the native route would run, of config or import.
+    4. Where the native route is not for such a model: transformers itself.
+    """
+    has_native = bool(report["plan"] and report["plan"]["implementation"])
+    told = [each for each in report["findings"] if each["hint"]]
+    hints = [each["hint"] for each in told if "native" in each["blocks"]]  # 1
+    if not hints and _is_too_old(report["environment"]["transformers"]):  # 2
+        oldest = ".".join(map(str, OLDEST_TRANSFORMERS.release[:2]))
+        hints = [f"pip install 'transformers>={oldest}'"]
+    if not hints:  # 3
+        stages = ("config", "import") if has_native else STAGES
+        hints = [each["hint"] for each in told if each["stage"] in stages]
+    return hints[:1] if has_native else [*hints[:1], *_without_a_route(report)]  # 4
+
+
+def _without_a_route(report: Mapping[str, Any]) -> Iterator[str]:
+    """What can be done without TrueUp, as far as it is known."""
+    model, version = report["model"], report["environment"]["transformers"]
+    codes = {each["code"] for each in report["findings"]}
+    if not model["model_type"] or version is None or NOTHING_KNOWN in codes:
+        return
+    source = shlex.quote(printable(model["source"]))
+    if not any(each["severity"] == "error" for each in report["findings"]):
+        own = f"; its own code, which `trueup trust {source}` shows, needs `trust_remote_code=True`"
+        yield (
+            f"load it with transformers {version} itself, where nothing known breaks"
+            f"{own if model['has_own_code'] else ''}"
+        )
+    elif (
+        model["has_own_code"]
+        and "works" not in report
+        # What closes every route fails with any release.
+        and not any("native" in each["blocks"] for each in report["findings"])
+    ):
+        yield f"trueup check {source} --works   (which releases of transformers should run it)"
 
 
 def _is_too_old(version: str | None) -> bool:
