@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.version import InvalidVersion, Version
 
 from trueup.cli.time_limit import CHECK_SECONDS, time_limit
-from trueup.errors import TrueUpError, UsageError
+from trueup.errors import ConfigError, TrueUpError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,9 +75,18 @@ def works_of(model: str, revision: str | None, python: Path | None) -> dict[str,
     from trueup.checkpoint.source import resolve
     from trueup.doctor.matrix import works
     from trueup.environment.packages import read_environment
+    from trueup.environment.symbols.symbols import versions
 
+    if not versions():
+        raise _no_index()
     checkpoint = read_checkpoint(resolve(model, revision=revision))
     return works(checkpoint, read_environment(python))
+
+
+def _no_index() -> ConfigError:
+    from trueup.doctor.rules.environment import NO_INDEX
+
+    return ConfigError(f"this TrueUp {NO_INDEX}", hint="pip install --force-reinstall trueup")
 
 
 def _chosen(wanted: str | None, installed: Version | None) -> list[Version]:
@@ -85,6 +94,8 @@ def _chosen(wanted: str | None, installed: Version | None) -> list[Version]:
     from trueup.environment.symbols.symbols import versions
 
     known = versions()
+    if not known:
+        raise _no_index()
     if wanted is None:
         return spread(known, installed, SHOWN)
     chosen = []
@@ -97,10 +108,9 @@ def _chosen(wanted: str | None, installed: Version | None) -> list[Version]:
                 where="--versions",
                 hint="name releases like `--versions 4.41.2,4.57.6,5.23.0`",
             ) from None
-        if not known or version < known[0]:
-            oldest = known[0] if known else "any"
+        if version < known[0]:
             raise UsageError(
-                f"`{version}` is older than {oldest}, the oldest release that is known",
+                f"`{version}` is older than {known[0]}, the oldest release that is known",
                 where="--versions",
             )
         chosen.append(version)

@@ -13,7 +13,6 @@ from packaging.version import Version
 
 # What the loader is written for and tested on.
 OLDEST_TRANSFORMERS = Version("4.56.0")
-NEWEST_TRANSFORMERS = Version("5.23.0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from packaging.version import Version
+
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.rule import Facts, Rule
-from trueup.environment.environment import NEWEST_TRANSFORMERS
+from trueup.environment.symbols.symbols import symbols_of, versions
+
+NO_INDEX = "lacks its index of releases (`trueup/environment/symbols/indexes/`)"
 
 
 class TransformersMissing(Rule):
@@ -43,13 +47,52 @@ class NewerThanKnown(Rule):
     blocks = ()
 
     def check(self, facts: Facts) -> Iterable[Finding]:
-        version = facts.environment.transformers
-        if version is not None and version > NEWEST_TRANSFORMERS:
+        version, known = facts.environment.transformers, versions()
+        if version is not None and known and version > known[-1]:
             yield self.found(
-                f"transformers {version} is newer than {NEWEST_TRANSFORMERS}, the newest that this "
+                f"transformers {version} is newer than {known[-1]}, the newest that this "
                 "version of TrueUp knows: more may break than is told here",
                 where=Where(path=facts.environment.python),
             )
 
 
-RULES: tuple[Rule, ...] = (TransformersMissing(), NewerThanKnown())
+class ReleaseNotKnown(Rule):
+    """Of a release of transformers that is not here, TrueUp knows nothing, or not that very one.
+
+    It is older than the oldest that is known, is no release, or TrueUp's index is not there. Where
+    nothing is known, no finding means nothing: take a release that is known, or name an interpreter
+    that has it with `--python`.
+    """
+
+    code = "ENV107"
+    stage = "import"
+    severity = "warning"
+    evidence = "index"
+    blocks = ()
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        version, known = facts.environment.transformers, versions()
+        if version is None or Version(version.public) in known:
+            return
+        symbols = symbols_of(facts.environment)
+        where = Where(path=facts.environment.python)
+        nothing = f"nothing is known of transformers {version}"
+        if symbols is None and known:
+            yield self.found(
+                f"{nothing}: it is older than {known[0]}, the oldest that this version of TrueUp "
+                "knows, so what breaks there is not told",
+                where=where,
+                hint="name an interpreter that has it with `--python`",
+            )
+        elif symbols is None:
+            yield self.found(f"{nothing}: this TrueUp {NO_INDEX}", where=where)
+        elif not symbols.is_exact and version < known[-1]:
+            yield self.found(
+                f"transformers {version} is no release that this version of TrueUp knows: it is "
+                f"judged by what {symbols.version} has",
+                where=where,
+                severity="info",
+            )
+
+
+RULES: tuple[Rule, ...] = (TransformersMissing(), NewerThanKnown(), ReleaseNotKnown())
