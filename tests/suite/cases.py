@@ -60,6 +60,12 @@ def whole_report(**changes: Any) -> dict[str, Any]:
             where=Place(text="/repo/p.yaml:7: prompts[1]", path="/repo/p.yaml", line=7),
             hint="use `device: cuda`",
         ),
+        more=(
+            Problem(
+                cause="it was in French",
+                where=Place(text="/repo/p.yaml:9", path="/repo/p.yaml", line=9),
+            ),
+        ),
         figures=(Figure(name="answer", value=7.0, unit="s", limit=5.0),),
         details={"asked": "who?", "answer": ODD},
     )

@@ -6,6 +6,7 @@ import pytest
 
 from tests.suite.fake_service import FakeService
 from trueup.suite import model_cases
+from trueup.suite.case import Verdict
 from trueup.suite.criteria import Criteria
 from trueup.suite.model_cases import check_verdict, keeps_memory, loads, takes_memory
 from trueup.suite.service import MemoryUsed
@@ -18,6 +19,7 @@ def finding(code: str = "TOK104", **changes: Any) -> dict[str, Any]:
     shape = {
         "code": code,
         "severity": "error",
+        "stage": "tokenizer",
         "cause": "it breaks",
         "where": {"path": "modeling.py", "line": 7, "key": None},
         "since": "4.45.0",
@@ -28,10 +30,23 @@ def finding(code: str = "TOK104", **changes: Any) -> dict[str, Any]:
     return {**shape, **changes}
 
 
-def report(*findings: dict[str, Any], route: str = "native", why: Any = ()) -> dict[str, Any]:
+def report(
+    *findings: dict[str, Any],
+    route: str = "native",
+    why: Any = (),
+    implementation: str | None = "transformers.Glm",
+    transformers: str = "5.23.0",
+    is_assumed: bool = False,
+) -> dict[str, Any]:
     return {
-        "model": {"source": "org/m", "directory": "/models/m"},
-        "plan": {"route": route, "why": list(why)},
+        "model": {
+            "source": "org/m",
+            "directory": "/models/m",
+            "model_type": "glm",
+            "has_own_code": True,
+        },
+        "environment": {"transformers": transformers, "is_assumed": is_assumed},
+        "plan": {"route": route, "why": list(why), "implementation": implementation},
         "findings": list(findings),
     }
 
@@ -60,6 +75,51 @@ def test_a_refusal_without_a_finding_fails_with_the_plans_reason() -> None:
     assert verdict.problem is not None
     assert verdict.problem.cause == "too large; too old"
     assert verdict.problem.hint == "trueup check org/m"
+
+
+def told(verdict: Verdict) -> list[str]:
+    """The causes, the first one and the others."""
+    assert verdict.problem is not None
+    return [each.cause.partition(" (since")[0] for each in (verdict.problem, *verdict.more)]
+
+
+def test_everything_that_is_in_the_way_is_told() -> None:
+    whole = [finding("DIR1", avoided=False, blocks=["native"]) for _ in range(2)]
+    whole.append(finding("DIR2", avoided=False, blocks=["native"]))
+    own = finding("IMP101", avoided=False)
+    why = ["DIR1: it breaks (modeling.py:7)", "DIR2: it breaks (modeling.py:7)", "too large"]
+    verdict = check_verdict(report(own, *whole, route="refused", why=why))
+    assert told(verdict) == ["DIR1: it breaks", "DIR1: it breaks", "DIR2: it breaks", "too large"]
+    met = check_verdict(report(*(finding(code, avoided=False) for code in ("A1", "B1"))))
+    assert told(met) == ["A1: it breaks", "B1: it breaks"]
+
+
+def test_what_the_models_own_code_meets_is_told_where_no_route_avoids_it() -> None:
+    own = finding("IMP101", avoided=False)
+    why = ["the architecture `foo` is not mapped"]
+    verdict = check_verdict(report(own, route="refused", why=why, implementation=None))
+    assert told(verdict) == ["IMP101: it breaks", "the architecture `foo` is not mapped"]
+    assert verdict.problem is not None
+    assert verdict.problem.where is not None
+    assert verdict.problem.where.text == "/models/m/modeling.py:7"
+
+
+def test_a_version_too_old_comes_before_what_breaks_on_it() -> None:
+    shape = report(
+        finding("IMP101", avoided=False),
+        route="refused", why=["too old"], implementation=None, transformers="4.49.0",
+    )  # fmt: skip
+    verdict = check_verdict(shape)
+    assert told(verdict) == ["too old", "IMP101: it breaks"]
+    assert verdict.problem is not None
+    assert verdict.problem.hint == "pip install 'transformers>=4.56'"
+
+
+def test_the_command_to_look_closer_is_about_the_same_release() -> None:
+    shape = report(route="refused", why=["too large"], transformers="5.1.0", is_assumed=True)
+    verdict = check_verdict(shape)
+    assert verdict.problem is not None
+    assert verdict.problem.hint == "trueup check org/m --transformers 5.1.0"
 
 
 def test_an_error_that_the_route_meets_fails_and_a_warning_is_a_note() -> None:

@@ -40,6 +40,7 @@ def test_the_text_has_each_case_what_failed_and_the_pass_rate_last() -> None:
     assert "  cause:   the answer took 7.0 s, expected 5 s or less;" in problem
     assert "  where:   /repo/p.yaml:7: prompts[1]\n" in problem
     assert "  hint:    use `device: cuda`\n" in problem
+    assert "  cause:   it was in French\n  where:   /repo/p.yaml:9\n" in problem
     assert "  instead: `far`, which is faster\n" in problem
     assert "far/y (skipped)\n  cause:   `numpy` is not installed" in problem
     assert "\nfar/x" not in problem  # it waited for far/reach, which is there
@@ -64,6 +65,7 @@ def test_markdown_is_no_markup_of_others() -> None:
     shown = markdown(whole_report(baseline=BASELINE))
     assert shown.startswith("# trueup suite: 3 of 9, 33.3 %; 3 failed, 2 skipped, 1 not run\n")
     assert "| ❌ failed | `answer-zh` | 7.00 s (at most 5.00 s) |" in shown
+    assert "\n- cause: it was in French\n- where: /repo/p.yaml:9\n" in shown
     assert "\n- instead: `far`, which is faster" in shown
     assert r"a\|b \<i\>" in shown
     assert r"| ❌ failed | `bare` | a\|b \<i\>" in shown
@@ -110,6 +112,7 @@ def test_the_page_is_whole_loads_nothing_and_shows_everything() -> None:
     assert "glm/load: 1.00 s then, 12.0 s now" in page.shown
     assert "me <b>" in page.shown
     assert "it is gone" in page.shown
+    assert "it was in French" in page.shown
 
 
 def test_a_page_without_changes_says_so() -> None:
@@ -133,6 +136,7 @@ def test_junit_is_xml_that_counts_and_says_why() -> None:
     failure = case.find("failure")
     assert failure is not None
     assert "expected 5 s or less" in str(failure.get("message"))
+    assert "cause: it was in French" in str(failure.text)
     assert "instead: `far`, which is faster" in str(failure.text)
     skipped = root.find(".//testcase[@name='answers']/skipped")
     assert skipped is not None
@@ -146,9 +150,11 @@ def test_githubs_commands_name_the_file_and_are_one_line_each(tmp_path: Path) ->
     assert first.startswith("::error file=p.yaml,line=7,title=trueup suite%3A glm/answer-zh::")
     assert "%0A" in first
     assert "\x1b" not in first
-    assert ":3: models.glm" not in lines[1]
-    assert lines[1].startswith("::error file=")
-    assert "line=3" in lines[1]
+    assert "line=9" in lines[1]
+    assert "it was in French" in lines[1]
+    assert ":3: models.glm" not in lines[2]
+    assert lines[2].startswith("::error file=")
+    assert "line=3" in lines[2]
     assert lines[-1] == (
         "::warning title=trueup suite::3 of 9, 33.3 %25; 3 failed, 2 skipped, 1 not run"
     )

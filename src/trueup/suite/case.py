@@ -75,11 +75,12 @@ class Problem:
 class Verdict:
     """What a case found; it failed where there is a problem.
 
-    `unable` says why it could not be judged. `details` is plain data for the
-    report: what was asked, what was answered.
+    `more` are problems beside the first one. `unable` says why it could not be judged. `details`
+    is plain data for the report: what was asked, what was answered.
     """
 
     problem: Problem | None = None
+    more: tuple[Problem, ...] = ()
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)

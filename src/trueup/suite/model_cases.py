@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from trueup.doctor.render.verdict_text import is_too_old, next_steps
 from trueup.errors import TrueUpError
 from trueup.suite.case import Figure, Place, Problem, Verdict
 from trueup.suite.criteria import Criteria
@@ -38,21 +40,46 @@ def check_verdict(report: Mapping[str, Any]) -> Verdict:
         "findings": [each["code"] for each in left],
         "avoided": avoided if route != "refused" else [],
     }
-    problem = None
     if route == "refused":
-        closing = [each for each in findings if "native" in each["blocks"]]
-        if closing:
-            problem = _problem(closing[0], report)
-        else:
-            source = report["model"]["source"]
-            problem = Problem(
-                cause="; ".join(plan["why"]) or "no route runs this model here",
-                where=Place(text=report["model"]["directory"]),
-                hint=f"trueup check {source}",
-            )
-    elif errors:
-        problem = _problem(errors[0], report)
-    return Verdict(problem=problem, notes=tuple(notes), details=details)
+        problems = _refusal(report)
+    else:
+        problems = [_problem(each, report) for each in errors]
+    first = problems[0] if problems else None
+    return Verdict(problem=first, more=tuple(problems[1:]), notes=tuple(notes), details=details)
+
+
+def _refusal(report: Mapping[str, Any]) -> list[Problem]:
+    """All that keeps a model from every route, what comes first first.
+
+    1. Where the native route would run it: what closes that, which avoids all else. Elsewhere all
+       that breaks.
+    2. The plan's own reasons; a version that is too old for any model stands before what breaks.
+    """
+    plan, findings = report["plan"], report["findings"]
+    errors = [each for each in findings if each["severity"] == "error"]
+    closing = [each for each in findings if "native" in each["blocks"]]
+    told = closing if plan["implementation"] else [e for e in findings if e in errors + closing]
+    codes = tuple(f"{each['code']}: " for each in findings)
+    reasons = [each for each in plan["why"] if not each.startswith(codes)]
+    problems = [_problem(each, report) for each in told]  # 1
+    if not reasons and problems:
+        return problems
+    is_old = is_too_old(report["environment"]["transformers"])
+    steps = next_steps(report) if is_old or not problems else []
+    reason = Problem(  # 2
+        cause="; ".join(reasons) or "no route runs this model here",
+        where=Place(text=report["model"]["directory"]),
+        hint=steps[0] if steps else _check_command(report),
+    )
+    return [reason, *problems] if is_old else [*problems, reason]
+
+
+def _check_command(report: Mapping[str, Any]) -> str:
+    """The check that says more, by the same version."""
+    words = ["trueup", "check", report["model"]["source"]]
+    if report["environment"]["is_assumed"]:
+        words += ["--transformers", report["environment"]["transformers"]]
+    return shlex.join(words)
 
 
 def _problem(finding: Mapping[str, Any], report: Mapping[str, Any]) -> Problem:

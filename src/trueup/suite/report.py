@@ -95,6 +95,7 @@ def _case(result: Result, place: Place | None) -> dict[str, Any]:
         "because": result.because,
         "needed": result.needed,
         **_problem(problem, place),
+        "more": [_problem(each, place) for each in verdict.more],
         "instead": result.instead,
         "notes": list(verdict.notes),
         "details": dict(verdict.details),

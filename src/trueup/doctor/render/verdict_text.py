@@ -47,7 +47,7 @@ def next_steps(report: Mapping[str, Any]) -> list[str]:
     has_native = bool(report["plan"] and report["plan"]["implementation"])
     told = [each for each in report["findings"] if each["hint"]]
     hints = [each["hint"] for each in told if "native" in each["blocks"]]  # 1
-    if not hints and _is_too_old(report["environment"]["transformers"]):  # 2
+    if not hints and is_too_old(report["environment"]["transformers"]):  # 2
         oldest = ".".join(map(str, OLDEST_TRANSFORMERS.release[:2]))
         hints = [f"pip install 'transformers>={oldest}'"]
     if not hints:  # 3
@@ -78,5 +78,6 @@ def _without_a_route(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"trueup check {source} --works   (which releases of transformers should run it)"
 
 
-def _is_too_old(version: str | None) -> bool:
+def is_too_old(version: str | None) -> bool:
+    """Whether TrueUp runs no model on that transformers."""
     return version is not None and Version(version) < OLDEST_TRANSFORMERS

@@ -16,6 +16,7 @@ from trueup.suite.render.words import (
     counts_words,
     figure_words,
     key_of,
+    problem_rows,
     remarks,
     run_words,
     subject_words,
@@ -109,16 +110,10 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "<h2>What failed, and why</h2>\n"
     for case in cases:
-        where = None if case["where"] is None else case["where"]["text"]
         rows = "".join(
             f'<dt>{label}</dt><dd class="{label}">{_words(text)}</dd>\n'
-            for label, text in (
-                ("cause", case["cause"]),
-                ("where", where),
-                ("hint", case["hint"]),
-                ("instead", case["instead"]),
-            )
-            if text
+            for block in problem_rows(case)
+            for label, text in block
         )
         yield (
             f'<section class="card problem {case["state"]}"><div class="head">{_mark(case)}'

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.etree import ElementTree
 
-from trueup.suite.render.words import case_words, cases_of, figure_words, key_of
+from trueup.suite.render.words import case_words, cases_of, figure_words, key_of, problem_rows
 
 # What XML 1.0 cannot hold, however it is escaped.
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -57,23 +57,13 @@ def _add_case(suite: ElementTree.Element, case: Mapping[str, Any]) -> None:
     if case["state"] == "failed":
         cause = _text(case["cause"])
         failure = ElementTree.SubElement(element, "failure", message=cause, type="failed")
-        failure.text = _text("\n".join(_told(case)))
+        told = (f"{label}: {text}" for block in problem_rows(case) for label, text in block)
+        failure.text = _text("\n".join(told))
     elif case["state"] != "passed":
         ElementTree.SubElement(element, "skipped", message=_text(case_words(case)))
     if case["figures"] or case["notes"]:
         out = ElementTree.SubElement(element, "system-out")
         out.text = _text("\n".join((*map(figure_words, case["figures"]), *case["notes"])))
-
-
-def _told(case: Mapping[str, Any]) -> list[str]:
-    where = None if case["where"] is None else case["where"]["text"]
-    rows = (
-        ("cause", case["cause"]),
-        ("where", where),
-        ("hint", case["hint"]),
-        ("instead", case["instead"]),
-    )
-    return [f"{label}: {text}" for label, text in rows if text]
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,7 @@ from trueup.suite.render.words import (
     comparisons,
     counts_words,
     key_of,
+    problem_rows,
     remarks,
     run_words,
     subject_words,
@@ -47,15 +48,8 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
         yield "\n## What failed, and why"
         for case in cases:
             yield f"\n### {_code(case['id'])}\n"
-            where = None if case["where"] is None else case["where"]["text"]
-            for label, text in (
-                ("cause", case["cause"]),
-                ("where", where),
-                ("hint", case["hint"]),
-                ("instead", case["instead"]),
-            ):
-                if text:
-                    yield f"- {label}: {_words(text)}"
+            for block in problem_rows(case):
+                yield from (f"- {label}: {_words(text)}" for label, text in block)
     for names, rows in comparisons(report):
         yield "\n## On the same prompts\n"
         yield f"| | {' | '.join(map(_text, names))} |"

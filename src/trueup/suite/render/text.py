@@ -15,6 +15,7 @@ from trueup.suite.render.words import (
     comparisons,
     counts_words,
     key_of,
+    problem_rows,
     remarks,
     run_words,
     subject_words,
@@ -80,17 +81,13 @@ def _problems(report: Mapping[str, Any]) -> Iterator[Line]:
         yield Line("")
         word = "" if case["state"] == "failed" else " (skipped)"
         yield Line(f"{printable(case['id'])}{word}", KINDS[case["state"]])
-        yield from _labelled("cause:", case["cause"])
-        if case["where"] is not None:
-            yield from _labelled("where:", case["where"]["text"])
-        yield from _labelled("hint:", case["hint"])
-        yield from _labelled("instead:", case["instead"])
+        for block in problem_rows(case):
+            for label, text in block:
+                yield from _labelled(f"{label}:", text)
     yield Line("")
 
 
-def _labelled(label: str, text: str | None) -> Iterator[Line]:
-    if not text:
-        return
+def _labelled(label: str, text: str) -> Iterator[Line]:
     lines = textwrap.wrap(
         printable(" ".join(text.split())),
         WIDTH - LABEL_WIDTH - 2,

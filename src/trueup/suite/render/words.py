@@ -132,6 +132,20 @@ def unhappy(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [*failed, *alone]
 
 
+def problem_rows(case: Mapping[str, Any]) -> list[list[tuple[str, str]]]:
+    """Why a case failed: of each problem its label and text, and last what to use instead."""
+    blocks = [
+        [
+            ("cause", each["cause"]),
+            ("where", None if each["where"] is None else each["where"]["text"]),
+            ("hint", each["hint"]),
+        ]
+        for each in (case, *case["more"])
+    ]
+    blocks[-1].append(("instead", case["instead"]))
+    return [[(label, text) for label, text in block if text] for block in blocks]
+
+
 def comparisons(report: Mapping[str, Any]) -> Iterator[tuple[Sequence[str], list[list[str]]]]:
     """The two names of each comparison, and for every prompt its id and how each fared."""
     for case in report["cases"]:
