@@ -115,6 +115,21 @@ def test_the_page_is_whole_loads_nothing_and_shows_everything() -> None:
     assert "it was in French" in page.shown
 
 
+def test_a_narrow_screen_gives_names_a_line_of_their_own() -> None:
+    content = html(whole_report())
+    narrow = content.partition("@media (max-width: 640px)")[2].partition("@media")[0]
+    for table in ("cases", "overview"):
+        assert f'<table class="{table}">' in content
+        assert f".{table} tr" in narrow
+    assert "display: grid" in narrow
+
+
+def test_each_problem_of_a_case_is_a_list_of_its_own() -> None:
+    content = html(whole_report())
+    first = content.partition("glm/answer-zh</h3>")[2].partition("</section>")[0]
+    assert first.count("<dl>") == 2
+
+
 def test_a_page_without_changes_says_so() -> None:
     nothing: dict[str, list[Any]] = {
         name: [] for name in ("broken", "fixed", "slower", "new", "gone")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
@@ -110,15 +110,17 @@ def _problems(report: Mapping[str, Any]) -> Iterator[str]:
         return
     yield "<h2>What failed, and why</h2>\n"
     for case in cases:
-        rows = "".join(
-            f'<dt>{label}</dt><dd class="{label}">{_words(text)}</dd>\n'
-            for block in problem_rows(case)
-            for label, text in block
-        )
+        lists = "".join(f"<dl>{_rows(block)}</dl>" for block in problem_rows(case))
         yield (
             f'<section class="card problem {case["state"]}"><div class="head">{_mark(case)}'
-            f'<h3 class="id">{_text(case["id"])}</h3></div>\n<dl>{rows}</dl></section>\n'
+            f'<h3 class="id">{_text(case["id"])}</h3></div>\n{lists}</section>\n'
         )
+
+
+def _rows(block: Iterable[tuple[str, str]]) -> str:
+    return "".join(
+        f'<dt>{label}</dt><dd class="{label}">{_words(text)}</dd>\n' for label, text in block
+    )
 
 
 def _changes(report: Mapping[str, Any]) -> Iterator[str]:
@@ -142,7 +144,8 @@ def _subject(report: Mapping[str, Any], subject: Mapping[str, Any]) -> Iterator[
     yield (
         f'<section class="card"><div class="head"><h3>{_text(subject["title"])}</h3>'
         f'<span class="quiet">{_text(subject_words(subject))}</span>'
-        f'<span class="count">{_text(subject["summary"]["text"])}</span></div>\n<table><tbody>\n'
+        f'<span class="count">{_text(subject["summary"]["text"])}</span></div>\n'
+        '<table class="cases"><tbody>\n'
     )
     for case in cases_of(report, subject):
         seconds = amount(case["seconds"], "s") if case["seconds"] else ""

@@ -81,6 +81,7 @@ td.told { overflow-wrap: anywhere; } td.time {
 .problem { border-left: 4px solid var(--bad); }
 .problem.skipped { border-left-color: var(--warn); }
 dl { display: grid; grid-template-columns: 5rem 1fr; gap: .3rem .75rem; margin: .6rem 0 0; }
+dl + dl { padding-top: .6rem; border-top: 1px solid var(--line); }
 dt { color: var(--quiet); } dd { margin: 0; overflow-wrap: anywhere; }
 dd.instead { color: var(--good); }
 details { margin-top: .35rem; } summary { cursor: pointer; color: var(--accent); }
@@ -96,7 +97,14 @@ pre { margin: .4rem 0; white-space: pre-wrap; overflow-wrap: anywhere; }
 .sides td { width: 50%; } .sides td.asked { width: auto; color: var(--quiet); }
 ul.changes { margin: 0; padding: 0; list-style: none; } ul.changes li { padding: .25rem 0; }
 @media (max-width: 640px) {
-  body { padding: 1rem .75rem 3rem; } td.key { width: auto; } td.time { display: none; }
+  body { padding: 1rem .75rem 3rem; }
+  .cases tr, .overview tr { display: grid; grid-template-columns: auto 1fr; padding: .4rem 0; }
+  .cases tr + tr, .overview tr + tr { border-top: 1px solid var(--line); }
+  .cases tr td, .overview tr td { width: auto; padding: .1rem 0; border-top: 0; }
+  .cases td.key { padding-left: .6rem; } .cases td.time { display: none; }
+  .cases td.told, .overview td.share { grid-column: 1 / -1; }
+  .overview tr { grid-template-columns: 1fr auto; }
+  .overview td.share { grid-row: 2; width: auto; }
   dl { grid-template-columns: 1fr; gap: .1rem; }
 }
 @media print { .card { break-inside: avoid; box-shadow: none; } }
