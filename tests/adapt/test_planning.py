@@ -404,3 +404,17 @@ def test_planning_imports_no_torch() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'numpy')))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("model_type", "family"), [("qwen2", "qwen2"), ("foo", None)])
+def test_a_refusal_of_an_old_version_knows_whether_a_newer_one_would_run_the_model(
+    model_type: str, family: str | None
+) -> None:
+    plan = make_plan(plain_checkpoint(model_type=model_type), assumed("4.49.0"), ROOMY, ())
+    assert "older than 4.56.0" in plan.why[0]
+    assert (plan.route, plan.family, plan.implementation) == ("refused", family, None)
+
+
+def test_a_refusal_of_an_old_version_knows_a_mapped_family(tmp_path: Path) -> None:
+    plan = make_plan(glm_checkpoint("chatglm2", tmp_path), assumed("4.49.0"), ROOMY, ())
+    assert (plan.route, plan.family) == ("refused", "chatglm2")

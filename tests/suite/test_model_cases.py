@@ -46,7 +46,12 @@ def report(
             "has_own_code": True,
         },
         "environment": {"transformers": transformers, "is_assumed": is_assumed},
-        "plan": {"route": route, "why": list(why), "implementation": implementation},
+        "plan": {
+            "route": route,
+            "why": list(why),
+            "family": "glm",
+            "implementation": implementation,
+        },
         "findings": list(findings),
     }
 

@@ -16,6 +16,7 @@ from trueup.adapt.wishes import Wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.environment.environment import OLDEST_TRANSFORMERS, Environment
 from trueup.environment.model_types import presence
+from trueup.environment.symbols.symbols import versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +47,13 @@ def candidate_of(
         return Candidate(
             against=(f"transformers is not installed for `{environment.python}`",),
         )
+    family = next((each for each in NATIVE if each.recognise(checkpoint)), None)
     if version < OLDEST_TRANSFORMERS:
         reason = (
             f"transformers {version} is older than {OLDEST_TRANSFORMERS}, the oldest that TrueUp "
             "runs models natively on"
         )
-        return Candidate(against=(reason,))
-    family = next((each for each in NATIVE if each.recognise(checkpoint)), None)
+        return Candidate(family=_family_on_newer(checkpoint, family), against=(reason,))
     if family is not None and is_embedding:
         reason = f"{family.title} generates text; `kind: embedding` was asked for"
         return Candidate(family=family.name, kind="embedding", against=(reason,))
@@ -69,6 +70,15 @@ def candidate_of(
     if told == "unknown":
         return Candidate(against=(_untold_words(str(checkpoint.model_type), version),))
     return Candidate(against=(_unknown_words(checkpoint, version),))
+
+
+def _family_on_newer(checkpoint: Checkpoint, family: NativeFamily | None) -> str | None:
+    """What a newer transformers would run the checkpoint as, None where it would not."""
+    if family is not None:
+        return family.name
+    newest = versions()[-1:]
+    has_class = newest and library.assumed_presence(checkpoint, newest[0]) == "yes"
+    return checkpoint.model_type if has_class else None
 
 
 def _mapped(

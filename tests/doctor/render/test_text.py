@@ -35,6 +35,7 @@ def report(
         "plan": {
             "route": route,
             "implementation": implementation,
+            "family": "glm" if implementation else None,
             "kind": "chat",
             "dtype": "float32",
             "device": "cpu",
@@ -171,6 +172,30 @@ def test_a_model_without_any_route_gets_what_can_be_done_without_one(
     flat = " ".join(text(shape).split())
     assert [step for step in steps if step not in flat] == []
     assert ("or:" in flat) is any(step.startswith("or:") for step in steps)
+
+
+def test_a_newer_transformers_is_no_step_for_a_model_that_the_native_route_is_not_for() -> None:
+    shape = report(route="refused", implementation=None, has_own_code=True)
+    shape["environment"]["transformers"] = "4.30.2"
+    flat = " ".join(text(shape).split())
+    assert "pip install" not in flat
+    assert "next: load it with transformers 4.30.2 itself" in flat
+    shape["plan"]["family"] = "glm"
+    assert "next: pip install 'transformers>=4.56'" in " ".join(text(shape).split())
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "told"),
+    [
+        ("4.41.2", "5.0.0", "should work on transformers 4.41.2 to 5.0.0."),
+        ("5.0.0", "5.0.0", "should work on transformers 5.0.0."),
+    ],
+)
+def test_the_releases_that_work_are_told_as_from_and_to_where_they_differ(
+    oldest: str, newest: str, told: str
+) -> None:
+    shape = {**report(), "works": {"oldest": oldest, "newest": newest}}
+    assert told in text(shape)
 
 
 def test_a_release_that_nothing_is_known_of_is_not_said_to_load_a_model() -> None:

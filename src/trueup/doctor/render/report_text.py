@@ -58,7 +58,8 @@ def _works_lines(works: Mapping[str, str | None]) -> Iterator[Line]:
     if works["oldest"] is None:
         yield Line("Without TrueUp no known release of transformers should run it.", "warning")
     else:
-        span = f"{works['oldest']} to {works['newest']}"
+        ends = (str(works["oldest"]), str(works["newest"]))
+        span = " to ".join(dict.fromkeys(ends))
         yield Line(f"Without TrueUp it should work on transformers {span}.")
     yield Line("")
 

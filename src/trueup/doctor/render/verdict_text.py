@@ -40,14 +40,15 @@ def next_steps(report: Mapping[str, Any]) -> list[str]:
     """What to do about a model that no route runs: the first step, then what does without one.
 
     1. The hint of what closes every route.
-    2. A transformers that TrueUp runs models on.
+    2. A transformers on which TrueUp would run it.
     3. The hint of the first error; of a model that the native route would run, of config or import.
     4. Where the native route is not for such a model: transformers itself.
     """
     has_native = bool(report["plan"] and report["plan"]["implementation"])
     told = [each for each in report["findings"] if each["hint"]]
     hints = [each["hint"] for each in told if "native" in each["blocks"]]  # 1
-    if not hints and is_too_old(report["environment"]["transformers"]):  # 2
+    has_family = bool(report["plan"] and report["plan"]["family"])
+    if not hints and has_family and is_too_old(report["environment"]["transformers"]):  # 2
         oldest = ".".join(map(str, OLDEST_TRANSFORMERS.release[:2]))
         hints = [f"pip install 'transformers>={oldest}'"]
     if not hints:  # 3
