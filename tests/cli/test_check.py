@@ -186,7 +186,7 @@ def test_no_config_ends_in_a_traceback(
 
 
 def test_a_pasted_error_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    text = "TypeError: X._pad() got an unexpected keyword argument 'padding_side'"
+    text = "TypeError: ChatGLMTokenizer._pad() got an unexpected keyword argument 'padding_side'"
     assert main(["check", "--error", text]) == 0
     shown = capsys.readouterr().out
     assert "TOK104 (since transformers 4.45.0)" in shown

@@ -235,7 +235,7 @@ def test_the_error_of_a_breakage_is_explained_by_the_code_that_predicts_it(
     breakage: Breakage,
 ) -> None:
     _, (match, *_rest) = explain(breakage.error)
-    assert match.known.code == breakage.code
+    assert match.code == breakage.code
     # A release that was withdrawn is not in the index.
     first = {None, "4.57.0", *(each.since for each in TABLE if each.code == breakage.code)}
     assert match.since in first | {rule.since for rule in RULES if rule.code == breakage.code}
@@ -294,6 +294,6 @@ def test_what_breaks_on_every_release_is_found_where_something_is_missing(
     assert f"{finding.code} {finding.stage}" == told
     assert finding.exception == error.partition(":")[0]
     assert finding.since is None
-    assert explain(error)[1][0].known.code == finding.code
+    assert explain(error)[1][0].code == finding.code
     mended = {**WHOLE, **files} if packages else WHOLE
     assert errors(mended, **packages) == []

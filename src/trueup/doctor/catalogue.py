@@ -1,24 +1,28 @@
 """From a pasted error to what is known about it. Reads text, runs nothing.
 
-Copes with what people paste: whole logs, colours, several tracebacks, text around them.
+What the rules of the check are about is told in their words and by their codes; the rest is
+`known`. Copes with what people paste: whole logs, colours, several tracebacks, text around them.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 from trueup.doctor.finding import Where
 from trueup.doctor.known import KNOWN
 from trueup.doctor.known.row import Known
+from trueup.doctor.message import Message
+from trueup.doctor.rule import Rule
+from trueup.doctor.rule_words import about, filled, said_by
 from trueup.doctor.rules import RULES
 
 # More than this is a log: its end is where the error is.
 LIMIT_CHARACTERS = 400_000
-LONGEST_LINE = 4000
+LONGEST_LINE, LONGEST_SHOWN = 4000, 300
 SHOWN_MATCHES = 4
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07]*(?:\x07|\x1b\\)|\r")
 BOXES = re.compile(r"^[\s│┃|╭╰─❱]+|[\s│┃]+$")
@@ -33,7 +37,7 @@ ERROR_LINE = re.compile(
 )
 # How much a match says: in the error that ended it, in an earlier one, anywhere.
 IN_LAST_ERROR, IN_ERROR, ANYWHERE, FOR_A_FRAME = 100, 60, 20, 5
-GUESS_COSTS = 15
+GUESS_COSTS, WARNING_COSTS = 15, 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,29 +48,22 @@ class Match:
     `is_guess` where many other things read the same and no frame speaks for this one.
     """
 
-    known: Known
+    code: str
     cause: str
     hint: str
     since: str | None
     until: str | None
     about: str | None
+    command: str | None
     is_guess: bool
     line: str
     score: int
 
     def as_dict(self) -> dict[str, Any]:
         """The match in the report's JSON shape."""
-        return {
-            "code": self.known.code,
-            "cause": self.cause,
-            "since": self.since,
-            "until": self.until,
-            "hint": self.hint,
-            "about": self.about,
-            "command": self.known.command,
-            "is_guess": self.is_guess,
-            "line": self.line,
-        }
+        shape = asdict(self)
+        del shape["score"]
+        return shape
 
 
 class PastedError:
@@ -120,16 +117,26 @@ def explain(text: str) -> tuple[PastedError, tuple[Match, ...]]:
     pasted = PastedError(text)
     # A terminal breaks long lines wherever it likes.
     joined = " ".join(pasted.lines)
-    matches = [match for known in KNOWN if (match := _match(known, pasted, joined)) is not None]
-    matches.sort(key=lambda match: -match.score)
+    subjects: list[tuple[Message, Rule | Known]] = [
+        *((message, rule) for rule in RULES for message in rule.messages),
+        *((known, known) for known in KNOWN),
+    ]
+    found = [
+        _describe(message, subject, *met, pasted)
+        for message, subject in subjects
+        if (met := _met(message, pasted, joined)) is not None
+    ]
     chosen: dict[str, Match] = {}
-    for match in matches:
-        chosen.setdefault(match.known.code, match)
+    for match in sorted(found, key=lambda match: -match.score):
+        chosen.setdefault(match.code, match)
     return pasted, tuple(chosen.values())[:SHOWN_MATCHES]
 
 
-def _match(known: Known, pasted: PastedError, joined: str) -> Match | None:
-    for pattern in known.patterns:
+def _met(
+    message: Message, pasted: PastedError, joined: str
+) -> tuple[re.Match[str], str, int] | None:
+    """Where the text shows it: what matched, its line, and how much that says."""
+    for pattern in message.patterns:
         for score, lines in (
             (IN_LAST_ERROR, pasted.errors[-1:]),
             (IN_ERROR, pasted.errors[-2::-1]),
@@ -139,42 +146,39 @@ def _match(known: Known, pasted: PastedError, joined: str) -> Match | None:
             for line in lines:
                 found = re.search(pattern, line)
                 if found is not None:
-                    return _describe(known, found, line, score, pasted)
+                    return found, line, score
     return None
 
 
 def _describe(
-    known: Known, found: re.Match[str], line: str, score: int, pasted: PastedError
+    message: Message,
+    subject: Rule | Known,
+    found: re.Match[str],
+    line: str,
+    score: int,
+    pasted: PastedError,
 ) -> Match:
-    frames = sum(re.search(pattern, pasted.text) is not None for pattern in known.seen_with)
-    is_guess = known.is_broad and not frames
-    score += FOR_A_FRAME * frames - GUESS_COSTS * is_guess
+    frames = sum(re.search(pattern, pasted.text) is not None for pattern in message.seen_with)
+    is_guess = message.is_broad and not frames
+    line = line if len(line) <= LONGEST_SHOWN else found.group(0)[:LONGEST_SHOWN]
     words = {key: (value or "").strip(" .") for key, value in found.groupdict().items()}
-    since, until = _gate(known)
+    words["message"] = line
+    if pasted.where is not None and pasted.where[1]:
+        words["function"] = pasted.where[1]
+    known = subject if isinstance(subject, Known) else said_by(subject, message, words, pasted.text)
+    is_mild = isinstance(subject, Rule) and subject.severity != "error"
     return Match(
-        known=known,
-        cause=known.cause.format(**words),
-        hint=known.hint.format(**words),
-        since=since,
-        until=until,
-        about=_about(known.code),
+        code=known.code,
+        cause=filled(known.cause, words) or "",
+        hint=filled(known.hint, words) or "",
+        since=known.since,
+        until=known.until,
+        about=about(subject) if isinstance(subject, Rule) else None,
+        command=known.command,
         is_guess=is_guess,
-        line=line if len(line) <= 300 else found.group(0)[:300],
-        score=score,
+        line=line,
+        score=score + FOR_A_FRAME * frames - GUESS_COSTS * is_guess - WARNING_COSTS * is_mild,
     )
-
-
-def _gate(known: Known) -> tuple[str | None, str | None]:
-    if known.since or known.until:
-        return known.since, known.until
-    rule = next((rule for rule in RULES if rule.code == known.code), None)
-    return (rule.since, rule.until) if rule is not None else (None, None)
-
-
-def _about(code: str) -> str | None:
-    """The text of the rule of that code, in one line."""
-    rule = next((rule for rule in RULES if rule.code == code), None)
-    return " ".join((rule.__doc__ or "").split()) if rule is not None else None
 
 
 def _bare(line: str) -> str:

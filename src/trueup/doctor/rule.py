@@ -1,6 +1,7 @@
 """What a rule is: a stable code, a gate of versions, and a pure check from facts to findings.
 
-A rule's docstring is its documentation: what is wrong, since when, what to do.
+A rule's docstring is its documentation, a paragraph each: what is wrong; why and since when; what
+to do.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.audit import Alarm, audit_module
 from trueup.doctor.code import ModelCode
 from trueup.doctor.finding import Evidence, Finding, Route, Severity, Stage, Where
+from trueup.doctor.message import Message
 from trueup.doctor.walk.doubt import walk_without_doubt
 from trueup.doctor.walk.machine import World
 from trueup.doctor.walk.stages import Walked
@@ -102,7 +104,7 @@ class Rule:
 
     `since` is the first broken version and `until` the first one that works again; from
     `superseded` on it breaks in another way, which is another rule's. `blocks` are the routes
-    that a finding of this rule closes.
+    that a finding of this rule closes; `messages` are how the failure reads in a pasted error.
     """
 
     code: ClassVar[str]
@@ -114,6 +116,7 @@ class Rule:
     evidence: ClassVar[Evidence] = "observed"
     blocks: ClassVar[tuple[Route, ...]] = ("fixed",)
     avoided_by: ClassVar[tuple[Route, ...]] = ()
+    messages: ClassVar[tuple[Message, ...]] = ()
 
     def applies_to(self, transformers: Version | None) -> bool:
         """Whether the version is within the gate."""

@@ -1,8 +1,10 @@
-"""The shape of a known failure: how its error reads, what causes it, what to do."""
+"""A failure that no rule of a check is about, as the catalogue knows it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from trueup.doctor.message import Message
 
 CHECK, PLAN, CHAT, SERVE = (
     "trueup check MODEL",
@@ -13,22 +15,11 @@ CHECK, PLAN, CHAT, SERVE = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """One known failure.
+class Known(Message):
+    """A message with its code; `command` is the TrueUp command that helps, None where none does.
 
-    `patterns` are regular expressions, any of which recognises it; their named groups may stand
-    in `cause` and `hint` in braces. `seen_with` are expressions for files or functions of the
-    traceback that make it likelier; a row that `is_broad` is a guess without one of them. A
-    `code` of a rule takes `since` and `until` from that rule. `command` is the TrueUp command
-    that helps, None where none does.
+    `cause` and `hint` are always given here.
     """
 
     code: str
-    patterns: tuple[str, ...]
-    cause: str
-    hint: str
     command: str | None = None
-    since: str | None = None
-    until: str | None = None
-    seen_with: tuple[str, ...] = ()
-    is_broad: bool = False

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from trueup.checkpoint.checkpoint import Adapter
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, shown
 
@@ -22,7 +23,9 @@ SHOWN = 3
 class IsAnAdapter(Rule):
     """The directory holds a PEFT adapter and no model.
 
-    An adapter changes a base model and needs it. Merge the two into a checkpoint of its own.
+    An adapter changes a base model and needs it.
+
+    Merge the two into a checkpoint of its own.
     """
 
     code = "PEFT101"
@@ -50,8 +53,9 @@ class IsAnAdapter(Rule):
 class BaseNotHere(Rule):
     """The adapter's base model is not named, or is not on this machine.
 
-    `base_model_name_or_path` is often a path on the machine that trained. Get the base, or
-    correct the path.
+    `base_model_name_or_path` is often a path on the machine that trained.
+
+    Get the base, or correct the path.
     """
 
     code = "PEFT102"
@@ -85,10 +89,17 @@ class BaseNotHere(Rule):
 class AdapterWithoutWeights(Rule):
     """There is an adapter_config.json and no adapter_model file.
 
+    peft says `Can't find weights for /adapters/x`.
+
     Copy adapter_model.safetensors from where the adapter came from.
     """
 
     code = "PEFT103"
+    messages = (
+        Message(
+            patterns=(r"Can't find weights for ",),
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = ()
@@ -107,11 +118,21 @@ class AdapterWithoutWeights(Rule):
 class AdapterOfAnotherBase(Rule):
     """The adapter does not fit its base: modules that the base has not, or other shapes.
 
-    `Target modules ... not found in the base model`, or `size mismatch for ... lora_A`. Take the
-    base that the adapter was trained on.
+    `Target modules {'W_pack'} not found in the base model`, or `size mismatch for
+    base_model.model.lm_head.lora_A.default.weight`.
+
+    Take the base that the adapter was trained on.
     """
 
     code = "PEFT104"
+    messages = (
+        Message(
+            patterns=(
+                r"[Tt]arget modules .* not found in the base model",
+                r"size mismatch for [\w.]*lora_[AB]",
+            ),
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = ()
@@ -171,7 +192,9 @@ class AdapterBesideAModel(Rule):
     """The directory holds a whole model and an adapter of another one.
 
     With peft installed, transformers sees adapter_config.json and loads the base that it names
-    instead of the weights here. Move the adapter's files away.
+    instead of the weights here.
+
+    Move the adapter's files away.
     """
 
     code = "PEFT105"

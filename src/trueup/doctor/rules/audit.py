@@ -41,7 +41,9 @@ class ForeignCode(Rule):
     """auto_map takes code from another repository (`org/name--module.Class`).
 
     That repository's owner decides what runs, and may change it at any time. A check reads the
-    model's own files only; `trueup trust MODEL` shows that code too, and keeps what you agreed to.
+    model's own files only.
+
+    Look at that code with `trueup trust MODEL`, which shows it too and keeps what you agreed to.
     """
 
     code = "SAFE107"
@@ -74,7 +76,9 @@ class HidesItself(AuditRule):
     """The code hides what it runs.
 
     It decodes something and runs it, reaches functions of the system by computed names, or has
-    text that an editor does not show. No honest model needs that: do not let it run.
+    text that an editor does not show.
+
+    Do not let it run: no honest model needs that.
     """
 
     code = "SAFE110"
@@ -87,7 +91,9 @@ class Evaluates(AuditRule):
     """The code makes other code while it runs: `eval`, `exec`, `compile`.
 
     Where the text comes from a model's answer or from outside, whoever writes that text decides
-    what runs. Look where it comes from.
+    what runs.
+
+    Look where it comes from.
     """
 
     code = "SAFE111"
@@ -97,7 +103,9 @@ class Evaluates(AuditRule):
 class StartsPrograms(AuditRule):
     """The code starts other programs: `subprocess`, `os.system` and their like.
 
-    Compilers for kernels are the usual reason. Look at what is started, and with which arguments.
+    Compilers for kernels are the usual reason.
+
+    Look at what is started, and with which arguments.
     """
 
     code = "SAFE112"
@@ -108,7 +116,9 @@ class UsesNetwork(AuditRule):
     """The code talks to other machines: `requests`, `urllib`, sockets, downloads from a hub.
 
     Images given as addresses are the usual reason; it works only online, and can send as well as
-    fetch. TrueUp's workers have no network. Look at what is sent where.
+    fetch. TrueUp's workers have no network.
+
+    Look at what is sent where.
     """
 
     code = "SAFE113"
@@ -118,7 +128,9 @@ class UsesNetwork(AuditRule):
 class Unpickles(AuditRule):
     """The code reads formats that can run code: pickle, `torch.load` without `weights_only=True`.
 
-    The file that is read decides what runs. Look at which file that is.
+    The file that is read decides what runs.
+
+    Look at which file that is.
     """
 
     code = "SAFE114"
@@ -128,7 +140,9 @@ class Unpickles(AuditRule):
 class RunsNativeCode(AuditRule):
     """The code loads or builds compiled code: `ctypes`, C++ extensions, CUDA modules.
 
-    No audit sees into that. Look at where it comes from.
+    No audit sees into that.
+
+    Look at where it comes from.
     """
 
     code = "SAFE115"
@@ -138,7 +152,9 @@ class RunsNativeCode(AuditRule):
 class RunsOtherCode(AuditRule):
     """The code runs code from elsewhere: `trust_remote_code=True`, imports by computed names.
 
-    Such code is not part of what you looked at and agreed to. Look at where it comes from.
+    Such code is not part of what you looked at and agreed to.
+
+    Look at where it comes from.
     """
 
     code = "SAFE116"
@@ -148,7 +164,9 @@ class RunsOtherCode(AuditRule):
 class ReadsSecrets(AuditRule):
     """The code reads keys, tokens or files that hold them.
 
-    TrueUp's workers get none of these variables. Look at what is done with them.
+    TrueUp's workers get none of these variables.
+
+    Look at what is done with them.
     """
 
     code = "SAFE117"
@@ -158,7 +176,9 @@ class ReadsSecrets(AuditRule):
 class WritesFiles(AuditRule):
     """The code writes, moves or deletes files, elsewhere than in its methods for saving.
 
-    TrueUp's workers may write nowhere. Look at which files these are.
+    TrueUp's workers may write nowhere.
+
+    Look at which files these are.
     """
 
     code = "SAFE118"
@@ -168,7 +188,9 @@ class WritesFiles(AuditRule):
 class CarriesData(AuditRule):
     """The code carries a long string that nobody can read.
 
-    Compiled CUDA kernels are the usual reason. Look at what is made of it.
+    Compiled CUDA kernels are the usual reason.
+
+    Look at what is made of it.
     """
 
     code = "SAFE119"

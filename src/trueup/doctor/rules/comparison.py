@@ -23,8 +23,9 @@ class MinorComparedAlone(Rule):
 
     `int(transformers.__version__.split(".")[1]) >= 36` was true of every release after 4.36 until
     5.0.0 came, of which it is false; with torch the same happened at 2.0. The code then takes a
-    path that was written for older releases. Compare whole versions:
-    `version.parse(transformers.__version__) >= version.parse("4.36")`.
+    path that was written for older releases.
+
+    Compare whole versions: `version.parse(transformers.__version__) >= version.parse("4.36")`.
     """
 
     code = "CODE102"

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
 from trueup.environment.model_types import absence
@@ -16,12 +17,25 @@ RAISED = "ValueError"
 
 
 class UnknownArchitecture(Rule):
-    """Neither the installed transformers nor code in the directory implements the model.
+    """Neither the transformers that is asked about nor code in the directory implements the model.
+
+    transformers says `does not recognize this architecture`, or `Unrecognized configuration
+    class`.
 
     Install a transformers that knows it, or get the directory's Python files.
     """
 
     code = "CFG103"
+    messages = (
+        Message(
+            patterns=(
+                r"does not recognize this architecture",
+                r"Unrecognized model in .* Should have a `?model_type",
+                r"Unrecognized configuration class",
+                r"KeyError: '(?:chatglm|baichuan|internlm2?|qwen|aquila)'",
+            ),
+        ),
+    )
     stage = "config"
     blocks = ("native", "fixed", "isolated")
     evidence = "index"

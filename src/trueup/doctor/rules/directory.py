@@ -8,6 +8,7 @@ from dataclasses import replace
 from trueup.checkpoint.checkpoint import Problem, ProblemKind
 from trueup.checkpoint.foreign import foreign_layout
 from trueup.doctor.finding import Finding, Route, Stage, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
 
@@ -49,7 +50,8 @@ class ProblemRule(Rule):
                 )
 
 
-def _is_of_auto_map(problem: Problem) -> bool:
+def is_of_auto_map(problem: Problem) -> bool:
+    """Whether it is about a value of `auto_map`."""
     return (problem.key or "").startswith("auto_map.")
 
 
@@ -69,11 +71,18 @@ def _stage(path: str, otherwise: Stage) -> Stage:
 class ConfigMissing(ProblemRule):
     """The directory has no config.json.
 
-    Nothing says what the weights are. Copy it from where they came from, or rebuild it with
-    `trueup check DIR --write-config` where names and shapes of the tensors tell it.
+    Nothing says what the weights are: `does not appear to have a file named config.json`.
+
+    Copy it from where they came from, or rebuild it with `trueup check DIR --write-config` where
+    names and shapes of the tensors tell it.
     """
 
     code = "DIR101"
+    messages = (
+        Message(
+            patterns=(r"does not appear to have a file named config\.json",),
+        ),
+    )
     kind = "absent"
     stage = "config"
 
@@ -92,9 +101,28 @@ class ConfigMissing(ProblemRule):
 
 
 class BrokenJson(ProblemRule):
-    """A JSON file of the directory does not parse, or is no object."""
+    """A JSON file of the directory does not parse, or is no object.
+
+    transformers says `It looks like the config file at 'config.json' is not a valid JSON file`,
+    Python `JSONDecodeError: Expecting value: line 1 column 1`.
+
+    Copy the file again from where it came from.
+    """
 
     code = "DIR102"
+    messages = (
+        Message(
+            patterns=(r"It looks like the config file at '?[^']+'? is not a valid JSON",),
+        ),
+        Message(
+            patterns=(r"JSONDecodeError: (?:Expecting|Extra data|Invalid|Unterminated)",),
+            is_broad=True,
+            seen_with=(
+                r"config(?:uration)?\w*\.(?:json|py)",
+                r"tokenizer",
+            ),
+        ),
+    )
     kind = "not_json"
     stage = "config"
 
@@ -105,9 +133,24 @@ class BrokenJson(ProblemRule):
 
 
 class ShardMissing(ProblemRule):
-    """The index names a weight file that is not in the directory."""
+    """The index names a weight file that is not in the directory.
+
+    `does not appear to have a file named model-00002-of-00003.safetensors`, or `No such file or
+    directory: 'model-00002-of-00003.safetensors'`.
+
+    Copy the missing shards from where the weights came from.
+    """
 
     code = "DIR104"
+    messages = (
+        Message(
+            patterns=(
+                r"(?:No such file or directory|does not appear to have a file "
+                r"named).*?(?P<path>(?:model|pytorch_model)-\d+-of-\d+\.\w+)",
+            ),
+            cause="the index names `{path}`, which is not in the directory",
+        ),
+    )
     kind = "missing_shard"
     stage = "load"
 
@@ -116,7 +159,12 @@ class ShardMissing(ProblemRule):
 
 
 class IndexMissing(ProblemRule):
-    """There are several weight files and no index that says which tensor is in which."""
+    """There are several weight files and no index that says which tensor is in which.
+
+    Loaders look for one file of a fixed name, or for an index.
+
+    Copy the index, such as `model.safetensors.index.json`, from where the weights came from.
+    """
 
     code = "DIR105"
     kind = "absent"
@@ -131,9 +179,20 @@ class IndexMissing(ProblemRule):
 
 
 class TensorMissing(ProblemRule):
-    """The index places a tensor in a file whose header does not have it."""
+    """The index places a tensor in a file whose header does not have it.
+
+    The index and the shards are of different versions: `File does not contain tensor
+    model.norm.weight`.
+
+    Copy all of them again, from one revision.
+    """
 
     code = "DIR106"
+    messages = (
+        Message(
+            patterns=(r"File does not contain tensor (?P<name>[\w.]+)",),
+        ),
+    )
     kind = "missing_tensor"
     stage = "load"
     hint = "the index and the shards are of different versions: copy all of them again"
@@ -143,7 +202,9 @@ class TensorLeftOut(ProblemRule):
     """The index does not name tensors that a shard has.
 
     Loaders that go by the index leave them out, and the model keeps random numbers there. The
-    index and the shards are of different versions: copy all of them again.
+    index and the shards are of different versions.
+
+    Copy all of them again, from one revision.
     """
 
     code = "DIR122"
@@ -154,126 +215,6 @@ class TensorLeftOut(ProblemRule):
     hint = "the index and the shards are of different versions: copy all of them again"
 
 
-class Truncated(ProblemRule):
-    """A weight file is shorter than its own header says: a download that ended early."""
-
-    code = "DIR107"
-    kind = "truncated"
-    stage = "load"
-
-    def cause(self, problem: Problem) -> str:
-        return f"`{shown(problem.path)}` is cut short: {problem.detail}"
-
-
-class LfsPointer(ProblemRule):
-    """A file holds Git LFS's three lines of text instead of its content."""
-
-    code = "DIR108"
-    kind = "lfs_pointer"
-    stage = "load"
-    hint = "fetch the content: `git lfs pull`, or `hf download`"
-
-
-class WebPage(ProblemRule):
-    """A file holds a web page: what a browser or a proxy answered instead of the file."""
-
-    code = "DIR109"
-    kind = "html"
-    stage = "load"
-
-
-class Malformed(ProblemRule):
-    """A file's header or structure cannot be read."""
-
-    code = "DIR110"
-    kind = "malformed"
-    stage = "load"
-
-    def concerns(self, problem: Problem) -> bool:
-        return problem.kind == "malformed" and not _is_of_auto_map(problem)
-
-
-class AutoMapMalformed(ProblemRule):
-    """A value of `auto_map` is not `module.Class`, so the model's own code cannot be found.
-
-    The native route does not need it. Correct the value.
-    """
-
-    code = "DIR116"
-    kind = "malformed"
-    stage = "import"
-    blocks = WITH_REMOTE_CODE
-    hint = "correct the value in `{path}`, such as `modeling_x.XForCausalLM`"
-
-    def concerns(self, problem: Problem) -> bool:
-        return problem.kind == "malformed" and _is_of_auto_map(problem)
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        for finding in super().check(facts):
-            yield replace(finding, exception="ValueError")
-
-
-class Unreadable(ProblemRule):
-    """The operating system does not let the file be read."""
-
-    code = "DIR111"
-    kind = "unreadable"
-    stage = "load"
-    hint = "look at the file's permissions, and at where it links to"
-
-
-class CodeMissing(ProblemRule):
-    """config.json's `auto_map`, or an import of the model's code, names an absent Python file.
-
-    transformers says `does not appear to have a file named`. The native route does not need it.
-    """
-
-    code = "DIR112"
-    kind = "absent"
-    stage = "import"
-    blocks = WITH_REMOTE_CODE
-
-    def concerns(self, problem: Problem) -> bool:
-        return problem.kind == "absent" and problem.path.endswith(".py")
-
-    def cause(self, problem: Problem) -> str:
-        return f"`{shown(problem.path)}` is missing, {problem.detail}"
-
-    def check(self, facts: Facts) -> Iterable[Finding]:
-        failures = facts.walked.failures.values() if facts.walked is not None else ()
-        raised: dict[str, str] = {}
-        for each in failures:
-            if each.kind == "import":  # who asks later meets it in another way
-                raised.setdefault(each.subject, each.exception)
-        for finding in super().check(facts):
-            yield replace(finding, exception=raised.get(finding.where.path or ""))
-
-
-class CodeDoesNotParse(ProblemRule):
-    """A Python file of the model does not parse."""
-
-    code = "DIR113"
-    kind = "python_syntax"
-    stage = "import"
-    blocks = WITH_REMOTE_CODE
-
-
-class CodeIsPython2(ProblemRule):
-    """A Python file of the model is written in Python 2, which no current library runs on.
-
-    Get a version of the model for Python 3, or convert the file with `2to3` of an old Python.
-    """
-
-    code = "DIR118"
-    kind = "python_2"
-    stage = "import"
-    blocks = WITH_REMOTE_CODE
-    hint = "get a version of `{path}` for Python 3"
-
-    def cause(self, problem: Problem) -> str:
-        return f"`{shown(problem.path)}` is Python 2: {problem.detail}"
-
-
 RULES: tuple[Rule, ...] = (
     ConfigMissing(),
     BrokenJson(),
@@ -281,13 +222,4 @@ RULES: tuple[Rule, ...] = (
     IndexMissing(),
     TensorMissing(),
     TensorLeftOut(),
-    Truncated(),
-    LfsPointer(),
-    WebPage(),
-    Malformed(),
-    AutoMapMalformed(),
-    Unreadable(),
-    CodeMissing(),
-    CodeDoesNotParse(),
-    CodeIsPython2(),
 )

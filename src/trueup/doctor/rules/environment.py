@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from packaging.version import Version
 
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.environment.symbols.symbols import symbols_of, versions
 
@@ -16,10 +17,17 @@ NO_INDEX = "lacks its index of releases (`trueup/environment/symbols/indexes/`)"
 class TransformersMissing(Rule):
     """The interpreter has no transformers.
 
-    Nothing can be loaded there. Install it, or name another interpreter with `--python`.
+    Nothing can be loaded there: `No module named 'transformers'`.
+
+    Install it, or name another interpreter with `--python`.
     """
 
     code = "ENV101"
+    messages = (
+        Message(
+            patterns=(r"No module named '?transformers(?![\w.])",),
+        ),
+    )
     stage = "import"
     evidence = "index"
     blocks = ("native", "fixed")
@@ -37,7 +45,9 @@ class TransformersMissing(Rule):
 class NewerThanKnown(Rule):
     """transformers is newer than the newest release that this version of TrueUp knows.
 
-    What breaks there is not known yet. A newer TrueUp may know it.
+    What breaks there is not known yet.
+
+    Use a newer TrueUp, which may know it, or a release that this one knows.
     """
 
     code = "ENV105"

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from trueup.doctor.code import Method, first, is_self_attribute
 from trueup.doctor.finding import Finding
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.walked import rule_of
 
@@ -23,11 +24,25 @@ class OwnGenerationLoop(Rule):
     """The model's streaming loop calls private parts of `generate` with a config of its own.
 
     Since 4.43.0 they need what only `generate` prepares: `'GenerationConfig' object has no
-    attribute '_eos_token_tensor'`; since 4.45.0 `_get_logits_warper` is gone as well. Stream with
-    `generate(streamer=...)`.
+    attribute '_eos_token_tensor'`; since 4.45.0 `_get_logits_warper` is gone as well.
+
+    Stream with `generate(streamer=...)`.
     """
 
     code = "GEN102"
+    messages = (
+        Message(
+            patterns=(
+                r"no attribute '?_eos_token_tensor",
+                r"no attribute '?_get_logits_warper",
+                r"_get_logits_warper\(\) missing 1 required positional argument",
+            ),
+            seen_with=(
+                r"stream_generate",
+                r"stream_chat",
+            ),
+        ),
+    )
     stage = "chat"
     since = "4.43.0"
 
@@ -52,11 +67,17 @@ class OwnGenerationLoop(Rule):
 class MaskOfThreeDimensions(Rule):
     """The tokenizer makes attention masks of its own shape, as that of ChatGLM-6B does.
 
-    `generate` takes masks of two dimensions only: `attention_mask` passed to `generate` must be
-    2D. Let the tokenizer give ones and zeros, and the model make its mask of them.
+    `generate` takes masks of two dimensions only: `attention_mask passed to generate must be 2D`.
+
+    Let the tokenizer give ones and zeros, and the model make its mask of them.
     """
 
     code = "GEN104"
+    messages = (
+        Message(
+            patterns=(r"attention_mask`? passed to `?generate`? must be 2D",),
+        ),
+    )
     stage = "chat"
     since = "4.45.0"
 
@@ -86,8 +107,9 @@ class StreamWaitsForEver(Rule):
     """The model's own streaming waits without end where generation fails in its thread.
 
     The thread puts tokens into a queue, and nothing but its last one ends the waiting, so that
-    what fails there shows as a chat that hangs. Give `get` a `timeout`, or put the last one in a
-    `finally`.
+    what fails there shows as a chat that hangs.
+
+    Give `get` a `timeout`, or put the last one in a `finally`.
     """
 
     code = "GEN107"

@@ -8,6 +8,7 @@ from typing import Any
 from packaging.version import Version
 
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE
 
@@ -37,6 +38,7 @@ class NoEnd(Rule):
     """generation_config.json names no `eos_token_id`, though config.json or the tokenizer does.
 
     transformers asks that file alone where it is there, so answers go on to the limit of tokens.
+
     Add the key.
     """
 
@@ -68,6 +70,7 @@ class AnotherEnd(Rule):
     """generation_config.json ends answers at other tokens than config.json or the tokenizer.
 
     The file wins in transformers; servers that read config.json or the tokenizer end elsewhere.
+
     Make them name the same tokens.
     """
 
@@ -100,13 +103,24 @@ class AnotherEnd(Rule):
 class RefusedOnSaving(Rule):
     """generation_config.json has values that transformers refuses to save.
 
-    Since 4.37.0 `save_pretrained` raises `generation config instance is invalid` for settings of
-    sampling without `do_sample`, and of beams without `num_beams`: after a training run that is
-    late. Since 5.23.0 what was loaded unchanged is only warned about. Set `do_sample`, or take
-    the values out.
+    Since 4.37.0 `save_pretrained` raises a ValueError for settings of sampling without
+    `do_sample`, and of beams without `num_beams`, after a training run, which is late: `The
+    generation config instance is invalid`, on 5.x `GenerationConfig is invalid`. Since 5.23.0 what
+    was loaded unchanged is only warned about.
+
+    Set `do_sample`, or take the values out.
     """
 
     code = "GCF103"
+    messages = (
+        Message(
+            patterns=(
+                r"generation config instance is invalid",
+                r"GenerationConfig is invalid",
+                r"Fix these issues to save the configuration",
+            ),
+        ),
+    )
     stage = "generate"
     severity = "warning"
     since = REFUSED_SINCE
@@ -148,10 +162,25 @@ def _without_effect(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 class RefusedOnLoading(Rule):
     """generation_config.json has a value with which transformers does not load the model.
 
-    `GenerationConfig` raises a ValueError for it. Correct the value.
+    `GenerationConfig` raises a ValueError for it: `max_new_tokens must be greater than 0, but is
+    0`, `Greedy methods without beam search do not support num_return_sequences different than 1`.
+
+    Correct the value.
     """
 
     code = "GCF104"
+    messages = (
+        Message(
+            patterns=(
+                r"(?P<key>early_stopping)`? must be a boolean or 'never'",
+                r"(?P<key>max_new_tokens)`? must be greater than 0",
+                r"Greedy methods .*do not support `?(?P<key>num_return_sequences)",
+                r"(?P<key>num_return_sequences)`? \(\d+\) has to be smaller or equal to "
+                r"`?num_beams",
+            ),
+            cause="generation_config.json, or the call, has a `{key}` that transformers refuses",
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = EVERY_ROUTE

@@ -12,6 +12,7 @@ from difflib import get_close_matches
 from trueup.checkpoint.checkpoint import Checkpoint, HubClass, HubModel
 from trueup.checkpoint.layouts import evidence_of, layout_of
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
 from trueup.doctor.rules.directory import EVERY_ROUTE
@@ -43,7 +44,7 @@ def _others_config(model: HubModel, checkpoint: Checkpoint) -> HubClass | None:
 class HubModelRuns(Rule):
     """The weights are those of a class with PyTorchModelHubMixin, which transformers cannot load.
 
-    The class itself loads them: `X.from_pretrained(directory)`.
+    Load them with the class itself: `X.from_pretrained(directory)`.
     """
 
     code = "MIX100"
@@ -67,11 +68,31 @@ class HubModelRuns(Rule):
 class NoArguments(Rule):
     """There is no config.json, or it is empty: the class gets none of its arguments.
 
-    huggingface_hub logs that and goes on: `missing 16 required positional arguments`. Copy
-    config.json, or rebuild it with `trueup check DIR --write-config` where the weights tell it.
+    huggingface_hub logs that and goes on: `KronosTokenizer.__init__() missing 16 required
+    positional arguments`. A wrong repository or revision, no network, a 403, 404, 429 or 500 end
+    the same way.
+
+    Copy config.json, or rebuild it with `trueup check DIR --write-config` where the weights tell
+    it.
     """
 
     code = "MIX101"
+    messages = (
+        Message(
+            patterns=(r"Kronos\w*\.__init__\(\) missing (?:11|16) required positional arguments",),
+        ),
+        Message(
+            patterns=(
+                r"(?:^|[ .])(?:__init__\(\) )?missing (?:[4-79]|[1-9]\d) required positional "
+                r"arguments",
+            ),
+            is_broad=True,
+            seen_with=(
+                r"[Kk]ronos",
+                r"hub_mixin",
+            ),
+        ),
+    )
     stage = "config"
     evidence = "index"
     blocks = EVERY_ROUTE
@@ -95,11 +116,27 @@ class NoArguments(Rule):
 class ConfigOfAnotherClass(Rule):
     """config.json has the arguments of another class than the weights are of.
 
-    Of Kronos, the tokenizer's directory was mixed with the model's: `missing 8` or `missing 3
-    required positional arguments`. Take config.json and weights from one repository.
+    Of Kronos, the tokenizer's directory was mixed with the model's: `Kronos.__init__() missing 3
+    required positional arguments`, or `KronosTokenizer.__init__() missing 8 required positional
+    arguments`.
+
+    Take config.json and weights from one repository.
     """
 
     code = "MIX103"
+    messages = (
+        Message(
+            patterns=(r"Kronos\w*\.__init__\(\) missing (?:3|8) required positional arguments",),
+        ),
+        Message(
+            patterns=(r"(?:__init__\(\) )missing (?:3|8) required positional arguments",),
+            is_broad=True,
+            seen_with=(
+                r"[Kk]ronos",
+                r"hub_mixin",
+            ),
+        ),
+    )
     stage = "config"
     evidence = "index"
     blocks = EVERY_ROUTE
@@ -123,11 +160,30 @@ class ConfigOfAnotherClass(Rule):
 class ArgumentMissing(Rule):
     """config.json lacks arguments of the class, or has them under other names.
 
-    `missing 1 required positional argument: 'group_size'`. Add the key, or rename the one that
-    was meant.
+    `KronosTokenizer.__init__() missing 1 required positional argument: 'group_size'`.
+
+    Add the key, or rename the one that was meant.
     """
 
     code = "MIX102"
+    messages = (
+        Message(
+            patterns=(
+                r"Kronos\w*\.__init__\(\) missing [12] required positional arguments?: "
+                r"'(?P<key>\w+)'",
+            ),
+            cause="config.json lacks the key `{key}`, or has it under another name",
+        ),
+        Message(
+            patterns=(r"__init__\(\) missing [12] required positional arguments?: '(?P<key>\w+)'",),
+            is_broad=True,
+            seen_with=(
+                r"[Kk]ronos",
+                r"hub_mixin",
+            ),
+            cause="config.json lacks the key `{key}`, or has it under another name",
+        ),
+    )
     stage = "config"
     evidence = "index"
     blocks = EVERY_ROUTE
@@ -171,8 +227,9 @@ def _renamed(missing: list[str], extra: list[str]) -> dict[str, str]:
 class TensorsMissing(Rule):
     """Tensors of the class are not in the weights, and the mixin does not say so.
 
-    With `strict=False` they keep random numbers: the model runs and answers wrongly. Get the
-    weights whole.
+    With `strict=False` they keep random numbers: the model runs and answers wrongly.
+
+    Get the weights whole.
     """
 
     code = "MIX105"

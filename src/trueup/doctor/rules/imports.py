@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from trueup.checkpoint.checkpoint import RemoteModule
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import WITH_REMOTE_CODE
 
@@ -15,11 +16,17 @@ from trueup.doctor.rules.directory import WITH_REMOTE_CODE
 class CircularImport(Rule):
     """Two Python files of the model import each other, and one needs a name too early.
 
-    Python says `cannot import name ... from partially initialized module`. Move the import into
-    the function that needs it, or the shared names into a file of their own.
+    Python says `cannot import name 'Model' from partially initialized module`.
+
+    Move the import into the function that needs it, or the shared names into a file of their own.
     """
 
     code = "DIR119"
+    messages = (
+        Message(
+            patterns=(r"cannot import name '?(?P<name>\w+)'? from partially initialized module",),
+        ),
+    )
     stage = "import"
     evidence = "index"
     blocks = WITH_REMOTE_CODE

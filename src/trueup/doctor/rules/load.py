@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from trueup.doctor.code import first, is_self_attribute
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.walk.failure import Failure
 
@@ -19,13 +20,25 @@ TIED_KEYS = "_tied_weights_keys"
 class BufferLost(Rule):
     """The model keeps a table in a non-persistent buffer.
 
-    transformers 5 builds models without memory and fills in what the files hold; such a buffer
-    is not in the files, and remote code does not make it again: the model runs and answers
-    wrongly, without an error. Recompute it in `_init_weights`, or compare logits before trusting
-    the model.
+    transformers 5 builds models without memory and fills in what the files hold; such a buffer is
+    not in the files, and remote code does not make it again: the model runs and answers wrongly,
+    mostly without an error, else `probability tensor contains either inf, nan`.
+
+    Recompute it in `_init_weights`, or compare logits before trusting the model.
     """
 
     code = "LOAD103"
+    messages = (
+        Message(
+            patterns=(
+                r"probability tensor contains either `?inf`?, `?nan`?",
+                r"logits (?:are|contain)\w* nan",
+            ),
+            is_broad=True,
+            cause="the logits are not numbers: on transformers 5 often a table of the model's "
+            "code that is left unset when it is loaded, else fp16 out of range",
+        ),
+    )
     stage = "forward"
     since = "5.0.0"
     evidence = "reported"
@@ -66,6 +79,7 @@ class LoadedWeightsOverwritten(Rule):
 
     transformers 5.0 and 5.1 call it after loading and guard no more than `torch.nn.init`:
     `module.weight.data.normal_()` puts random numbers over what the files held, without an error.
+
     Initialise with `nn.init.normal_(module.weight)`, or use 5.2.0 or newer.
     """
 
@@ -120,11 +134,20 @@ def _is_parameter(node: ast.Attribute) -> bool:
 class TiedKeysBreakSaving(Rule):
     """The model's `_tied_weights_keys` is a list, which `save_pretrained` takes for a mapping.
 
-    Since 5.0.0, and whether weights are tied or not: `'list' object has no attribute 'keys'`; after
-    a training run that is late. Write it as a dictionary of target to source.
+    Since 5.0.0, and whether weights are tied or not, saving fails as LOAD105 does in loading; after
+    a training run that is late.
+
+    Write it as a dictionary of target to source.
     """
 
     code = "LOAD110"
+    messages = (
+        Message(
+            patterns=(r"'list' object has no attribute '?keys",),
+            is_broad=True,
+            seen_with=(r"in save_pretrained",),
+        ),
+    )
     stage = "load"
     severity = "warning"
     since = "5.0.0"
@@ -165,10 +188,20 @@ class PickleNeedsTorch(Rule):
     """The weights are pickled and torch is older than 2.6.
 
     Since 4.52.1 transformers refuses to unpickle there, because torch's loader could be made to
-    run code (CVE-2025-32434). Use torch 2.6 or newer, or safetensors.
+    run code (CVE-2025-32434): `require users to upgrade torch to at least v2.6`.
+
+    Use torch 2.6 or newer, or safetensors.
     """
 
     code = "LOAD104"
+    messages = (
+        Message(
+            patterns=(
+                r"require users to upgrade torch to at least v?2\.6",
+                r"CVE-2025-32434",
+            ),
+        ),
+    )
     stage = "load"
     since = "4.52.1"
     evidence = "index"

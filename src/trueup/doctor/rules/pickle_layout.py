@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from trueup.doctor.finding import Finding
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import ProblemRule
 
@@ -13,11 +14,19 @@ from trueup.doctor.rules.directory import ProblemRule
 class OldPickleLayout(ProblemRule):
     """The pickled weights have torch's layout from before 1.6, which cannot be mapped into memory.
 
-    TrueUp's own loader reads tensors where they lie in the file, so a model that it maps needs
-    the file rewritten. A model that transformers implements is read whole: a warning.
+    TrueUp's own loader reads tensors where they lie in the file, so a model that it maps needs the
+    file rewritten; torch says `mmap can only be used with files saved with`. A model that
+    transformers implements is read whole: a warning.
+
+    Rewrite the file with `torch.load` and `torch.save`; the finding has the command.
     """
 
     code = "DIR117"
+    messages = (
+        Message(
+            patterns=(r"mmap can only be used with files saved with",),
+        ),
+    )
     kind = "old_layout"
     stage = "load"
     blocks = ("native",)

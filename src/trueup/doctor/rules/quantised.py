@@ -8,6 +8,7 @@ from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, shown
 
@@ -83,6 +84,8 @@ class Quantised(Rule):
     """The weights are quantised.
 
     Such a model needs the package that reads its method, and mostly a GPU.
+
+    Install that package; the finding names it.
     """
 
     code = "QNT101"
@@ -107,11 +110,28 @@ class Quantised(Rule):
 class QuantisationPackageMissing(Rule):
     """The weights are quantised by a method whose package is not installed.
 
-    transformers refuses to load them: `requires ... to be installed`. Install the package, or
-    get the weights unquantised.
+    transformers refuses to load them: `Loading an AWQ quantized model requires gptqmodel`, `Using
+    bitsandbytes 4-bit quantization requires accelerate`, `Unknown quantization type, got exl2`.
+
+    Install the package, or get the weights unquantised.
     """
 
     code = "QNT102"
+    messages = (
+        Message(
+            patterns=(
+                r"(?:Loading an? [\w-]+ quantized model|Using `?[\w-]+`? (?:[48]-bit "
+                r")?quantization|\w+ quantization) requires (?:the )?`?(?P<name>[\w-]+)",
+            ),
+            cause="the weights are quantised, and `{name}`, which reads them, is not installed",
+            hint="install `{name}`, or get the weights unquantised",
+        ),
+        Message(
+            patterns=(r"Unknown quantization type, got (?P<name>[\w-]+)",),
+            cause="the weights are quantised by `{name}`, which the transformers that ran does "
+            "not know",
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = ("native", "fixed")
@@ -153,6 +173,7 @@ class PackedWithoutConfig(Rule):
     """The tensors are packed as GPTQ and AWQ pack them, and config.json does not say so.
 
     The model is built unquantised, none of its layers finds its weights, and all stay random.
+
     Copy config.json with its `quantization_config`.
     """
 

@@ -9,6 +9,7 @@ from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.layouts import evidence_of, layout_of
 from trueup.checkpoint.rebuild import MARK
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
 from trueup.doctor.rules.directory import EVERY_ROUTE
@@ -55,10 +56,28 @@ KRONOS_PAIRS = "; Kronos-mini goes with Tokenizer-2k, small and base with Tokeni
 class ConfigNotOfTheWeights(Rule):
     """config.json counts other layers, tokens or hidden units than the weights have.
 
-    The two are of different models, or a value was edited. Copy both from the same place.
+    The two are of different models, or a value was edited: `size mismatch for lm_head.weight`.
+
+    Copy both from the same place.
     """
 
     code = "DIR115"
+    messages = (
+        Message(
+            patterns=(
+                r"size mismatch for [\w.]*group_basis",
+                r"group_basis.*\[5\].*\[4\]",
+            ),
+            cause="the weights of Tokenizer-2k were read with the config of Tokenizer-base",
+            hint="Kronos-mini goes with Tokenizer-2k, small and base with Tokenizer-base: "
+            "copy config.json and the weights from one repository",
+        ),
+        Message(
+            patterns=(r"size mismatch for (?P<name>[\w.]+)",),
+            is_broad=True,
+            cause="the weights are of another size than config.json says, `{name}` first",
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = EVERY_ROUTE
@@ -154,8 +173,10 @@ def _layer_numbers(checkpoint: Checkpoint, layout: _Layout) -> set[int]:
 class ConfigLacksSizes(Rule):
     """config.json does not say sizes that the tensors have.
 
-    The class takes its defaults for them, which are those of another model: `size mismatch`, or
-    layers that stay random. Add the keys.
+    The class takes its defaults for them, which are those of another model: shapes do not match,
+    or layers stay random.
+
+    Add the keys.
     """
 
     code = "DIR123"
@@ -187,8 +208,10 @@ class ConfigLacksSizes(Rule):
 class ConfigIsGuessed(Rule):
     """config.json was rebuilt by `trueup check --write-config` and holds guesses.
 
-    Shapes do not show every setting. Compare the guessed values with the published config.json,
-    then take their names out of the key that marks them.
+    Shapes do not show every setting.
+
+    Compare the guessed values with the published config.json, then take their names out of the key
+    that marks them.
     """
 
     code = "DIR121"

@@ -9,6 +9,7 @@ from packaging.version import Version
 
 from trueup.checkpoint.checkpoint import ChatTemplate, Checkpoint
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import shown
 
@@ -41,12 +42,21 @@ def _is_chat(checkpoint: Checkpoint) -> str | None:
 class NoTemplate(Rule):
     """A chat model without a chat template.
 
-    `apply_chat_template` says `tokenizer.chat_template is not set`, and servers refuse chats.
-    Copy `chat_template.jinja`, or the key `chat_template` of tokenizer_config.json. Before 4.44.0
-    a default of the class was taken, which often was another model's.
+    `Cannot use chat template functions because tokenizer.chat_template is not set`, and servers
+    refuse chats. Before 4.44.0 a default of the class was taken, which often was another model's.
+
+    Copy `chat_template.jinja`, or the key `chat_template` of tokenizer_config.json.
     """
 
     code = "TPL101"
+    messages = (
+        Message(
+            patterns=(
+                r"tokenizer\.chat_template is not set",
+                r"does not have a (?:default )?chat template",
+            ),
+        ),
+    )
     stage = "chat"
     severity = "warning"
     evidence = "index"
@@ -74,10 +84,17 @@ class NoTemplate(Rule):
 class TemplateDoesNotParse(Rule):
     """A chat template that Jinja cannot parse.
 
-    Every chat ends in `TemplateSyntaxError`. Copy the template again, or mend the line.
+    Every chat ends in `jinja2.exceptions.TemplateSyntaxError: Encountered unknown tag 'oops'`.
+
+    Copy the template again, or mend the line.
     """
 
     code = "TPL102"
+    messages = (
+        Message(
+            patterns=(r"Template(?:Syntax|Assertion)Error\b",),
+        ),
+    )
     stage = "chat"
     evidence = "index"
     blocks = ()
@@ -98,7 +115,9 @@ class TwoTemplates(Rule):
     """chat_template.jinja and tokenizer_config.json hold different chat templates.
 
     Since 4.47.0 the file wins; earlier releases do not read it. So one directory gives two
-    prompts. Keep one of them.
+    prompts.
+
+    Keep one of them.
     """
 
     code = "TPL103"

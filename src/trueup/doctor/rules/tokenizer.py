@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.code import first
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 
 VOCABULARY_ENDINGS = (
@@ -24,11 +25,17 @@ VOCABULARY_ENDINGS = (
 class BatchEncodePlusGone(Rule):
     """The model's code calls `batch_encode_plus` of its tokenizer.
 
-    5.0.0 removed it: `has no attribute batch_encode_plus`, in `chat` as a rule. Call the
-    tokenizer itself, or `pad` for ids that are there already.
+    5.0.0 removed it: `has no attribute batch_encode_plus`, in `chat` as a rule.
+
+    Call the tokenizer itself, or `pad` for ids that are there already.
     """
 
     code = "TOK105"
+    messages = (
+        Message(
+            patterns=(r"no attribute '?_?batch_encode_plus",),
+        ),
+    )
     stage = "chat"
     since = "5.0.0"
 
@@ -60,10 +67,18 @@ def _is_batch_encode_plus(node: ast.AST) -> bool:
 class VocabularyMissing(Rule):
     """The directory lacks the file that the tokenizer's vocabulary is in.
 
-    Nothing can be tokenized without it. Copy it from where the weights came from.
+    Nothing can be tokenized without it: `Can't load tokenizer for '/models/x'`.
+
+    Copy it from where the weights came from.
     """
 
     code = "TOK110"
+    messages = (
+        Message(
+            patterns=(r"Can't load tokenizer for '?(?P<path>[^']*)",),
+            cause="the tokenizer's files are not all in `{path}`",
+        ),
+    )
     stage = "tokenizer"
     blocks = ("native", "fixed", "isolated")
 
@@ -99,10 +114,18 @@ class TokenizerCodeMissing(Rule):
     """A ChatGLM directory is without the tokenizer's own code, or without what names it.
 
     ChatGLM2, ChatGLM3 and GLM-4 share their `model_type`: the tokenizer's code, which is read and
-    not run, tells which one it is. Copy the files from where the model came from.
+    not run, tells which one it is. transformers says `Tokenizer class ChatGLMTokenizer does not
+    exist or is not currently imported`.
+
+    Copy the files from where the model came from.
     """
 
     code = "TOK111"
+    messages = (
+        Message(
+            patterns=(r"Tokenizer class ChatGLM\w* does not exist",),
+        ),
+    )
     stage = "tokenizer"
     evidence = "index"
     blocks = ("native", "fixed", "isolated")

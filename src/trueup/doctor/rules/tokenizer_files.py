@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, shown
 
@@ -35,7 +36,9 @@ class HalfOfBpe(Rule):
     """A BPE vocabulary without its merges, or merges without a vocabulary.
 
     `vocab.json` and `merges.txt` belong together where there is no tokenizer.json: without the
-    other half the tokenizer cannot be built. Copy the missing file.
+    other half the tokenizer cannot be built.
+
+    Copy the missing file.
     """
 
     code = "VOC101"
@@ -68,7 +71,9 @@ class HalfOfBpe(Rule):
 class FileOfTheClassMissing(Rule):
     """tokenizer_config.json names a class whose file is not in the directory, another's is.
 
-    The class reads its own file or tokenizer.json. Copy the file, or correct `tokenizer_class`.
+    The class reads its own file or tokenizer.json.
+
+    Copy the file, or correct `tokenizer_class`.
     """
 
     code = "VOC102"
@@ -99,11 +104,27 @@ class MoreTokensThanRows(Rule):
     """The tokenizer has more tokens than the embedding has rows.
 
     A token beyond the last row ends in `index out of range in self`, on a GPU in `device-side
-    assert triggered`. Take the tokenizer and the weights from one place, or enlarge the embedding
-    with `resize_token_embeddings`.
+    assert triggered`.
+
+    Take the tokenizer and the weights from one place, or enlarge the embedding with
+    `resize_token_embeddings`.
     """
 
     code = "VOC103"
+    messages = (
+        Message(
+            patterns=(
+                r"index out of range in self",
+                r"device-side assert triggered",
+            ),
+            is_broad=True,
+            seen_with=(
+                r"functional\.py.*in embedding",
+                r"embed\w*\(",
+                r"indexSelect",
+            ),
+        ),
+    )
     stage = "forward"
     evidence = "index"
     blocks = EVERY_ROUTE

@@ -14,7 +14,9 @@ class NotFollowedToItsEnd(Rule):
     """The model's own code was not followed to its end.
 
     That would have taken too long, or the check met code that it cannot read. More may break than
-    is told. What is told holds.
+    is told.
+
+    Run the model to see the rest; what is told holds.
     """
 
     code = "CODE103"
@@ -45,7 +47,9 @@ class NotFollowedToItsEnd(Rule):
 class RuleFailed(Rule):
     """A rule could not be asked, by a bug of the check's.
 
-    What it looks for may be there. What the other rules tell holds.
+    What it looks for may be there.
+
+    Report the bug with the model's name; what the other rules tell holds.
     """
 
     code = "CODE104"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from trueup.doctor.finding import Finding, Stage
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.failure_rule import STAGES, FailureRule, life_of
 from trueup.doctor.rules.walked_call import CALL_RULES
@@ -27,10 +28,23 @@ BEHIND = ", once what comes before it is mended"
 class MemberGone(FailureRule):
     """The model's code uses a member of a library class that this version does not have.
 
-    `object has no attribute …`. Copy what it was into the model's code.
+    `'XModel' object has no attribute 'get_head_mask'`.
+
+    Copy what it was into the model's code.
     """
 
     code = "LOAD108"
+    messages = (
+        Message(
+            patterns=(
+                r"'(?P<owner>\w+)' object has no attribute '?(?P<subject>get_head_mask|"
+                r"get_extended_attention_mask|invert_attention_mask|"
+                r"warn_if_padding_and_no_attention_mask)",
+            ),
+            dotted="transformers.modeling_utils.PreTrainedModel.{subject}",
+            cause="the base class of models no longer has `{subject}`",
+        ),
+    )
     stage = "forward"
     cause = "`{owner_name}` has no `{subject}` in transformers {version}"
     hint = "copy what `{subject}` was into the model's class"
@@ -44,6 +58,8 @@ class MemberGone(FailureRule):
 
 class RaisesByItself(FailureRule):
     """The model's own code fails with any version: its author's slip, or it needs another config.
+
+    The finding has the exception and the line.
 
     Look at the line.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from packaging.version import Version
 
 from trueup.doctor.finding import Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts
 from trueup.doctor.rules.failure_rule import FailureRule, class_of_config
 from trueup.doctor.walk.configurations import GENERATION_CONFIG, GENERATION_KEYS
@@ -20,10 +21,17 @@ class NoLayerCount(FailureRule):
     """The config class has no `num_hidden_layers`, under which the library counts layers.
 
     Since 4.56.0 `generate` builds its cache from the config: `object has no attribute
-    'num_hidden_layers'`. Map the standard name to the model's own with `attribute_map`.
+    'num_hidden_layers'`.
+
+    Map the standard name to the model's own with `attribute_map`.
     """
 
     code = "CFG101"
+    messages = (
+        Message(
+            patterns=(r"(?:'(?P<config>\w+)' )?object has no attribute '?num_hidden_layers",),
+        ),
+    )
     stage = "generate"
     since = "4.56.0"
     evidence = "observed"
@@ -41,13 +49,30 @@ class NoLayerCount(FailureRule):
 class ConfigOfNoBase(FailureRule):
     """The model's configuration does not inherit from `PretrainedConfig`.
 
-    AutoConfig takes nothing else: `has no attribute 'register_for_auto_class'`; nor do models:
-    `should be an instance of class PretrainedConfig`. Where a constructor puts another object into
-    `self.config`, loading asks that one, since 4.49.0: `has no attribute 'get_text_config'`.
+    AutoConfig takes nothing else: `type object 'XConfig' has no attribute
+    'register_for_auto_class'`; nor do models: `should be an instance of class PretrainedConfig`.
+    Where a constructor puts another object into `self.config`, loading asks that one, since 4.49.0:
+    `has no attribute 'get_text_config'`.
+
     Inherit from it.
     """
 
     code = "CFG105"
+    messages = (
+        Message(
+            patterns=(
+                r"type object '\w*Config\w*' has no attribute '?register_for_auto_class",
+                r"should be an instance of class `?Pre[tT]rainedConfig",
+            ),
+            cause="the configuration's class does not inherit from `PretrainedConfig`",
+        ),
+        Message(
+            patterns=(r"has no attribute '?get_text_config",),
+            cause="a configuration that does not inherit from `PretrainedConfig` is asked what "
+            "only that has",
+            since="4.49.0",
+        ),
+    )
     stage = "init"
     evidence = "reported"
     cause = "the configuration's class does not inherit from `PretrainedConfig`: {message}"
@@ -69,11 +94,22 @@ class GenerationKeyInConfig(FailureRule):
     """The model's code reads a generation setting from its config, where it no longer is.
 
     Since 5.0.0 configs have no `max_length` and its like, and drop what config.json names of them,
-    `use_cache` too: `object has no attribute 'max_length'`. Read it with a default, or from the
-    generation config.
+    `use_cache` too: `'XConfig' object has no attribute 'max_length'`.
+
+    Read it with a default, or from the generation config.
     """
 
     code = "CFG102"
+    messages = (
+        Message(
+            patterns=(
+                r"'\w*Config\w*' object has no attribute '?(?P<subject>max_length|use_cache|"
+                r"min_length|do_sample|num_beams|temperature|top_[kp]|repetition_penalty|"
+                r"length_penalty|early_stopping|forced_[be]os_token_id|output_scores|"
+                r"num_return_sequences|no_repeat_ngram_size|suppress_tokens|typical_p)\b",
+            ),
+        ),
+    )
     stage = "init"
     since = "5.0.0"
     evidence = "observed"
@@ -89,11 +125,33 @@ class ConfigAttributeMissing(FailureRule):
     """The model's code reads an attribute of its config that nobody sets.
 
     Many came from the library's base class, which sets fewer of them since 5.0.0 (`pad_token_id`,
-    `is_decoder`, …): `object has no attribute …`. Set it in the config's `__init__`, or in
-    config.json.
+    `is_decoder`, …): `'XConfig' object has no attribute 'pad_token_id'`.
+
+    Set it in the config's `__init__`, or in config.json.
     """
 
     code = "CFG104"
+    messages = (
+        Message(
+            patterns=(
+                r"'\w*Config\w*' object has no attribute '?(?P<subject>(?:pad|bos|eos|sep|"
+                r"decoder_start)_token_id|use_return_dict|tie_word_embeddings|torchscript|"
+                r"is_decoder|add_cross_attention|pruned_heads|cross_attention_hidden_size)\b",
+            ),
+            since="5.0.0",
+        ),
+        Message(
+            patterns=(
+                r"'(?!Generation)\w*Config\w*' object has no attribute "
+                r"'?(?P<subject>(?!num_hidden_layers|get_text_config)\w+)",
+            ),
+            is_broad=True,
+            seen_with=(
+                r"modeling_\w+\.py",
+                r"configuration_\w+\.py",
+            ),
+        ),
+    )
     stage = "init"
     cause = "`config.{subject}` is read, and neither config.json nor the config's classes set it"
     hint = "read it as `getattr(config, '{subject}', None)`, or add it to config.json"
@@ -113,11 +171,23 @@ class RopeTypeRenamed(FailureRule):
     """The model's code reads `rope_scaling["type"]`.
 
     Since 5.0.0 the library keeps rope settings under `rope_type`, and there are always some, so
-    that `rope_scaling` is no longer None: `KeyError: 'type'`. Read `rope_type`, and take
-    `default` for none.
+    that `rope_scaling` is no longer None: `KeyError: 'type'`.
+
+    Read `rope_type`, and take `default` for none.
     """
 
     code = "CFG106"
+    messages = (
+        Message(
+            patterns=(r"KeyError: '(?P<subject>type)'",),
+            is_broad=True,
+            seen_with=(
+                r"rope",
+                r"configuration_\w+\.py",
+                r"_init_rope",
+            ),
+        ),
+    )
     stage = "init"
     since = "5.0.0"
     evidence = "observed"

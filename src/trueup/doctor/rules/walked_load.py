@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trueup.doctor.finding import Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts
 from trueup.doctor.rules.failure_rule import FailureRule, class_of_model
 from trueup.doctor.walk.failure import Failure
@@ -12,10 +13,19 @@ class TiedKeysAreAList(FailureRule):
     """The model's `_tied_weights_keys` is a list.
 
     5.0.0 made it a mapping of target to source: `'list' object has no attribute 'keys'`, where the
-    config ties embeddings. Write it as a dictionary.
+    config ties embeddings.
+
+    Write it as a dictionary.
     """
 
     code = "LOAD105"
+    messages = (
+        Message(
+            patterns=(r"'list' object has no attribute '?keys",),
+            is_broad=True,
+            seen_with=(r"in (?:\w*tied\w*|from_pretrained|post_init)",),
+        ),
+    )
     stage = "init"
     since = "5.0.0"
     evidence = "observed"
@@ -30,11 +40,17 @@ class AttentionAskedTooEarly(FailureRule):
     """The model's `_supports_sdpa` is a property that asks a part of the model.
 
     Since 4.54.0 the base class reads it while it starts, before the part is there: `object has no
-    attribute '_supports_sdpa'`. Make it a class attribute, or load with
-    `attn_implementation="eager"`.
+    attribute '_supports_sdpa'`.
+
+    Make it a class attribute, or load with `attn_implementation="eager"`.
     """
 
     code = "LOAD107"
+    messages = (
+        Message(
+            patterns=(r"has no attribute '?(?P<subject>_supports_(?:sdpa|flash_attn\w*))",),
+        ),
+    )
     stage = "init"
     since = "4.54.0"
     evidence = "observed"
@@ -50,10 +66,18 @@ class DtypeIsText(FailureRule):
     """The model's constructor hands `config.torch_dtype` to torch.
 
     In 4.49.x it is text while the model is built from a file: `empty(): argument 'dtype' must be
-    torch.dtype, not str`. Pass `torch_dtype=` to `from_pretrained`.
+    torch.dtype, not str`.
+
+    Pass `torch_dtype=` to `from_pretrained`.
     """
 
     code = "LOAD101"
+    messages = (
+        Message(
+            patterns=(r"argument 'dtype' must be torch\.dtype, not str",),
+            cause="`config.torch_dtype` goes into a constructor of torch while it is text",
+        ),
+    )
     stage = "load"
     since = "4.49.0"
     until = "4.50.0"
@@ -69,10 +93,17 @@ class PostInitNeverCalled(FailureRule):
     """The model's constructor does not call `self.post_init()`.
 
     Since 5.0.0 loading needs what it sets: `object has no attribute 'all_tied_weights_keys'`.
+
     Call it at the end of `__init__`.
     """
 
     code = "LOAD102"
+    messages = (
+        Message(
+            patterns=(r"has no attribute '?all_tied_weights_keys",),
+            cause="`__init__` never calls `self.post_init()`, and loading needs it",
+        ),
+    )
     stage = "load"
     since = "5.0.0"
     evidence = "observed"
@@ -91,10 +122,19 @@ class DataOfMetaTensor(FailureRule):
     """The model's constructor reads the data of a tensor.
 
     Since 5.0.0 models are built without memory: `Tensor.item() cannot be called on meta tensors`.
+
     Compute with Python's numbers.
     """
 
     code = "LOAD106"
+    messages = (
+        Message(
+            patterns=(
+                r"Tensor\.item\(\) cannot be called on meta tensors",
+                r"Cannot copy out of meta tensor",
+            ),
+        ),
+    )
     stage = "load"
     since = "5.0.0"
     evidence = "reported"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from trueup.checkpoint.checkpoint import GgufHeader
 from trueup.checkpoint.foreign import foreign_layout
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, shown
 
@@ -25,11 +26,31 @@ WRAPPERS = {
 class WeightsMissing(Rule):
     """The directory has no weights that transformers loads.
 
-    Neither model.safetensors nor pytorch_model.bin nor an index of shards is there. What is there
-    instead is named: GGUF of llama.cpp, shards of a training program, another framework's file.
+    Neither model.safetensors nor pytorch_model.bin nor an index of shards is there: `Error no file
+    named model.safetensors found in directory`. What is there instead is named: GGUF of llama.cpp,
+    shards of a training program, another framework's file.
+
+    Copy the weights from where the model came from, or convert what is there.
     """
 
     code = "DIR103"
+    messages = (
+        Message(
+            patterns=(
+                r"no file named (?:pytorch_model\.bin|model\.safetensors)",
+                r"does not appear to have a file named (?:pytorch_model\.bin|"
+                r"model\.safetensors)",
+            ),
+        ),
+        Message(
+            patterns=(r"No such file or directory.*\bmodel\.safetensors",),
+            is_broad=True,
+            seen_with=(
+                r"[Kk]ronos",
+                r"hub_mixin",
+            ),
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = EVERY_ROUTE
@@ -83,7 +104,12 @@ def _gguf_words(header: GgufHeader | None) -> str:
 
 
 class OddWeightName(Rule):
-    """The weights have a name that transformers does not look for, or are one shard of several."""
+    """The weights have a name that transformers does not look for, or are one shard of several.
+
+    Some loaders find them, others say that there are none.
+
+    Rename the file, or copy the other shards and their index.
+    """
 
     code = "DIR114"
     stage = "load"
@@ -121,11 +147,22 @@ class OddWeightName(Rule):
 class WrappedNames(Rule):
     """The names of all tensors begin with what a training program wrapped the model in.
 
-    No loader finds them: transformers and PyTorchModelHubMixin both go on with random numbers.
+    No loader finds them: transformers and PyTorchModelHubMixin both go on with random numbers, and
+    `load_state_dict` says `Unexpected key(s) in state_dict: "module.embed.weight"`.
+
     Save the inner model, or take the beginning off the names.
     """
 
     code = "DIR120"
+    messages = (
+        Message(
+            patterns=(
+                r"(?:Unexpected key\(s\) in state_dict:|were not used when "
+                r"initializing).*?['\\\"](?:module|_orig_mod|_forward_module|"
+                r"_fsdp_wrapped_module|base_model\.model)\.",
+            ),
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = EVERY_ROUTE
