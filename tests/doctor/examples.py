@@ -139,12 +139,13 @@ EXAMPLES: tuple[Example, ...] = (
         "return encoded_inputs",
     ),
     # Configurations
-    _of_config(
-        "no layer count",
-        (("4.55.4", ""), ("4.56.0", "CFG101"), ("5.23.0", "CFG101")),
-        {},
-        attribute="",
-        lines="",
+    Example(
+        name="no layer count",
+        shown='class XConfig(PretrainedConfig):\n    model_type = "x"\n\n'
+        "    def __init__(self, num_layers=2, **kwargs):\n"
+        "        self.num_layers = num_layers\n        super().__init__(**kwargs)",
+        code=model(config(attribute="")),
+        rows=(("4.55.4", ""), ("4.56.0", "CFG101"), ("5.23.0", "CFG101")),
     ),
     _of_model(
         "a generation setting is read of the config",
@@ -324,6 +325,23 @@ EXAMPLES: tuple[Example, ...] = (
         (("4.57.6", ""), ("5.0.0", "LOAD109"), ("5.1.0", "LOAD109"), ("5.2.0", "")),
         pretrained="def _init_weights(self, module):\n    if isinstance(module, nn.Linear):\n"
         "        module.weight.data.normal_(mean=0.0, std=0.02)",
+    ),
+    # Calls that do not fit
+    _of_model(
+        "tie_weights takes no arguments",
+        (("4.57.6", ""), ("5.23.0", "SIG101")),
+        methods="def tie_weights(self):\n    self.lm_head.weight = self.model.embed.weight",
+    ),
+    _of_model(
+        "a cache of a number of layers",
+        (("4.48.3", ""), ("4.52.4", "SIG102"), ("4.54.0", ""), ("4.56.0", "SIG102")),
+        imports="from transformers.cache_utils import DynamicCache",
+        forward="past_key_values = DynamicCache(num_hidden_layers=2)",
+    ),
+    _of_model(
+        "a package that only its author names",
+        (("4.41.2", "CODE101"), ("5.23.0", "CODE101")),
+        inner='raise ImportError("install fast-attention")',
     ),
     # Members that went
     _of_model(

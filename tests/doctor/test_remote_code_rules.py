@@ -201,6 +201,36 @@ def test_classes_and_methods_are_followed_into_other_files() -> None:
     assert (finding.code, str(finding.where)) == ("CFG102", "base.py:7")
 
 
+NUMBER = "transformers.__version__.split('.')[1]"
+
+
+@pytest.mark.parametrize(
+    ("line", "packages", "library"),
+    [
+        (f"NEW = int({NUMBER}) >= 36", {}, "transformers"),
+        ("NEW = version.parse(transformers.__version__).minor >= 36", {}, "transformers"),
+        ("NEW = int(torch.__version__.split('.')[1]) >= 12", {"torch": "2.8.0"}, "torch"),
+        ("NEW = int(torch.__version__.split('.')[1]) >= 12", {"torch": "1.13.1"}, None),
+        ("from transformers import __version__ as v\nNEW = v.split('.')[1] > '36'", {},
+         "transformers"),
+        ("NEW = version.parse(transformers.__version__) >= version.parse('4.36')", {}, None),
+        (f"NEW = transformers.__version__[0] > '4' or int({NUMBER}) >= 36", {}, None),
+        ("NEW = int(other.__version__.split('.')[1]) >= 36", {}, None),
+    ],
+)  # fmt: skip
+def test_a_minor_number_that_is_compared_alone_is_found(
+    line: str, packages: dict[str, str], library: str | None
+) -> None:
+    code = model(imports=f"import transformers\nfrom packaging import version\n{line}")
+    findings = examine(of_code(code), environment("5.0.0", **packages))
+    told = [each for each in findings if each.code == "CODE102"]
+    assert [each.severity for each in told] == ["warning"] * (library is not None)
+    if library is not None:
+        assert f"the minor number of {library} is compared alone" in told[0].cause
+        line = code["modeling"].splitlines()[(told[0].where.line or 0) - 1]
+        assert line.startswith("NEW = ")
+
+
 def test_a_missing_package_is_named_once_with_its_place() -> None:
     code = model(imports="import einops\nfrom einops import rearrange")
     (finding,) = found(code, "4.57.6")

@@ -57,11 +57,12 @@ class MemberGone(FailureRule):
 
 
 class RaisesByItself(FailureRule):
-    """The model's own code fails with any version: its author's slip, or it needs another config.
+    """The model's own code fails in a way that is no other rule's.
 
-    The finding has the exception and the line.
+    It misses a package by a check of its own, refuses this release, or takes what the library gives
+    for something else. What fails on the release that the model was made with too is not told.
 
-    Look at the line.
+    Look at the line: the finding has its exception.
     """
 
     code = "CODE101"
