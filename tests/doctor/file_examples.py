@@ -361,7 +361,7 @@ FILE_EXAMPLES: tuple[FileExample, ...] = (
     ),
     _code(
         "SAFE110",
-        "import base64\nexec(base64.b64decode(TEXT))",
+        "import base64\nexec(base64.b64decode('cHJpbnQoMSk='))",
         rows=((NEWEST, "SAFE110 SAFE111"),),
     ),
     _code("SAFE111", "def answer(text): return eval(text)"),

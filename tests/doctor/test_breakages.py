@@ -174,6 +174,10 @@ TABLE = (
         "to tuples", "4.57.6 | 5.0.0", "CACHE107 generate"),
     row("AttributeError: type object 'DynamicCache' has no attribute 'from_legacy_cache'",
         "from tuples", "4.57.6 | 5.0.0", "CACHE107 forward"),
+    # Calls
+    row("TypeError: DynamicCache.__init__() got an unexpected keyword argument "
+        "'num_hidden_layers'", "a cache of a number of layers", "4.55.4 | 4.56.0",
+        "SIG102 forward", since=None),
 )  # fmt: skip
 IDS = [f"{each.error[:60]} ({each.example}, {each.sides[1]})" for each in TABLE]
 

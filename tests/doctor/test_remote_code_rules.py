@@ -201,6 +201,14 @@ def test_classes_and_methods_are_followed_into_other_files() -> None:
     assert (finding.code, str(finding.where)) == ("CFG102", "base.py:7")
 
 
+@pytest.mark.parametrize(("version", "codes"), [("4.57.6", []), ("5.1.0", ["SIG101"])])
+def test_a_method_that_a_release_calls_with_more_is_found(version: str, codes: list[str]) -> None:
+    methods = "def tie_weights(self):\n    self.lm_head.weight = self.model.embed.weight"
+    assert [each.code for each in found(model(methods=methods), version)] == codes
+    taken = methods.replace("(self)", "(self, **kwargs)")
+    assert found(model(methods=taken), version) == ()
+
+
 NUMBER = "transformers.__version__.split('.')[1]"
 
 

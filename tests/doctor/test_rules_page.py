@@ -1,5 +1,7 @@
 """docs/rules.md is what the rules say, and every rule is worth a page."""
 
+import re
+
 import pytest
 
 from scripts.rules_page import PAGE, page
@@ -58,6 +60,14 @@ def test_a_rule_has_a_short_example_that_is_tried(rule: Rule) -> None:
     assert max(len(line) for line in shown) <= LONGEST_LINE
     assert "\nTried " in tried
     assert rule.code in tried
+
+
+def test_the_changelog_lists_every_code() -> None:
+    text = (PAGE.parent.parent / "CHANGELOG.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"\b[A-Z]+\d{3}\b", text))
+    for family, first, last in re.findall(r"\b([A-Z]+)(\d{3}) to \1(\d{3})\b", text):
+        listed |= {f"{family}{number}" for number in range(int(first), int(last) + 1)}
+    assert {rule.code for rule in RULES} <= listed
 
 
 def test_codes_are_of_one_rule_each() -> None:

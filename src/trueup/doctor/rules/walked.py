@@ -59,8 +59,8 @@ class MemberGone(FailureRule):
 class RaisesByItself(FailureRule):
     """The model's own code fails in a way that is no other rule's.
 
-    It misses a package by a check of its own, refuses this release, or takes what the library gives
-    for something else. What fails on the release that the model was made with too is not told.
+    It needs a name before it binds it, misses a package by a check of its own, refuses this
+    release, or takes what the library gives for something else.
 
     Look at the line: the finding has its exception.
     """

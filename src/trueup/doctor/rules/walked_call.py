@@ -144,7 +144,7 @@ class CallDoesNotFit(FailureRule):
     code = "SIG102"
     messages = (
         Message(
-            patterns=(rf"\b{LIBRARY}\.(?!__init__)(?P<subject>\w+){MISFIT}",),
+            patterns=(rf"\b{LIBRARY}\.(?P<subject>\w+){MISFIT}",),
             cause="the model's code calls the library's `{subject}` with arguments that do not fit",
         ),
         Message(

@@ -66,16 +66,6 @@ class SelfCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigRead:
-    """An attribute read of a config; `guarded`: its absence is foreseen, or it is conditional."""
-
-    name: str
-    owner: str
-    guarded: bool
-    is_call: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionFacts:
     """One function or method, with what its body does in the order of execution."""
 
@@ -105,35 +95,9 @@ class FunctionFacts:
         )
 
     @property
-    def self_reads(self) -> tuple[str, ...]:
-        """Attributes of the subject that are read where their absence would be an error."""
-        return tuple(
-            step.name for step in self.steps if step.kind == "read" and not step.is_guarded
-        )
-
-    @property
     def self_sets(self) -> tuple[str, ...]:
         """Attributes of the subject that are assigned; `*` for names that only running tells."""
         return tuple(step.name for step in self.steps if step.kind == "set")
-
-    @property
-    def config_reads(self) -> tuple[ConfigRead, ...]:
-        """Attributes of configs that are read or called."""
-        return tuple(
-            ConfigRead(
-                name=step.name,
-                owner=step.owner,
-                guarded=step.is_conditional or step.is_guarded,
-                is_call=step.kind == "config_call",
-            )
-            for step in self.steps
-            if step.kind in ("config", "config_call")
-        )
-
-    @property
-    def calls_len_of_self(self) -> bool:
-        """Whether the body asks for `len(self)`."""
-        return any(step.kind == "len" for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +127,6 @@ class ClassFacts:
     def is_dataclass(self) -> bool:
         """Whether the class itself is decorated as one."""
         return any(name.rpartition(".")[2] == "dataclass" for name in self.decorators)
-
-    @property
-    def has_slots(self) -> bool:
-        """Whether instances take no attribute that is not named."""
-        return "__slots__" in self.attributes
 
     @property
     def has_getattr(self) -> bool:
