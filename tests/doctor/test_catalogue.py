@@ -334,9 +334,15 @@ def test_what_many_errors_read_like_is_called_a_guess_until_a_frame_speaks_for_i
     assert not explain(MESSAGES[7][0])[1][0].is_guess
 
 
-def test_a_match_says_what_its_rule_says() -> None:
+def test_a_match_says_what_its_rule_says_and_nothing_twice() -> None:
     text = "AttributeError: 'XConfig' object has no attribute 'num_hidden_layers'"
     assert "Map the standard name to the model's own" in report(text)["matches"][0]["about"]
+    (match,) = report("tokenizer.chat_template is not set")["matches"]
+    assert match["cause"] == "a chat model without a chat template"
+    assert match["hint"].startswith("copy `chat_template.jinja`")
+    assert "Before 4.44.0 a default of the class was taken" in match["about"]
+    assert "A chat model without" not in match["about"]
+    assert "Copy `chat_template.jinja`" not in match["about"]
 
 
 def test_an_exception_group_is_seen_through() -> None:

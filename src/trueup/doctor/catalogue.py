@@ -44,7 +44,7 @@ GUESS_COSTS, WARNING_COSTS = 15, 1
 class Match:
     """A known failure that the text shows; `line` is the line that shows it.
 
-    `about` is what the rule of that code says of itself, None where the code is no rule's.
+    `about` is what else the rule of that code says, None where the code is no rule's.
     `is_guess` where many other things read the same and no frame speaks for this one.
     """
 
@@ -137,6 +137,9 @@ def _met(
 ) -> tuple[re.Match[str], str, int] | None:
     """Where the text shows it: what matched, its line, and how much that says."""
     for pattern in message.patterns:
+        # Of a long log most lines show nothing.
+        if not (re.search(pattern, pasted.text, re.M) or re.search(pattern, joined)):
+            continue
         for score, lines in (
             (IN_LAST_ERROR, pasted.errors[-1:]),
             (IN_ERROR, pasted.errors[-2::-1]),
@@ -173,7 +176,7 @@ def _describe(
         hint=filled(known.hint, words) or "",
         since=known.since,
         until=known.until,
-        about=about(subject) if isinstance(subject, Rule) else None,
+        about=about(subject, known) if isinstance(subject, Rule) else None,
         command=known.command,
         is_guess=is_guess,
         line=line,

@@ -22,10 +22,13 @@ def filled(template: object, words: Mapping[str, str]) -> str | None:
     return template.format(**words) if names <= set(words) else None
 
 
-def about(rule: Rule) -> str:
-    """All that a rule says of itself, in one line."""
+def about(rule: Rule, said: Known | None = None) -> str:
+    """All that a rule says of itself, in one line, without what `said` says already."""
     text = text_of(rule)
-    return " ".join((f"{text.what}.", *text.why, text.remedy))
+    cause, hint = (said.cause, said.hint) if said is not None else (None, None)
+    what = "" if cause == _plain(_as_clause(text.what)) else f"{text.what}."
+    remedy = "" if hint and hint.startswith(_plain(_as_clause(text.remedy))) else text.remedy
+    return " ".join(each for each in (what, *text.why, remedy) if each)
 
 
 def said_by(rule: Rule, message: Message, words: Mapping[str, str], text: str) -> Known:

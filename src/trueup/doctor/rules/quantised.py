@@ -121,7 +121,7 @@ class QuantisationPackageMissing(Rule):
         Message(
             patterns=(
                 r"(?:Loading an? [\w-]+ quantized model|Using `?[\w-]+`? (?:[48]-bit "
-                r")?quantization|\w+ quantization) requires (?:the )?`?(?P<name>[\w-]+)",
+                r")?quantization|\b\w+ quantization) requires (?:the )?`?(?P<name>[\w-]+)",
             ),
             cause="the weights are quantised, and `{name}`, which reads them, is not installed",
             hint="install `{name}`, or get the weights unquantised",
