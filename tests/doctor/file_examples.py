@@ -124,6 +124,7 @@ FILE_EXAMPLES: tuple[FileExample, ...] = (
     # The interpreter, and the check itself
     FileExample(code="ENV101", rows=((None, "ENV101"),), words="(no transformers is installed)"),
     FileExample(code="ENV105", rows=(("99.0.0", "ENV105"),), words="(a release of the future)"),
+    FileExample(code="ENV107", rows=(("4.26.1", "ENV107"),), words="(a release of the past)"),
     FileExample(code="CODE103", files={"entry.py": LONG}, whole=OF_CODE, prepared=_too_slow),
     FileExample(code="CODE104", whole=OF_CODE, prepared=_broken, words="(a rule that has a bug)"),
     # config.json
