@@ -70,7 +70,9 @@ class ReleaseNotKnown(Rule):
     """Of a release of transformers that is not here, TrueUp knows nothing, or not that very one.
 
     It is older than the oldest that is known, is no release, or TrueUp's index is not there. Where
-    nothing is known, no finding means nothing. Take a release that is known, or name an interpreter
+    nothing is known, no finding means nothing.
+
+    Take a release that is known, or name an interpreter
     that has it with `--python`.
     """
 
