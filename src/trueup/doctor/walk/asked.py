@@ -87,12 +87,13 @@ class AskedSymbols(Symbols):
 class Noted(Mapping[str, T]):
     """A mapping that keeps what is asked of it."""
 
-    __slots__ = ("_answers", "_dotted", "_given", "_kind")
+    __slots__ = ("_answers", "_dotted", "_given", "_has", "_kind")
 
     def __init__(self, given: Mapping[str, T], answers: Answers, kind: str, dotted: str) -> None:
         self._given = given
         self._answers = answers
         self._kind = kind
+        self._has = f"has {kind}"
         self._dotted = dotted
 
     def __getitem__(self, key: str) -> T:
@@ -103,7 +104,7 @@ class Noted(Mapping[str, T]):
 
     def __contains__(self, key: object) -> bool:
         is_there = key in self._given
-        self._answers[f"has {self._kind}", self._dotted, str(key)] = is_there
+        self._answers[self._has, self._dotted, str(key)] = is_there
         return is_there
 
     def __iter__(self) -> Iterator[str]:

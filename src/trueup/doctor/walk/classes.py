@@ -95,10 +95,12 @@ class Classes(Imports):
     ) -> tuple[Value, Value] | None:
         """Who gives a name to a class of that order, and what it is."""
         for each in order:
-            if isinstance(each, OwnClass) and name in each.body:
-                return each, each.body[name]
-            if isinstance(each, LibraryName) and each.facts is not None:
-                facts = each.facts
+            if isinstance(each, OwnClass):
+                if name in each.body:
+                    return each, each.body[name]
+                continue
+            facts = each.found if isinstance(each, LibraryName) else None
+            if isinstance(facts, ClassFacts):
                 if name in facts.methods:
                     return each, LibraryMethod(facts, facts.methods[name])
                 if name in facts.attributes:

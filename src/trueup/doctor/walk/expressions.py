@@ -58,10 +58,12 @@ class Expressions(Displays):
         Raises:
             RaisedError: nothing.
         """
-        call = self.here
-        for scope in (*reversed(call.scopes), call.module.names):
+        call = self.calls[-1]
+        for scope in reversed(call.scopes):
             if name in scope:
                 return scope[name]
+        if name in call.module.names:
+            return call.module.names[name]
         if name in BUILTIN_NAMES:
             return Builtin(name)
         if name in ("__file__", "__name__", "__doc__", "__class__", "__qualname__", "__module__"):

@@ -128,7 +128,7 @@ class Machine:
         """The function that runs."""
         return self.calls[-1]
 
-    def step(self, node: ast.AST) -> None:
+    def step(self, node: ast.expr | ast.stmt) -> None:
         """Count, and note the line.
 
         Raises:
@@ -137,9 +137,8 @@ class Machine:
         self.steps = steps = self.steps + 1
         if steps % LOOKS_EVERY == 0 and (steps > MAX_STEPS or self.world.is_over()):
             raise ExhaustedError
-        line = getattr(node, "lineno", 0)
-        if line and self.calls:
-            self.calls[-1].line = line
+        if self.calls:
+            self.calls[-1].line = node.lineno
 
     def frames(self) -> tuple[Frame, ...]:
         """The own code that is being run, the deepest last."""
