@@ -214,6 +214,21 @@ def test_each_message_that_a_rule_quotes_is_explained_by_its_code(text: str, cod
     assert matches[0].code == code
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/hf/transformers_modules/m/modeling_x.py",
+        "/hf/transformers_modules/m/tokenization_x.py",
+        "/hf/transformers_modules/m/configuration_x.py",
+        "/env/site-packages/transformers/modeling_utils.py",
+    ],
+)
+def test_the_file_of_a_frame_alone_makes_no_other_code_likelier(path: str) -> None:
+    for text, code in (*MESSAGES, *QUOTED):
+        _, matches = explain(f'  File "{path}", line 9, in forward\n    x = y\n{text}')
+        assert matches[0].code == code, text
+
+
 def test_a_rule_that_recognises_messages_quotes_one() -> None:
     with_messages = {rule.code for rule in RULES if rule.messages}
     # These read as IMP101 and LOAD105 do; the frames tell them apart.

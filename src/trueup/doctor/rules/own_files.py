@@ -97,7 +97,7 @@ class CodeDoesNotParse(ProblemRule):
     messages = (
         Message(
             patterns=(
-                rf"SyntaxError: (?!{PYTHON_2})",
+                rf"\bSyntaxError: (?!{PYTHON_2})",
                 r"IndentationError: ",
                 r"UnicodeDecodeError: 'utf-8' codec",
             ),

@@ -15,6 +15,12 @@ from trueup.environment.symbols.symbols import Lifetime, lifetime_of_attribute
 CONFIGURATION = "transformers.configuration_utils."
 # By the name that all releases have.
 BASE_CONFIG = "transformers.PretrainedConfig"
+# Of generation, as errors name them.
+SETTINGS = (
+    r"(?:max_length|use_cache|min_length|do_sample|num_beams|temperature|top_[kp]|"
+    r"repetition_penalty|length_penalty|early_stopping|forced_[be]os_token_id|output_scores|"
+    r"num_return_sequences|no_repeat_ngram_size|suppress_tokens|typical_p)"
+)
 
 
 class NoLayerCount(FailureRule):
@@ -102,12 +108,7 @@ class GenerationKeyInConfig(FailureRule):
     code = "CFG102"
     messages = (
         Message(
-            patterns=(
-                r"'\w*Config\w*' object has no attribute '?(?P<subject>max_length|use_cache|"
-                r"min_length|do_sample|num_beams|temperature|top_[kp]|repetition_penalty|"
-                r"length_penalty|early_stopping|forced_[be]os_token_id|output_scores|"
-                r"num_return_sequences|no_repeat_ngram_size|suppress_tokens|typical_p)\b",
-            ),
+            patterns=(rf"'\w*Config\w*' object has no attribute '?(?P<subject>{SETTINGS})\b",),
         ),
     )
     stage = "init"
@@ -143,7 +144,7 @@ class ConfigAttributeMissing(FailureRule):
         Message(
             patterns=(
                 r"'(?!Generation)\w*Config\w*' object has no attribute "
-                r"'?(?P<subject>(?!num_hidden_layers|get_text_config)\w+)",
+                rf"'?(?P<subject>(?!(?:num_hidden_layers|get_text_config|{SETTINGS})\b)\w+)",
             ),
             is_broad=True,
             seen_with=(
