@@ -217,6 +217,8 @@ NUMBER = "transformers.__version__.split('.')[1]"
     [
         (f"NEW = int({NUMBER}) >= 36", {}, "transformers"),
         ("NEW = version.parse(transformers.__version__).minor >= 36", {}, "transformers"),
+        ("NEW = version.parse(torch.__version__).release[1] >= 12", {"torch": "2.8.0"}, "torch"),
+        ("NEW = version.parse(torch.__version__).release[:2] >= (1, 12)", {}, None),
         ("NEW = int(torch.__version__.split('.')[1]) >= 12", {"torch": "2.8.0"}, "torch"),
         ("NEW = int(torch.__version__.split('.')[1]) >= 12", {"torch": "1.13.1"}, None),
         ("from transformers import __version__ as v\nNEW = v.split('.')[1] > '36'", {},

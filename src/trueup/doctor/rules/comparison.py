@@ -15,7 +15,7 @@ from trueup.doctor.rule import Facts, Rule
 
 # A minor number alone said enough as long as this was the major one.
 FIRST_MAJOR = {"transformers": 4, "torch": 1}
-VERSION = "__version__"
+VERSION, RELEASE = "__version__", "release"
 
 
 class MinorComparedAlone(Rule):
@@ -78,15 +78,19 @@ def _parts(module: RemoteModule) -> Iterator[_Part]:
         for alias in node.names
         if alias.name == VERSION
     }
+    indexed = {id(node.value) for node in module.nodes if isinstance(node, ast.Subscript)}
     for node in module.nodes:
-        library = _library_of(node, names)
+        if id(node) in indexed:  # of which the index tells the number
+            continue
+        is_release = isinstance(node, ast.Subscript) and getattr(node.value, "attr", "") == RELEASE
+        library = _library_of(node.value if is_release else node, names)  # type: ignore[attr-defined]
         if library is None:
             continue
         if isinstance(node, ast.Subscript):
             index = node.slice
             place = index.value if isinstance(index, ast.Constant) else 0
             yield _Part(library, place if isinstance(place, int) else 0, node.lineno)
-        elif isinstance(node, ast.Attribute) and node.attr in ("major", "minor", "release"):
+        elif isinstance(node, ast.Attribute) and node.attr in ("major", "minor", RELEASE):
             yield _Part(library, int(node.attr == "minor"), node.lineno)
 
 
