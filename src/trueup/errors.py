@@ -13,7 +13,7 @@ TrueUpError
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 HubErrorKind = Literal[
     "missing",
@@ -41,6 +41,16 @@ class TrueUpError(Exception):
         self.cause = cause
         self.where = where
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, between processes: not every error can be made of its cause alone."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(kind: type[TrueUpError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class ConfigError(TrueUpError):

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +26,9 @@ if TYPE_CHECKING:
 # So many releases are shown where none is named.
 SHOWN = 15
 OBJECTS_BETWEEN_COLLECTIONS = 50_000
+# Fewer are done before a process more would be ready.
+MODELS_OF_A_PROCESS = 3
+GRACE_SECONDS = 30.0
 SCHEMA_VERSION = 1
 
 
@@ -41,8 +48,7 @@ def run(
 
     environment = read_environment(python)
     chosen = _chosen(wanted, environment.transformers)
-    with _rare_collections():
-        rows = [_row(model, environment, chosen, seconds) for model in models]
+    rows = _rows(models, environment, chosen, seconds)
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "kind": "matrix",
@@ -57,6 +63,28 @@ def run(
 
         print_lines(matrix_lines(report))
     return int(any(row.oldest is None for row in rows))
+
+
+def _rows(
+    models: Sequence[str], environment: Environment, chosen: Sequence[Version], seconds: float
+) -> list[Row]:
+    """The rows in the models' order; many of them in as many processes as there are cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processes = min(cores or 1, len(models) // MODELS_OF_A_PROCESS)
+    if processes < 2:
+        with _rare_collections():
+            return [_row(model, environment, chosen, seconds) for model in models]
+    row = functools.partial(_row, environment=environment, chosen=chosen, seconds=seconds)
+    with multiprocessing.get_context("spawn").Pool(processes, initializer=_prepare) as pool:
+        coming = pool.imap(row, models)
+        # A process that somebody ends takes its row with it, and nobody would wait for less.
+        return [coming.next(timeout=(seconds + GRACE_SECONDS) * len(models)) for _ in models]
+
+
+def _prepare() -> None:
+    """Of a process for rows: on Ctrl-C the first process ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
 
 
 @contextlib.contextmanager
