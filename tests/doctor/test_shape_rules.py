@@ -62,7 +62,9 @@ def test_a_config_of_the_weights_is_no_finding(tmp_path: Path) -> None:
     ("changes", "keys"),
     [
         ({}, []),
-        ({"num_hidden_layers": 1}, []),  # layers beyond the count are the library's to ignore
+        ({"num_hidden_layers": 1}, ["num_hidden_layers"]),
+        # Of other types the library ignores layers that only guess the next token.
+        ({"num_hidden_layers": 1, "model_type": "deepseek_v3"}, []),
         ({"num_hidden_layers": 3}, ["num_hidden_layers"]),
         ({"vocab_size": 9, "hidden_size": 5}, ["vocab_size", "hidden_size"]),
         ({"vocab_size": None, "hidden_size": "5"}, []),
@@ -95,6 +97,8 @@ DECODER = {
     "model.layers.0.mlp.down_proj.weight": (4, 6),
     "model.layers.0.input_layernorm.weight": (4,),
     "model.layers.0.post_attention_layernorm.weight": (4,),
+    "model.norm.weight": (4,),
+    "lm_head.weight": (8, 4),
 }  # fmt: skip
 
 

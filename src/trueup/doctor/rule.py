@@ -15,6 +15,7 @@ from typing import ClassVar
 from packaging.version import Version
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.layouts.wanted import Compared, compare
 from trueup.doctor.audit import Alarm, audit_module
 from trueup.doctor.code import ModelCode
 from trueup.doctor.finding import Evidence, Finding, Route, Severity, Stage, Where
@@ -92,6 +93,11 @@ class Facts:
     def alarms(self) -> tuple[Alarm, ...]:
         """What the audit of the model's own code found."""
         return self._read.alarms
+
+    @cached_property
+    def compared(self) -> Compared | None:
+        """The tensors against those of the library's class; None where it is not known well."""
+        return compare(self.checkpoint)
 
     @cached_property
     def walked(self) -> Walked | None:

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.layouts import evidence_of, layout_of
+from trueup.checkpoint.layouts.wanted import Compared
 from trueup.checkpoint.rebuild import MARK
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
-from trueup.doctor.rules.directory import EVERY_ROUTE
+from trueup.doctor.rules.directory import EVERY_ROUTE, shown
+
+
+def has_own_model(checkpoint: Checkpoint) -> bool:
+    """Whether code of its own may make the model, with other tensors than the library's class."""
+    return any(name.startswith("AutoModel") for name in checkpoint.auto_map)
+
+
+def for_the_class_alone(finding: Finding, checkpoint: Checkpoint) -> Finding:
+    """What is true of the library's class may not be of the model's own, where it has one."""
+    if not has_own_model(checkpoint):
+        return finding
+    return replace(finding, severity="warning", blocks=("native",))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,33 +103,63 @@ class ConfigNotOfTheWeights(Rule):
         if any(each.path in checkpoint.weights.files for each in checkpoint.problems):
             return
         told: set[str] = set()
+        found: list[Finding] = []
         for layout in LAYOUTS:
             if layout.embedding in tensors:
                 told |= {layout.count_key, layout.rows_key, layout.columns_key, "vocab_size"}
-                yield from self._layers(checkpoint, layout)
-                yield from self._embedding(checkpoint, layout)
+                found += self._layers(checkpoint, layout, facts.compared)
+                found += self._embedding(checkpoint, layout)
                 break
+        else:
+            if facts.compared is not None:  # saved without a head, or another family
+                told.add(facts.compared.layers_key)
+                found += self._layers(checkpoint, None, facts.compared)
         for finding in self._values(checkpoint, told):
             # Code of its own may make other use of the same names: gates beside heads, for one.
-            if any(name.startswith("AutoModel") for name in checkpoint.auto_map):
+            if has_own_model(checkpoint):
                 finding = replace(finding, severity="warning", blocks=())
-            yield finding
+            found.append(finding)
+        yield from found
+        if facts.compared is not None and not any(each.severity == "error" for each in found):
+            for finding in islice(self._shapes(checkpoint, facts.compared), 1):
+                yield for_the_class_alone(finding, checkpoint)
 
-    def _layers(self, checkpoint: Checkpoint, layout: _Layout) -> Iterable[Finding]:
-        count = _number(checkpoint, layout.count_key)
-        present = _layer_numbers(checkpoint, layout)
+    def _shapes(self, checkpoint: Checkpoint, compared: Compared) -> Iterable[Finding]:
+        """Whatever the sizes above do not show, as heads of keys: one for all its tensors."""
+        for each in compared.mismatched:
+            more = len(compared.mismatched) - 1
+            others = f" (and {more} more tensors are of other shapes)" if more else ""
+            value = checkpoint.config.get(each.key)
+            wanted = ", ".join("?" if size is None else str(size) for size in each.wanted)
+            yield self._differs(
+                each.key,
+                f"{'not set' if value is None else value}, which means `{shown(each.name)}` of "
+                f"[{wanted}], and the weights have it of {list(each.found)}{others}",
+            )
+
+    def _layers(
+        self, checkpoint: Checkpoint, layout: _Layout | None, compared: Compared | None
+    ) -> Iterable[Finding]:
+        if layout is not None:
+            key, layers = layout.count_key, layout.layers
+        elif compared is not None:
+            key, layers = compared.layers_key, compared.layers
+        else:
+            return
+        count, present = _number(checkpoint, key), _layer_numbers(checkpoint, layers)
         if count is None or not present:
             return
         missing = sorted(set(range(count)) - present) if count <= 100_000 else [max(present) + 1]
+        is_exact = compared is not None or (layout is not None and layout.is_exact)
         if missing:
-            told = f"the weights have no tensor `{layout.layers}{missing[0]}.*`"
-        elif layout.is_exact and max(present) >= count:
-            told = f"the weights have tensors `{layout.layers}{max(present)}.*`"
+            told = f"the weights have no tensor `{layers}{missing[0]}.*`"
+        elif is_exact and max(present) >= count:
+            told = f"the weights have tensors `{layers}{max(present)}.*`"
         else:
             return
-        yield self._differs(
-            layout.count_key, f"{count}, and {told}: they have {len(present)} layers"
-        )
+        finding = self._differs(key, f"{count}, and {told}: they have {len(present)} layers")
+        is_known = layout is not None and (missing or layout.is_exact)
+        yield finding if is_known else for_the_class_alone(finding, checkpoint)
 
     def _embedding(self, checkpoint: Checkpoint, layout: _Layout) -> Iterable[Finding]:
         shape = checkpoint.weights.tensors[layout.embedding].shape
@@ -161,11 +205,11 @@ def _number(checkpoint: Checkpoint, key: str) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
-def _layer_numbers(checkpoint: Checkpoint, layout: _Layout) -> set[int]:
+def _layer_numbers(checkpoint: Checkpoint, layers: str) -> set[int]:
     numbers = (
-        name.removeprefix(layout.layers).partition(".")[0]
+        name.removeprefix(layers).partition(".")[0]
         for name in checkpoint.weights.tensors
-        if name.startswith(layout.layers)
+        if name.startswith(layers)
     )
     return {int(number) for number in numbers if number.isdecimal() and len(number) < 7}
 
