@@ -43,6 +43,23 @@ def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
     assert problems[0].detail == "asked for by c.py at line 1"
 
 
+@pytest.mark.parametrize("coding", [b"", b"# -*- coding: latin-1 -*-\n"])
+def test_code_that_is_not_utf_8_is_a_problem_whatever_its_coding_line_says(
+    tmp_path: Path, coding: bytes
+) -> None:
+    (tmp_path / "a.py").write_bytes(coding + b"# caf\xe9\nclass A: pass\n")
+    modules, (problem,) = read_remote_code(tmp_path, {"AutoModel": "a.A"})
+    assert (problem.kind, problem.line) == ("python_syntax", 2 if coding else 1)
+    assert "not UTF-8 (the byte 0xe9)" in problem.detail
+    assert modules["a.py"].tree is not None  # an audit looks into it all the same
+
+
+def test_code_in_utf_8_is_none_with_any_coding_line_or_mark(tmp_path: Path) -> None:
+    for content in ("# café\n", "# coding: utf-8\nx = 'é'\n", "\ufeffx = 1\n"):
+        (tmp_path / "a.py").write_bytes(content.encode())
+        assert read_remote_code(tmp_path, {"AutoModel": "a.A"})[1] == ()
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -46,6 +46,7 @@ def test_the_audit_is_shown_before_anybody_is_asked(
     shown = capsys.readouterr()
     assert "3 files of code, sha256:" in shown.out
     assert "warning  `rope.py` starts other programs: `os.system` (line 3)" in shown.out
+    assert "  modeling_x.py  (2 lines)" in shown.out
     assert "[y/N]" in shown.err
     assert trusted_code(checkpoint).directory().is_dir()
 

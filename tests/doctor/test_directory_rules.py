@@ -186,3 +186,23 @@ def test_codes_are_unique_documented_and_well_formed() -> None:
         assert type(rule).__doc__
         assert rule.stage in STAGES
         assert set(rule.blocks) <= set(ROUTES)
+
+
+@pytest.mark.parametrize(
+    ("requirements", "told"),
+    [
+        ((), None),
+        (("torch>=2.0", "numpy", "Sentence-Piece_x"), "asks for `Sentence-Piece_x`, which"),
+        (("torch<2.0",), "asks for `torch<2.0`"),
+        (("typing_extensions==4.0", "sentencepiece==0.2.0"), "asks for `typing_extensions==4.0`,"),
+    ],
+)
+def test_packages_that_generating_asks_for_are_looked_for(
+    requirements: tuple[str, ...], told: str | None
+) -> None:
+    facts = replace(checkpoint(), requirements=requirements)
+    found = [each for each in examine(facts, environment()) if each.code == "ENV108"]
+    assert len(found) == (0 if told is None else 1)
+    for each in found:
+        assert str(told) in each.cause
+        assert (each.blocks, each.exception) == (CODE_ROUTES, "ImportError")

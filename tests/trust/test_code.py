@@ -32,6 +32,16 @@ def test_every_config_and_every_part_of_one_can_name_code(tmp_path: Path) -> Non
     assert names(tmp_path, files) == expected
 
 
+def test_a_function_for_generating_runs_though_no_config_names_it(tmp_path: Path) -> None:
+    files = {
+        "config.json": {"model_type": "llama"},
+        "custom_generate/generate.py": "from .steps import step\n",
+        "custom_generate/steps.py": "def step(): return 1\n",
+        "custom_generate/requirements.txt": "torch\n",
+    }
+    assert names(tmp_path, files) == ["custom_generate/generate.py", "custom_generate/steps.py"]
+
+
 def test_a_model_without_code_has_none(tmp_path: Path) -> None:
     code = read_code(read(tmp_path, {"config.json": {"model_type": "llama"}}))
     assert (code.files, code.missing) == ((), ())

@@ -193,7 +193,8 @@ class Checkpoint:
     samples of their content. `hub_digests` are SHA-256 of weight files that are on a hub, where
     `directory` lacks them. `hub_model` is set for models that are loaded by a class of
     huggingface_hub; `classes` are those in the directory's Python files, read where config.json
-    does not say what the model is.
+    does not say what the model is. `requirements` are lines of the packages that a function of its
+    own for generating asks for.
     """
 
     directory: Path
@@ -215,6 +216,7 @@ class Checkpoint:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     adapter: Adapter | None = None
     gguf: GgufHeader | None = None
+    requirements: tuple[str, ...] = ()
 
     @property
     def model_type(self) -> str | None:

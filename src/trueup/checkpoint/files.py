@@ -20,7 +20,12 @@ from trueup.checkpoint.hub_classes import choose_class, read_classes
 from trueup.checkpoint.json_file import read_json
 from trueup.checkpoint.loose_pickles import loose_pickle_problems
 from trueup.checkpoint.regular import open_regular, read_regular
-from trueup.checkpoint.remote_code import join_auto_maps, read_remote_code
+from trueup.checkpoint.remote_code import (
+    GENERATE,
+    join_auto_maps,
+    read_remote_code,
+    read_requirements,
+)
 from trueup.checkpoint.sentence_modules import read_sentence_modules
 from trueup.checkpoint.source import Source
 from trueup.checkpoint.tokenizer_files import read_tokenizer
@@ -59,7 +64,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
             Problem(kind="absent", path="config.json", detail="the file is not in the directory")
         )
     auto_map = join_auto_maps(config, tokenizer_config)
-    remote_code, code_problems = read_remote_code(directory, auto_map)
+    remote_code, code_problems = read_remote_code(directory, auto_map, generates=GENERATE in files)
     sentence, sentence_problems, sentence_contents = read_sentence_modules(directory, files)
     gguf, gguf_problems = _read_gguf(source, weights)
     is_of_library = bool(auto_map) or isinstance(config.get("model_type"), str)
@@ -94,6 +99,7 @@ def read_checkpoint(source: Source) -> Checkpoint:
         classes=classes,
         adapter=adapter,
         gguf=gguf,
+        requirements=read_requirements(directory, files),
     )
 
 

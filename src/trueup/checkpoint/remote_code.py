@@ -1,6 +1,7 @@
 """The model's own Python files, parsed and never run.
 
-Starts from what `auto_map` names and follows relative imports, as transformers does.
+Starts from what `auto_map` names, and from the function that generates, which transformers runs
+while it loads; follows relative imports, as transformers does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from trueup.checkpoint.regular import read_regular
 
 FILE_LIMIT_BYTES = 2 * 1024 * 1024
 MODULE_LIMIT = 200
+# Run by `from_pretrained(…, trust_remote_code=True)` where it lies there; no config names it.
+GENERATE = "custom_generate/generate.py"
+REQUIREMENTS = "custom_generate/requirements.txt"
+REQUIREMENTS_BYTES = 64 * 1024
 
 
 def join_auto_maps(*configs: Mapping[str, Any]) -> dict[str, str]:
@@ -42,11 +47,12 @@ def join_auto_maps(*configs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_remote_code(
-    directory: Path, auto_map: Mapping[str, str]
+    directory: Path, auto_map: Mapping[str, str], *, generates: bool = False
 ) -> tuple[dict[str, RemoteModule], tuple[Problem, ...]]:
     """The modules that `auto_map` reaches, by file name, and what is wrong with them.
 
-    Code of another repository (`org/name--module.Class`) is not followed.
+    `generates` says that a function of its own for generating is among the files. Code of another
+    repository (`org/name--module.Class`) is not followed.
     """
     modules: dict[str, RemoteModule] = {}
     problems: list[Problem] = []
@@ -66,6 +72,8 @@ def read_remote_code(
             )
             continue
         pending.append((f"{module}.py", "config.json", None, f"auto_map.{auto_class}"))
+    if generates:
+        pending.append((GENERATE, "transformers", None, None))
     seen: set[str] = set()
     while pending and len(seen) < MODULE_LIMIT:
         path, asked_by, line, key = pending.pop(0)
@@ -104,6 +112,8 @@ def _read_module(
     if mistaken is not None:
         return None, mistaken
     tree, problem = _parse(content, path)
+    if problem is None or problem.kind == "python_syntax":
+        problem = _odd_bytes(content, path) or problem
     source = content.decode("utf-8", errors="replace")
     digest = hashlib.sha256(content).hexdigest()
     return RemoteModule(path=path, source=source, sha256=digest, tree=tree), problem
@@ -127,6 +137,20 @@ def _parse(content: bytes, path: str) -> tuple[ast.Module | None, Problem | None
         return None, Problem(kind="python_syntax", path=path, detail=detail)
 
 
+def _odd_bytes(content: bytes, path: str) -> Problem | None:
+    """Where a file is not UTF-8, which transformers reads it as, whatever its first lines say."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte, line = content[error.start], content.count(b"\n", 0, error.start) + 1
+        detail = (
+            f"not UTF-8 (the byte 0x{byte:02x}): transformers reads code as UTF-8, also where a "
+            "coding line, which Python itself obeys, names another encoding"
+        )
+        return Problem(kind="python_syntax", path=path, line=line, detail=detail)
+    return None
+
+
 def _relative_imports(module: RemoteModule) -> list[tuple[str, int]]:
     """File names and lines of `from .x import y` and `from . import x`, wherever they stand."""
     folder = module.path.rpartition("/")[0]
@@ -139,6 +163,18 @@ def _relative_imports(module: RemoteModule) -> list[tuple[str, int]]:
             path = f"{name.replace('.', '/')}.py"
             found.append((f"{folder}/{path}" if folder else path, node.lineno))
     return found
+
+
+def read_requirements(directory: Path, files: Mapping[str, int]) -> tuple[str, ...]:
+    """The packages that the function for generating asks for, as its file says them."""
+    if GENERATE not in files or REQUIREMENTS not in files:
+        return ()
+    try:
+        text = read_regular(directory / REQUIREMENTS, REQUIREMENTS_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ()
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def parse_file(directory: Path, path: str) -> ast.Module | None:

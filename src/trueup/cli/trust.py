@@ -101,7 +101,7 @@ def _code_lines(
     count = f"{len(code.files)} file{'s' if len(code.files) > 1 else ''}"
     yield Line(f"{name} brings {count} of code, {code.digest[:SHOWN_HASH]}", "title")
     for file in code.files:
-        lines = file.module.source.count("\n") + 1
+        lines = len(file.module.source.splitlines())
         yield Line(f"  {printable(file.name)}  ({lines:,} lines)")
     for missing in code.missing:
         yield Line(f"  {printable(missing)}  is named and not there", "warning")

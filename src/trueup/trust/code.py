@@ -1,7 +1,8 @@
 """The code that a model would run: every file that its configs name, and what these import.
 
-Code of other repositories (`org/name--module.Class`) is part of it, fetched into the local cache
-where it is not there yet. Reads files and runs nothing.
+Its own function for generating, which no config names and transformers runs, is part of it; so is
+code of other repositories (`org/name--module.Class`), fetched into the local cache where it is not
+there yet. Reads files and runs nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from trueup.checkpoint.checkpoint import Checkpoint, RemoteModule
 from trueup.checkpoint.hub.identifier import NAME
 from trueup.checkpoint.json_file import read_json
-from trueup.checkpoint.remote_code import read_remote_code
+from trueup.checkpoint.remote_code import GENERATE, read_remote_code
 from trueup.checkpoint.source import resolve
 from trueup.errors import CheckpointError
 
@@ -78,7 +79,8 @@ def read_code(checkpoint: Checkpoint) -> OwnCode:
     for name in OTHER_CONFIGS:
         if name in checkpoint.files:
             configs.append(read_json(checkpoint.directory, name)[0])
-    named: dict[str | None, dict[str, str]] = {}
+    generates = GENERATE in checkpoint.files
+    named: dict[str | None, dict[str, str]] = {None: {}} if generates else {}
     for reference in sorted({each for config in configs for each in _references(config)}):
         foreign, between, local = reference.rpartition(BETWEEN)
         of_repository = named.setdefault(foreign if between else None, {})
@@ -87,7 +89,12 @@ def read_code(checkpoint: Checkpoint) -> OwnCode:
     missing: list[str] = []
     for repository in sorted(named, key=lambda each: each or ""):
         directory = checkpoint.directory if repository is None else _directory(repository)
-        found, absent = _read(directory, repository, named[repository])
+        found, absent = _read(
+            directory,
+            repository,
+            named[repository],
+            generates=generates and repository is None,
+        )
         files += found
         missing += absent
     return OwnCode(files=tuple(files), missing=tuple(missing))
@@ -140,9 +147,9 @@ def _directory(repository: str) -> Path:
 
 
 def _read(
-    directory: Path, repository: str | None, references: Mapping[str, str]
+    directory: Path, repository: str | None, references: Mapping[str, str], *, generates: bool
 ) -> tuple[list[CodeFile], list[str]]:
-    modules, problems = read_remote_code(directory, references)
+    modules, problems = read_remote_code(directory, references, generates=generates)
     missing: list[str] = []
     for problem in problems:
         path = f"{repository}: {problem.path}" if repository else problem.path

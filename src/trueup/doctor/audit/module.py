@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from trueup.checkpoint.checkpoint import RemoteModule
 from trueup.doctor.audit.alarm import KINDS, Alarm, Kind
 from trueup.doctor.audit.disguise import Disguises, disguised_text
+from trueup.doctor.audit.kinds import EXACT, IMPORT_STATE, MODULES, is_shared, watched_kind
 from trueup.doctor.audit.names import Names, constant_text
 from trueup.doctor.audit.reach import reaching_call
 from trueup.doctor.audit.watched import (
     BACK_DOORS,
-    CALLS,
-    HARMLESS,
     NAMED,
     SAVING,
     SECRET_PATH,
@@ -29,8 +28,6 @@ Found = tuple[Kind, str, int]
 ALARM_LIMIT = 1000
 # Published model code has a tenth of it at most.
 NODE_LIMIT = 200_000
-_EXACT = {name: kind for kind, names in CALLS.items() for name in names if name[-1] != "."}
-_MODULES = {name[:-1]: kind for kind, names in CALLS.items() for name in names if name[-1] == "."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +50,6 @@ def audit_module(module: RemoteModule) -> tuple[Alarm, ...]:
     return tuple(sorted(found.values(), key=lambda each: (each.line, KINDS.index(each.kind))))
 
 
-def watched_kind(name: str) -> Kind | None:
-    """What the thing of that dotted name does, None where it is not watched."""
-    if name in HARMLESS:
-        return None
-    if name in _EXACT:
-        return _EXACT[name]
-    module = name.rpartition(".")[0]
-    while module:
-        if module in _MODULES:
-            return _MODULES[module]
-        module = module.rpartition(".")[0]
-    return None
-
-
 def _every_alarm(module: RemoteModule) -> Iterator[tuple[Found, _Place]]:
     for found in disguised_text(module.source):
         yield found, _Place()
@@ -78,7 +61,7 @@ def _every_alarm(module: RemoteModule) -> Iterator[tuple[Found, _Place]]:
         return
     names = Names(nodes)
     for star, line in names.stars:
-        if star in _MODULES or any(name.startswith(f"{star}.") for name in _EXACT):
+        if star in MODULES or any(name.startswith(f"{star}.") for name in EXACT):
             yield ("imports", f"`from {star} import *`", line), _Place()
     has_own_name = any(
         isinstance(node, ast.Name) and node.id == "__name__" and isinstance(node.ctx, ast.Store)
@@ -171,7 +154,7 @@ class _Judge:
             kind = watched_kind(name)
             if (kind in NAMED and not isinstance(node, ast.Name)) or name in ("exec", "eval"):
                 yield kind or "evaluates", f"`{name}`", node.lineno
-        elif name.startswith(("sys.modules", "sys.meta_path", "sys.path_hooks", "sys.path")):
+        elif name.startswith(IMPORT_STATE) or (isinstance(node, ast.Attribute) and is_shared(name)):
             yield "imports", f"`{name}` is replaced", node.lineno
 
     def _of_subscript(self, node: ast.Subscript) -> Iterator[Found]:

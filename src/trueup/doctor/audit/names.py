@@ -92,9 +92,18 @@ class Names:
             base, name = self.meaning(node.args[0], depth), constant_text(node.args[1])
             if base is not None and name is not None:
                 return _plain(f"{base}.{name}")
+        if function is None and isinstance(node.func, ast.Call) and len(node.args) == 1:
+            return self.got(node.func, node.args[0], "operator.attrgetter", depth)
         if function in ("vars", "globals", "locals"):
             return self.meaning(node.args[0], depth) if node.args else "globals"
         return None
+
+    def got(self, getter: ast.Call, base: ast.AST, maker: str, depth: int = 0) -> str | None:
+        """What `maker("name")`, a function of `operator`, takes from `base`."""
+        if depth > CHAIN_LIMIT or self.meaning(getter.func, depth) != maker or not getter.args:
+            return None
+        of, name = self.meaning(base, depth), constant_text(getter.args[0])
+        return None if of is None or name is None else _plain(f"{of}.{name}")
 
     def _of_subscript(self, node: ast.Subscript, depth: int) -> str | None:
         base, key = self.meaning(node.value, depth), constant_text(node.slice)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from trueup.doctor.audit.alarm import Kind
+from trueup.doctor.audit.kinds import is_shared, watched_kind
 from trueup.doctor.audit.names import Names, constant_text
 from trueup.doctor.audit.watched import SECRET_VARIABLE
 
@@ -21,8 +22,16 @@ def reaching_call(node: ast.Call, name: str | None, names: Names) -> Iterator[tu
         yield "imports", "`trust_remote_code=True`: the code of another repository"
     if isinstance(node.func, ast.Attribute) and node.func.attr in ("write_text", "write_bytes"):
         yield "writes", f"`{node.func.attr}`"
+    if isinstance(node.func, ast.Call) and len(node.args) == 1:
+        called = names.got(node.func, node.args[0], "operator.methodcaller")
+        if called is not None and (kind := watched_kind(called)) is not None:
+            yield kind, f"`{called}`"
     if name is None:
         return
+    if name == "setattr" and len(node.args) == 3:
+        base, attribute = names.meaning(node.args[0]), constant_text(node.args[1])
+        if base is not None and is_shared(f"{base}."):
+            yield "imports", f"`{base}.{attribute or '…'}` is replaced"
     if name in OPENERS:
         mode = constant_text(node.args[1] if len(node.args) > 1 else keywords.get("mode"))
         if mode is not None and set(mode) & set("wax+"):

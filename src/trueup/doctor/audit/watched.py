@@ -71,6 +71,15 @@ HARMLESS = frozenset(
         "huggingface_hub.utils.validate_hf_hub_args",
     }
 )  # fmt: skip
+# What is replaced in these is replaced for whoever uses them; settings are there to be set.
+SHARED = (
+    "transformers.", "torch.", "builtins.", "safetensors.", "huggingface_hub.", "os.",
+    "subprocess.", "importlib.", "io.", "json.", "pickle.",
+)  # fmt: skip
+SETTINGS = (
+    "torch.backends.", "torch._dynamo.", "torch._inductor.", "torch._C.", "torch.utils.",
+    "os.environ", "transformers.utils.logging",
+)  # fmt: skip
 # These are alarms when they are named at all: they can be called under another name.
 NAMED: tuple[Kind, ...] = ("evaluates", "process", "unpickles")
 # Turns what cannot be read into what can be run.

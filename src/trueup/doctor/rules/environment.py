@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from packaging.version import Version
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
+from trueup.checkpoint.remote_code import REQUIREMENTS
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
+from trueup.doctor.rules.directory import WITH_REMOTE_CODE
 from trueup.environment.symbols.symbols import symbols_of, versions
 
 NO_INDEX = "lacks its index of releases (`trueup/environment/symbols/indexes/`)"
@@ -107,4 +113,58 @@ class ReleaseNotKnown(Rule):
             )
 
 
-RULES: tuple[Rule, ...] = (TransformersMissing(), NewerThanKnown(), ReleaseNotKnown())
+# What transformers understands of a line; anything else it takes for a name.
+REQUIREMENT = re.compile(r"([A-Za-z0-9_-]+)([!<>=~]+)([0-9.]+)")
+
+
+class GenerateNeedsPackages(Rule):
+    """The model's own function for generating asks for packages that are not here.
+
+    `from_pretrained(…, trust_remote_code=True)` runs `custom_generate/generate.py` and refuses
+    where a line of the `requirements.txt` beside it is not met: `Missing requirements in your
+    local environment`.
+
+    Install them.
+    """
+
+    code = "ENV108"
+    messages = (
+        Message(
+            patterns=(r"Missing requirements in your local environment for",),
+        ),
+    )
+    stage = "load"
+    evidence = "index"
+    blocks = WITH_REMOTE_CODE
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        packages = facts.environment.packages
+        lacking = [each for each in facts.checkpoint.requirements if not _is_met(each, packages)]
+        if lacking and packages:
+            listed = ", ".join(f"`{each[:60]}`" for each in lacking[:8])
+            names = " ".join(f"'{each[:60]}'" for each in lacking[:8])
+            finding = self.found(
+                f"`{REQUIREMENTS}` asks for {listed}, which is not installed so",
+                where=Where(path=REQUIREMENTS),
+                hint=f"{facts.environment.python} -m pip install {names}",
+            )
+            yield replace(finding, exception="ImportError")
+
+
+def _is_met(line: str, packages: Mapping[str, str]) -> bool:
+    found = REQUIREMENT.match(line)
+    version = packages.get(canonicalize_name(found[1] if found else line))
+    if version is None or found is None:
+        return version is not None
+    try:
+        return SpecifierSet(f"{found[2]}{found[3]}").contains(version, prereleases=True)
+    except (InvalidSpecifier, InvalidVersion):
+        return True
+
+
+RULES: tuple[Rule, ...] = (
+    TransformersMissing(),
+    NewerThanKnown(),
+    ReleaseNotKnown(),
+    GenerateNeedsPackages(),
+)

@@ -86,11 +86,12 @@ class CodeMissing(ProblemRule):
 
 
 class CodeDoesNotParse(ProblemRule):
-    """A Python file of the model cannot be read as Python.
+    """A Python file of the model cannot be read as Python, or is not UTF-8.
 
-    `SyntaxError: invalid syntax` at a line of the model's own file, when it is imported.
+    `SyntaxError: invalid syntax` at a line of the model's own file, when it is imported; where
+    transformers reads it, `UnicodeDecodeError: 'utf-8' codec`, whatever its coding line says.
 
-    Copy the file again from where it came from.
+    Copy the file again from where it came from, or save it as UTF-8.
     """
 
     code = "DIR113"
@@ -111,6 +112,15 @@ class CodeDoesNotParse(ProblemRule):
     kind = "python_syntax"
     stage = "import"
     blocks = WITH_REMOTE_CODE
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        modules = facts.checkpoint.remote_code
+        for finding in super().check(facts):
+            module = modules.get(finding.where.path or "")
+            if module is not None and module.tree is not None:  # its bytes are what is wrong
+                hint = f"save `{finding.where.path}` as UTF-8"
+                finding = replace(finding, exception="UnicodeDecodeError", hint=hint)
+            yield finding
 
 
 class CodeIsPython2(ProblemRule):

@@ -45,7 +45,7 @@ def _is_read_by_library(facts: Facts) -> bool:
     """Whether transformers loads the weights itself; without its files, code of one's own tells."""
     checkpoint, environment = facts.checkpoint, facts.environment
     if environment.is_assumed:
-        return not checkpoint.auto_map and not checkpoint.remote_code
+        return not checkpoint.auto_map
     return checkpoint.model_type in environment.library_models
 
 
