@@ -88,6 +88,39 @@ def test_every_odd_name_is_an_expected_error(name: str, cache: Path) -> None:
         resolve(name)
 
 
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("https://huggingface.co/Qwen/Qwen2-7B", "Qwen/Qwen2-7B"),
+        ("https://huggingface.co/Qwen/Qwen2-7B/", "Qwen/Qwen2-7B"),
+        ("huggingface.co/Qwen/Qwen2-7B/tree/main", "Qwen/Qwen2-7B"),
+        ("hf.co/Qwen/Qwen2-7B/tree/v2", "Qwen/Qwen2-7B@v2"),
+        ("http://hf-mirror.com/a/b/blob/main/config.json?x=1#L2", "a/b"),
+        ("https://www.modelscope.cn/models/ZhipuAI/glm-4-9b-chat/summary", "ZhipuAI/glm-4-9b-chat"),
+        ("https://huggingface.co/datasets/a/b", None),
+        ("https://example.org/a/b", None),
+        ("https://huggingface.co/Qwen", None),
+    ],
+)
+def test_an_address_is_said_to_be_one_and_the_id_in_it_is_told(
+    address: str, name: str | None, cache: Path
+) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resolve(address)
+    assert "is an address, expected a directory or a hub id" in caught.value.cause
+    assert caught.value.hint == (None if name is None else f"give the id alone: `{name}`")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 5000, "a/" * 2500, "a\nb", "/x\n/y", "org/na\nme", "x y" * 900]
+)
+def test_an_odd_name_is_shown_in_short_lines_of_its_own(name: str, cache: Path) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        resolve(name)
+    assert caught.value.cause.isprintable()
+    assert len(f"{caught.value.cause}{caught.value.where}{caught.value.hint}") < 1000
+
+
 def test_a_loop_of_links_is_an_expected_error(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")

@@ -25,6 +25,7 @@ __all__ = ["Source", "cached_ids", "complete", "hub_cache", "is_here", "resolve"
 
 DEMO = "demo"
 SUGGESTIONS = 3
+SHOWN_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +62,18 @@ def resolve(model: str, *, revision: str | None = None, watch: Watch | None = No
         return Source(directory=unpack_demo(), source=model, revision=None, id=DEMO)
     if not model.strip() or "\0" in model:
         raise CheckpointError(
-            f"`{model!r}` names no model: expected a directory or a hub id such as `org/name`"
+            f"`{_shown(model)}` names no model: expected a directory or a hub id such as `org/name`"
         )
     path = Path(model).expanduser()
     local = _local(model, path, revision)
     if local is not None:
         return local
+    if (
+        path.parts[:1]
+        and not path.parent.is_dir()
+        and ("://" in model or identifier.of_address(model) is not None)
+    ):
+        raise _address(model)
     wanted = None if model.startswith(("/", ".", "~")) else identifier.parse(model, revision)
     if wanted is None or ("/" in model and path.parent.is_dir()):
         raise _missing_path(model, path)
@@ -138,7 +145,11 @@ def _local(model: str, path: Path, revision: str | None) -> Source | None:
                 hint=f"trueup check {path.parent}",
             )
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
-        raise CheckpointError(f"`{model}` cannot be opened: {error}", where=str(path)) from error
+        reason = getattr(error, "strerror", None) or _shown(str(error))
+        raise CheckpointError(
+            f"`{_shown(model)}` cannot be opened: {reason}",
+            where=str(path) if len(model) <= SHOWN_CHARACTERS else None,
+        ) from error
     return None
 
 
@@ -151,21 +162,39 @@ def _refuse_revision(model: str, revision: str | None) -> None:
         )
 
 
+def _address(model: str) -> CheckpointError:
+    name = identifier.of_address(model)
+    return CheckpointError(
+        f"`{_shown(model)}` is an address, expected a directory or a hub id such as `org/name`",
+        hint=f"give the id alone: `{name}`" if name is not None else None,
+    )
+
+
+def _shown(model: str) -> str:
+    """A name as it was given, as far as it can be read in one line."""
+    text = model if model.isprintable() else repr(model)[1:-1]
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
 def _missing_path(model: str, path: Path) -> CheckpointError:
     siblings = _folders(path.parent)
-    cause = f"the directory `{model}` does not exist"
+    where = str(path) if len(model) <= SHOWN_CHARACTERS else None
+    cause = f"the directory `{_shown(model)}` does not exist"
     if not path.is_absolute():
-        cause = f"the relative path `{model}` does not exist: it was looked for in `{Path.cwd()}`"
+        cause = (
+            f"the relative path `{_shown(model)}` does not exist: it was looked for in "
+            f"`{Path.cwd()}`"
+        )
     if siblings is None:
-        return CheckpointError(f"{cause}; neither does `{path.parent}`", where=str(path))
+        return CheckpointError(f"{cause}; neither does `{_shown(str(path.parent))}`", where=where)
     near = get_close_matches(path.name, siblings, n=SUGGESTIONS)
     hint = f"in `{path.parent}` there is {_listing(near)}" if near else None
-    return CheckpointError(cause, where=str(path), hint=hint)
+    return CheckpointError(cause, where=where, hint=hint)
 
 
 def _add_neighbours(error: HubError, path: Path) -> None:
     """Have an error about an id name the directories here that are called much like it."""
-    if error.kind in ("missing", "offline"):
+    if error.kind in ("missing", "offline", "network", "busy"):
         near = get_close_matches(path.name, _folders(path.parent) or [], n=1, cutoff=0.8)
         if near:
             told = f"in `{path.parent.resolve()}` there is {_listing(near)}"

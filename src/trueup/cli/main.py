@@ -89,12 +89,14 @@ def _unwritten(fault: OSError) -> int:
 
 
 def print_error(error: TrueUpError) -> None:
-    """Show an expected error on stderr: cause, where, hint."""
-    _say(f"error: {error.cause}")
+    """Show an expected error on stderr: cause, where, hint, a line for each."""
+    from trueup.doctor.render.text import printable
+
+    _say(f"error: {printable(error.cause)}")
     if error.where:
-        _say(f"  where: {error.where}")
+        _say(f"  where: {printable(error.where)}")
     if error.hint:
-        _say(f"  hint:  {error.hint}")
+        _say(f"  hint:  {printable(error.hint)}")
 
 
 def _say(line: str) -> None:

@@ -135,8 +135,31 @@ def test_nobody_listening_is_no_connection(hub: HubServer, monkeypatch: pytest.M
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
     error = refused()
     assert error.kind == "network"
-    assert error.cause == "no connection to `127.0.0.1`: Connection refused"
+    assert error.cause == (
+        "no connection to `127.0.0.1`: Connection refused; `org/name` is neither a directory here "
+        "nor in the cache"
+    )
     assert "HF_HUB_OFFLINE=1" in str(error.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("Qwen2-7B", "did you mean `Qwen/Qwen2-7B`"),
+        ("THUDM/chatglm2-6b", "did you mean `zai-org/chatglm2-6b`"),
+        ("chatglm", "there is `chatglm2`"),
+    ],
+)
+def test_without_the_hub_the_nearest_that_is_known_here_is_told(
+    hub: HubServer, name: str, near: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "chatglm2").mkdir()
+    monkeypatch.chdir(tmp_path)
+    hub.fail("/api/models", status=503)
+    error = refused(name)
+    assert "neither a directory here nor in the cache" in error.cause
+    assert near in str(error.hint)
+    assert "else" in str(error.hint).lower()
 
 
 def test_a_name_that_nobody_knows_is_a_matter_of_dns(

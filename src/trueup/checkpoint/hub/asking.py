@@ -60,6 +60,14 @@ def not_cached(wanted: HubId) -> HubError:
     return error
 
 
+def add_unreachable(error: HubError, name: str) -> None:
+    """Have an error of a hub that does not answer say what is known without it."""
+    error.cause += f"; `{name}` is neither a directory here nor in the cache"
+    near = _nearest_hint(name, [])
+    if near:
+        error.hint = f"{near} Else {error.hint}" if error.hint else near
+
+
 def _found(hub: Hub, name: str, watch: Watch) -> list[str]:
     """What the hub's search finds for the words of a name; nothing where it does not answer."""
     found: list[str] = []

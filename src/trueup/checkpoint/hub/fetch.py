@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from trueup.checkpoint.hub import cache, selection
-from trueup.checkpoint.hub.asking import ask_listing, not_cached
+from trueup.checkpoint.hub.asking import add_unreachable, ask_listing, not_cached
 from trueup.checkpoint.hub.connection import Hub, connect
 from trueup.checkpoint.hub.download import download, present_bytes
 from trueup.checkpoint.hub.identifier import HubId
@@ -58,7 +58,10 @@ def locate(wanted: HubId, watch: Watch) -> Located:
     try:  # 3
         return _from_hub(hub, wanted, commit, watch)
     except HubError as error:
-        if commit is None or error.kind not in ("network", "busy"):
+        if error.kind not in ("network", "busy"):
+            raise
+        if commit is None:
+            add_unreachable(error, wanted.name)
             raise
         located = _from_cache(wanted, commit, error)
         watch.note(f"{error.cause}: this is what the cache has, commit {commit[:12]}")

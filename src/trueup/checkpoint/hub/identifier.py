@@ -11,6 +11,14 @@ from trueup.errors import CheckpointError
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?")
 NAME_CHARACTERS = 96  # the hubs' own limit
 REVISION = re.compile(r"[^\s@~^:?*\[\\\0]+")
+# What a browser shows of a repository, with a file or a revision of it.
+ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:(?:huggingface\.co|hf\.co|hf-mirror\.com)/"
+    r"|modelscope\.(?:cn|ai)/models/)(?P<name>[^/?#]+/[^/?#]+)"
+    r"(?:/(?:tree|blob|resolve|summary|files)(?:/(?P<revision>[^/?#]+))?)?(?:[/?#].*)?",
+    re.IGNORECASE,
+)
+NO_OWNERS = ("datasets", "spaces", "api", "docs", "models", "papers", "collections")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 COMMIT_BEGINNING = re.compile(r"[0-9a-f]{7,40}")
 
@@ -47,6 +55,16 @@ def parse(model: str, revision: str | None = None) -> HubId | None:
             hint=f"leave one of them out: `{name}@{revision}`",
         )
     return HubId(name=name, revision=named if at else revision)
+
+
+def of_address(text: str) -> str | None:
+    """The id in the address of a model's page, with its revision; None for any other text."""
+    found = ADDRESS.fullmatch(text.strip())
+    if found is None or found["name"].partition("/")[0].lower() in NO_OWNERS:
+        return None
+    revision = found["revision"]
+    name = found["name"] if revision in (None, "main", "master") else f"{found['name']}@{revision}"
+    return name if parse(name) is not None else None
 
 
 def _is_revision(text: str) -> bool:
