@@ -123,3 +123,12 @@ def test_an_unknown_command_is_told_the_nearest(
 @pytest.mark.parametrize(("command", "status"), [("xyz", 2), ("check /nowhere/at/all", 1)])
 def test_a_full_disk_under_stderr_keeps_the_exit_status(command: str, status: int) -> None:
     assert trueup(f"trueup {command} 2> /dev/full").returncode == status
+
+
+def test_a_name_with_line_breaks_is_an_error_of_two_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["check", "./no\nsuch\x1b[31m/model"]) == 1
+    told = capsys.readouterr().err
+    assert [line.partition(":")[0].strip() for line in told.splitlines()] == ["error", "where"]
+    assert "no\\nsuch\\x1b[31m" in told

@@ -68,11 +68,8 @@ def resolve(model: str, *, revision: str | None = None, watch: Watch | None = No
     local = _local(model, path, revision)
     if local is not None:
         return local
-    if (
-        path.parts[:1]
-        and not path.parent.is_dir()
-        and ("://" in model or identifier.of_address(model) is not None)
-    ):
+    is_address = "://" in model or identifier.of_address(model) is not None
+    if is_address and not path.parent.is_dir():
         raise _address(model)
     wanted = None if model.startswith(("/", ".", "~")) else identifier.parse(model, revision)
     if wanted is None or ("/" in model and path.parent.is_dir()):

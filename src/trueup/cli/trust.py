@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -62,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     if state == "needed" and _agreed(arguments):
         consents.give(code, names)
         state = "given"
-        _say(f"it may run from now on; `trueup trust --revoke {checkpoint.source}` takes that back")
+        revoke = printable(f"trueup trust --revoke {shlex.quote(checkpoint.source)}")
+        _say(f"it may run from now on; `{revoke}` takes that back")
     if arguments.format == "json":
         print(json.dumps(_report(checkpoint, code, alarms, change, state), indent=2))
     return int(state == "needed")
@@ -82,7 +84,8 @@ def _agreed(arguments: argparse.Namespace) -> bool:
         return False
     if sys.stdin is None or not sys.stdin.isatty():
         _say("it may not run: nobody is there to be asked")
-        _say(f"  hint:  look at the audit, then: trueup trust {arguments.model} --yes")
+        again = printable(f"trueup trust {shlex.quote(arguments.model)} --yes")
+        _say(f"  hint:  look at the audit, then: {again}")
         return False
     print("Let this code run on this machine? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() in YES:
