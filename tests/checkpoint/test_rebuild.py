@@ -51,13 +51,16 @@ def models() -> Iterator[Any]:
         yield pytest.param(family, name, settings, id=f"{name}-{len(settings)}")
 
 
-def save(directory: Path, family: str, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Save a random model without its config.json; returns what that said."""
+def save(
+    directory: Path, family: str, name: str, settings: dict[str, Any], *, is_kept: bool = False
+) -> dict[str, Any]:
+    """Save a random model, without its config.json unless that `is_kept`; returns what it said."""
     torch.manual_seed(1)
     config = getattr(transformers, f"{family}Config")(**settings)
     getattr(transformers, name)(config).save_pretrained(directory)
     said: dict[str, Any] = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").unlink()
+    if not is_kept:
+        (directory / "config.json").unlink()
     return said
 
 
@@ -117,6 +120,26 @@ def test_values_that_the_weights_contradict_are_replaced_and_others_kept(tmp_pat
     assert found.config["mine"] == [1]
     assert found.config["num_attention_heads"] == 4
     assert "num_attention_heads" not in found.guessed
+
+
+@pytest.mark.parametrize(("family", "name", "settings"), list(models()))
+def test_a_config_that_fits_is_left_as_it_is(
+    tmp_path: Path, family: str, name: str, settings: dict[str, Any]
+) -> None:
+    save(tmp_path, family, name, settings, is_kept=True)
+    found = rebuild(read_checkpoint(resolve(str(tmp_path))))
+    assert not found.is_new
+    assert found.guessed == ()
+
+
+def test_the_size_of_heads_follows_from_their_count(tmp_path: Path) -> None:
+    said = save(tmp_path, "Qwen2", "Qwen2ForCausalLM", {**SMALL, "head_dim": 8})
+    told = {"model_type": "qwen2", "num_attention_heads": said["num_attention_heads"]}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    found = rebuild(read_checkpoint(resolve(str(tmp_path))))
+    assert found.config["head_dim"] == 8
+    assert found.config["num_key_value_heads"] == said["num_key_value_heads"]
+    assert not {"head_dim", "num_key_value_heads"} & set(found.guessed)
 
 
 def test_a_second_time_changes_nothing_and_keeps_the_marks(tmp_path: Path) -> None:

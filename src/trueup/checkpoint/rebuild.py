@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -22,6 +22,14 @@ MARK = "_trueup_guessed"
 HARMLESS = ("old_layout", "unsafe_pickle")
 # Kept as they stand: the stored dtype is not the one to run in, and names are the owner's.
 OWNERS = ("torch_dtype", "architectures", "model_type", "tie_word_embeddings", "auto_map")
+# What transformers 5 writes in another key, or within one.
+SAID_IN = {"rope_theta": "rope_parameters", "partial_rotary_factor": "rope_parameters"}
+SAID_AS = {"torch_dtype": "dtype"}
+# What every class has where its config says nothing.
+USUAL: Mapping[str, tuple[Any, ...]] = {
+    "id2label": ({"0": "LABEL_0", "1": "LABEL_1"},),
+    "label2id": ({"LABEL_0": 0, "LABEL_1": 1},),
+}
 SHOWN_NAMES = 3
 
 
@@ -57,7 +65,7 @@ def rebuild(checkpoint: Checkpoint) -> Rebuilt:
     if layout is None:
         raise _unknown(checkpoint)
     old = {key: value for key, value in checkpoint.config.items() if key != MARK}
-    told = tuple(layout.values(evidence))
+    told = tuple(_known_better(tuple(layout.values(evidence)), old))
     known = {value.key for value in told}
     dropped: tuple[str, ...] = ()
     if layout.class_name is not None:
@@ -88,19 +96,77 @@ def rebuild(checkpoint: Checkpoint) -> Rebuilt:
     )
 
 
+def _known_better(told: tuple[Value, ...], old: Mapping[str, Any]) -> Iterator[Value]:
+    """The values, without those that the old config makes needless, and fitting its heads."""
+    by_key = {value.key: value for value in told}
+    model_type = by_key.get("model_type")
+    is_other = model_type is not None and old.get("model_type") not in (None, model_type.value)
+    for value in _with_heads_of(old, by_key):
+        # Of another class's setting it is not even known that there is one.
+        is_odd = is_other and (value.origin == "guess" or value.value is False)
+        is_usual = bool(old) and value.value in USUAL.get(value.key, ())
+        if value.key in old or not (is_odd or is_usual or _is_said(value.key, old)):
+            yield value
+
+
+def _with_heads_of(old: Mapping[str, Any], told: Mapping[str, Value]) -> Iterator[Value]:
+    """Where the old config counts the heads, their size is what the tensors' rows leave."""
+    heads, head = told.get("num_attention_heads"), told.get("head_dim")
+    count = old.get("num_attention_heads")
+    if heads is None or head is None or head.origin != "guess" or "head_dim" in old:
+        yield from told.values()
+        return
+    queries = heads.value * head.value
+    if type(count) is not int or count <= 0 or queries % count:
+        yield from told.values()
+        return
+    size = queries // count
+    reason = f"{queries} rows of `q_proj` in the {count} heads of config.json"
+    keys = told["num_key_value_heads"].value * head.value
+    for value in told.values():
+        if value.key == "num_key_value_heads" and keys % size == 0:
+            told_here = f"{keys} rows of `k_proj` in heads of {size}"
+            yield replace(value, value=keys // size, origin="weights", reason=told_here)
+        elif value is head:
+            if size * count != told["hidden_size"].value:  # the classes take the quotient
+                yield replace(value, value=size, origin="weights", reason=reason)
+        else:
+            yield value
+
+
+def _is_said(key: str, old: Mapping[str, Any]) -> bool:
+    """Whether the old config says the value in the words of a newer transformers."""
+    if key in old:
+        return False
+    inner = old.get(SAID_IN.get(key, ""))
+    parts = [inner, *inner.values()] if isinstance(inner, dict) else []
+    return SAID_AS.get(key) in old or any(isinstance(each, dict) and key in each for each in parts)
+
+
 def _merged(
     value: Value, old: Mapping[str, Any], replaced: dict[str, Any], still_guessed: set[Any]
 ) -> Value:
     if value.key not in old:
         return value
-    is_same = old[value.key] == value.value
-    if is_same and (value.origin != "guess" or value.key in still_guessed):
+    is_same = old[value.key] == value.value or _is_meant(value, old)
+    if (
+        is_same
+        and old[value.key] is not None
+        and (value.origin != "guess" or value.key in still_guessed)
+    ):
         return value
     decides = value.origin == "weights" and value.key not in OWNERS
     if not is_same and decides:
         replaced[value.key] = old[value.key]
         return value
     return replace(value, value=old[value.key], origin="kept", reason="as config.json had it")
+
+
+def _is_meant(value: Value, old: Mapping[str, Any]) -> bool:
+    """Whether a null says the value: GPT-J's inner width is then four times the outer."""
+    width = old.get("n_embd")
+    is_null = value.key == "n_inner" and old[value.key] is None
+    return is_null and isinstance(width, int) and value.value == 4 * width
 
 
 def _refuse_broken(checkpoint: Checkpoint) -> None:
