@@ -82,11 +82,25 @@ def test_links_to_what_is_no_file_are_not_waited_for(
     assert "DIR111" in [each.code for each in examine(checkpoint, environment())]
 
 
-def test_code_that_links_to_a_device_is_absent(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("target", "kind", "detail"),
+    [
+        ("/dev/zero", "unreadable", "it is a device, expected a file"),
+        ("modeling_x.py", "unreadable", "Too many levels of symbolic links"),
+        (".", "unreadable", "it is a directory, expected a file"),
+        ("nothing", "absent", "asked for by config.json"),
+    ],
+)
+def test_code_that_links_to_what_is_no_file_says_to_what(
+    tmp_path: Path, target: str, kind: str, detail: str
+) -> None:
     write(tmp_path, {**WHOLE, "config.json": AUTO})
-    os.symlink("/dev/zero", tmp_path / "modeling_x.py")
+    os.symlink(target, tmp_path / "modeling_x.py")
     checkpoint = read_checkpoint(resolve(str(tmp_path)))
-    assert kinds(checkpoint) == [("absent", "modeling_x.py")]
+    assert kinds(checkpoint) == [(kind, "modeling_x.py")]
+    assert checkpoint.problems[0].detail == detail
+    code = "DIR111" if kind == "unreadable" else "DIR112"
+    assert code in [each.code for each in examine(checkpoint, environment())]
 
 
 def test_folders_that_link_to_each_other_are_not_followed(tmp_path: Path) -> None:

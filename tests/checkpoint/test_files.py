@@ -103,8 +103,11 @@ def test_pipes_under_the_names_of_files_are_not_waited_for(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "modeling_x.py")
     os.mkfifo(tmp_path / "model.safetensors")
     checkpoint = read_checkpoint(resolve(str(tmp_path)))
-    assert checkpoint.weights.format == "none"
-    assert kinds(checkpoint) == [("absent", "modeling_x.py")]
+    assert sorted(kinds(checkpoint)) == [
+        ("unreadable", "model.safetensors"),
+        ("unreadable", "modeling_x.py"),
+    ]
+    assert {each.detail for each in checkpoint.problems} == {"it is a pipe, expected a file"}
 
 
 def test_links_to_nothing_and_to_themselves_are_problems(tmp_path: Path) -> None:
@@ -119,10 +122,14 @@ def test_links_to_nothing_and_to_themselves_are_problems(tmp_path: Path) -> None
     ]
 
 
-def test_a_directory_under_a_files_name_is_not_taken_for_the_file(tmp_path: Path) -> None:
-    write(tmp_path, {"model.safetensors": safetensors("a")})
-    (tmp_path / "config.json").mkdir()
-    assert kinds(read_checkpoint(resolve(str(tmp_path)))) == [("absent", "config.json")]
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_directory_under_a_files_name_is_said_to_be_one(tmp_path: Path, name: str) -> None:
+    whole = {"config.json": CONFIG, "model.safetensors": safetensors("a")}
+    write(tmp_path, {key: content for key, content in whole.items() if key != name})
+    (tmp_path / name).mkdir()
+    checkpoint = read_checkpoint(resolve(str(tmp_path)))
+    assert kinds(checkpoint) == [("unreadable", name)]
+    assert checkpoint.problems[0].detail == "it is a directory, expected a file"
 
 
 def test_names_that_are_not_text_do_no_harm(tmp_path: Path) -> None:

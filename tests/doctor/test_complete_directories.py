@@ -514,3 +514,15 @@ def test_python_itself_agrees_about_the_circle(
     config = {**LLAMA, "auto_map": {"AutoModel": f"{first}.Model"}}
     found = findings(tmp_path / "model", {"config.json": config, **sources})
     assert [(each.code, each.where.path) for each in found] == [("DIR119", f"{second}.py")]
+
+
+def test_one_circle_is_one_finding_where_loading_enters_it(tmp_path: Path) -> None:
+    auto_map = {"AutoModel": "modeling_x.Model", "AutoConfig": "configuration_x.Config"}
+    sources = {
+        "configuration_x.py": "from .modeling_x import X\nclass Config: pass\n",
+        "modeling_x.py": "from .configuration_x import Config\nclass Model: pass\nX = 1\n",
+    }
+    config = {**LLAMA, "auto_map": auto_map}
+    found = findings(tmp_path, {"config.json": config, **sources})
+    circles = [(each.where.path, each.where.line) for each in found if each.code == "DIR119"]
+    assert circles == [("modeling_x.py", 1)]

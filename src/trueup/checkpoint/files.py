@@ -35,6 +35,8 @@ from trueup.errors import CheckpointError
 ENTRY_LIMIT = 5000
 DEPTH_LIMIT = 2
 SMALL_SUFFIXES = (".json", ".py", ".model", ".txt", ".jinja", ".tiktoken", ".vocab")
+# A folder of such a name stands where a file belongs.
+FILES_ALWAYS = (".json", ".py", ".safetensors", ".bin", ".model")
 SMALL_FILE_BYTES = 64 * 1024 * 1024
 # Of a weight file's content, for the digest: reading all of it would take minutes.
 SAMPLES, SAMPLE_BYTES = 16, 4096
@@ -133,6 +135,8 @@ def _list_files(directory: Path) -> dict[str, int]:
                         is_hidden = entry.name.startswith((".", "__"))
                         if depth < DEPTH_LIMIT and not is_hidden:
                             pending.append((Path(entry.path), f"{name}/", depth + 1))
+                        if depth == 0 and name.endswith(FILES_ALWAYS):  # reading it will say so
+                            found[name] = 0
                     else:
                         _add_file(entry, name, found)
         except OSError as error:
@@ -148,7 +152,7 @@ def _add_file(entry: os.DirEntry[str], name: str, found: dict[str, int]) -> None
     try:
         if entry.is_file():
             found[name] = entry.stat().st_size
-        elif entry.is_symlink():  # to nothing or to itself: reading it will say so
+        else:  # a link to nothing or to itself, a pipe, a device: reading it will say so
             found[name] = 0
     except OSError:
         found[name] = 0

@@ -92,22 +92,16 @@ def read_remote_code(
 def _read_module(
     directory: Path, path: str, asked_by: str, line: int | None, key: str | None
 ) -> tuple[RemoteModule | None, Problem | None]:
-    file = directory / path
     try:
-        if not file.is_file():  # nor is a pipe one, which reading would wait for
-            return None, Problem(
-                kind="absent",
-                path=path,
-                detail=f"asked for by {asked_by}" + (f" at line {line}" if line else ""),
-                key=key,
-            )
-        if file.stat().st_size > FILE_LIMIT_BYTES:
-            return None, Problem(
-                kind="python_syntax", path=path, detail=f"larger than {FILE_LIMIT_BYTES:,} bytes"
-            )
-        content = read_regular(file)
-    except OSError as error:
+        content = read_regular(directory / path, FILE_LIMIT_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        detail = f"asked for by {asked_by}" + (f" at line {line}" if line else "")
+        return None, Problem(kind="absent", path=path, detail=detail, key=key)
+    except OSError as error:  # no file, a loop of links, not ours to read
         return None, Problem(kind="unreadable", path=path, detail=error.strerror or str(error))
+    if len(content) > FILE_LIMIT_BYTES:
+        detail = f"larger than {FILE_LIMIT_BYTES:,} bytes"
+        return None, Problem(kind="python_syntax", path=path, detail=detail)
     mistaken = mistaken_content(path, content[:HEAD_BYTES])
     if mistaken is not None:
         return None, mistaken
