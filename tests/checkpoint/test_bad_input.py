@@ -1,8 +1,11 @@
 """Directories that nobody should make: each is a finding or a clear error, and soon."""
 
+import asyncio
+import contextlib
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,14 @@ import pytest
 
 from tests.checkpoint.directories import CONFIG, kinds, read, safetensors, write
 from tests.doctor.facts import environment
+from trueup.adapt.planning import plan_with_facts
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.regular import open_regular
 from trueup.checkpoint.source import resolve
 from trueup.cli.main import main
 from trueup.doctor.examine import examine
+from trueup.doctor.time_limit import time_limit, usual_limit
+from trueup.errors import CheckpointError
 
 WHOLE = {"config.json": CONFIG, "model.safetensors": safetensors("a")}
 AUTO = {**CONFIG, "auto_map": {"AutoModel": "modeling_x.Model"}}
@@ -184,10 +190,6 @@ def test_a_check_that_takes_too_long_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
 ) -> None:
-    def endless(*_: object, **__: object) -> None:
-        while True:
-            pass
-
     monkeypatch.setattr("trueup.cli.report.model_report", endless)
     monkeypatch.setattr("trueup.doctor.matrix.row_of", endless)
     monkeypatch.setattr("trueup.cli.plan.CHECK_SECONDS", 0.05)
@@ -195,6 +197,48 @@ def test_a_check_that_takes_too_long_is_given_up(
     shown = capsys.readouterr().err
     assert "took more than 0.05 s" in shown
     assert "--timeout" in shown
+
+
+def endless(*_: object, **__: object) -> None:
+    while True:
+        with contextlib.suppress(Exception):
+            sum(range(100))
+
+
+@pytest.mark.parametrize("is_thread", [False, True])
+def test_whoever_makes_a_plan_gives_up_as_a_check_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_thread: bool
+) -> None:
+    monkeypatch.setattr("trueup.adapt.planning.examine", endless)
+    monkeypatch.setattr("trueup.doctor.time_limit.CHECK_SECONDS", 0.05)
+    model = str(write(tmp_path, WHOLE))
+
+    def looked() -> None:
+        if is_thread:
+            asyncio.run(asyncio.to_thread(plan_with_facts, model))
+        plan_with_facts(model)
+
+    with pytest.raises(CheckpointError, match=r"took more than 0\.05 s"):
+        looked()
+
+
+def test_trust_gives_up_as_a_check_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("trueup.cli.trust.read_code", endless)
+    monkeypatch.setattr("trueup.cli.trust.CHECK_SECONDS", 0.05)
+    assert main(["trust", str(write(tmp_path, WHOLE))]) == 1
+    assert "took more than 0.05 s" in capsys.readouterr().err
+
+
+def test_a_limit_that_was_set_is_not_cut_short_by_the_usual_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trueup.doctor.time_limit.CHECK_SECONDS", 0.01)
+    with time_limit(60, "model"), usual_limit("model"):
+        ends = time.monotonic() + 0.1
+        while time.monotonic() < ends:
+            pass
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])

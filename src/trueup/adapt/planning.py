@@ -23,6 +23,7 @@ from trueup.checkpoint.source import Source, complete, resolve
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
 from trueup.doctor.report import is_avoided
+from trueup.doctor.time_limit import usual_limit
 from trueup.environment.environment import Environment, Hardware
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
@@ -83,8 +84,9 @@ def plan_with_facts(
 
 
 def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> PlannedFacts:
-    checkpoint = read_checkpoint(source)
-    findings = examine(checkpoint, environment)
+    with usual_limit(source.source):
+        checkpoint = read_checkpoint(source)
+        findings = examine(checkpoint, environment)
     plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
     if plan.embedding is not None:
         whole = replace(plan.embedding, weights_digest=weights_digest(checkpoint))

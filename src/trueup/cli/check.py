@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from trueup.cli.time_limit import CHECK_SECONDS, time_limit
+from trueup.doctor.time_limit import CHECK_SECONDS, time_limit
 from trueup.errors import UsageError
 
 EXAMPLE = """  trueup check zai-org/chatglm2-6b

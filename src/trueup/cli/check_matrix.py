@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import InvalidVersion, Version
 
-from trueup.cli.time_limit import CHECK_SECONDS, time_limit
+from trueup.doctor.time_limit import CHECK_SECONDS, time_limit
 from trueup.errors import ConfigError, TrueUpError, UsageError
 
 if TYPE_CHECKING:

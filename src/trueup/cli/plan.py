@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from trueup.adapt.wishes import DTYPES, KINDS, POOLINGS, ROUTES, Wishes
 from trueup.cli import words
-from trueup.cli.time_limit import CHECK_SECONDS, time_limit
+from trueup.doctor.time_limit import CHECK_SECONDS, time_limit
 from trueup.errors import AdaptError, UsageError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import Any
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.audit import DOES, KINDS, Alarm, alarms_text, audit_module
 from trueup.doctor.render.text import Line, print_lines, printable
+from trueup.doctor.time_limit import CHECK_SECONDS, time_limit
 from trueup.errors import ConfigError, UsageError
 from trueup.trust.code import OwnCode, read_code
 from trueup.trust.consents import Change, Consent, Consents
@@ -51,13 +52,14 @@ def run(arguments: argparse.Namespace) -> int:
     from trueup.checkpoint.files import read_checkpoint
     from trueup.checkpoint.source import resolve
 
-    checkpoint = read_checkpoint(resolve(arguments.model, revision=arguments.revision))
-    code = read_code(checkpoint)
+    with time_limit(CHECK_SECONDS, arguments.model):
+        checkpoint = read_checkpoint(resolve(arguments.model, revision=arguments.revision))
+        code = read_code(checkpoint)
+        alarms = _audit(code)
     consents = Consents()
     names = model_names(checkpoint)
     state = "not needed" if not code.files else "given" if consents.get(code.digest) else "needed"
     change = consents.change(code, names) if state == "needed" else None
-    alarms = _audit(code)
     if arguments.format == "text":
         print_lines(_code_lines(checkpoint, code, alarms, change, state))
     if state == "needed" and _agreed(arguments):
