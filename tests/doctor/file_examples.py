@@ -100,6 +100,10 @@ DECODER = {
     "model.norm.weight": (4,),
     "lm_head.weight": (8, 4),
 }  # fmt: skip
+SIZES = """\
+{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 8,
+ "hidden_size": 4, "intermediate_size": 6, "num_hidden_layers": 1, "num_attention_heads": 1}
+"""
 A_DECODER = Made("a Llama with hidden_size 4, 1 layer, 8 tokens", Tensors(DECODER).content)
 WITHOUT_ONE = {name: shape for name, shape in model_tensors().items()
                if name != "transformer.0.ffn.w2.weight"}  # fmt: skip
@@ -133,6 +137,35 @@ FILE_EXAMPLES: tuple[FileExample, ...] = (
     _config("CFG103", {"model_type": "chatglm"}),
     _config("DIR115", {**BARE, "vocab_size": 9, "hidden_size": 4}),
     _config("DIR121", {**BARE, "rope_theta": 10000.0, MARK: ["rope_theta"]}),
+    FileExample(
+        code="DIR124",
+        files={
+            "config.json": SIZES,
+            "model.safetensors": Made(
+                "model.norm.weight is not among the tensors",
+                Tensors(
+                    {name: shape for name, shape in DECODER.items() if name != "model.norm.weight"}
+                ).content,
+            ),
+        },
+    ),
+    FileExample(
+        code="DIR125",
+        files={
+            "config.json": SIZES,
+            "model.safetensors": Made(
+                "model.gate.weight is one tensor too many",
+                Tensors({**DECODER, "model.gate.weight": (4, 4)}).content,
+            ),
+        },
+    ),
+    FileExample(
+        code="ENV108",
+        files={
+            "custom_generate/generate.py": "def generate(model, **inputs): return inputs\n",
+            "custom_generate/requirements.txt": "outlines>=0.1\n",
+        },
+    ),
     FileExample(
         code="DIR123",
         files={"config.json": {**BARE, "vocab_size": 8}, "model.safetensors": A_DECODER},

@@ -130,7 +130,7 @@ class GenerateNeedsPackages(Rule):
     code = "ENV108"
     messages = (
         Message(
-            patterns=(r"Missing requirements in your local environment for",),
+            patterns=(r"Missing requirements in your local environment",),
         ),
     )
     stage = "load"

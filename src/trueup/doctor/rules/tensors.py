@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from trueup.doctor.finding import Finding, Where
+from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.directory import EVERY_ROUTE, shown
 from trueup.doctor.rules.shapes import for_the_class_alone
@@ -28,13 +29,26 @@ def _listed(names: tuple[str, ...]) -> str:
 class TensorsAbsent(Rule):
     """The weights lack tensors that the model's class has.
 
-    transformers fills them with random numbers and only warns; `trueup chat` refuses. Told for
-    the architectures whose tensors are known: Llama, Mistral, Qwen2, Qwen3, Gemma, Phi-3, OLMo 2,
-    Granite, StarCoder2, GLM, ChatGLM, GPT-J, BERT, RoBERTa, XLM-RoBERTa. Copy the weights again,
-    or give the `architectures` that they were saved from.
+    transformers fills them with random numbers and only warns: `Some weights of the model were not
+    initialized`; `trueup chat` refuses. Told for the architectures whose tensors are known: Llama,
+    Mistral, Qwen2, Qwen3, Gemma, Gemma 2, Phi-3, OLMo 2, Granite, StarCoder2, GLM, ChatGLM, GPT-J,
+    BERT, RoBERTa and XLM-RoBERTa.
+
+    Copy config.json and the weights from the same place; its `architectures` must be the class that
+    the weights were saved from.
     """
 
     code = "DIR124"
+    messages = (
+        Message(
+            patterns=(
+                r"Some weights of [\w.]+ were not initialized from the model checkpoint",
+                r"Some weights of the model were not initialized",
+                r"the tensor `(?P<name>[^`]+)` is in no weight file",
+                r"the weight files hold nothing for `(?P<name>[^`]+)`",
+            ),
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = EVERY_ROUTE
@@ -59,12 +73,22 @@ class TensorsAbsent(Rule):
 class TensorsUnknown(Rule):
     """The weights have tensors that the model's class does not have.
 
-    transformers leaves them out and only warns, so the model computes something else than was
-    trained; `trueup chat` refuses. Told for the same architectures as absent ones. Use the class
-    that the weights were saved from, or take the tensors out of the file.
+    transformers leaves them out and only warns: `Some weights of the model checkpoint were not
+    used`. So the model computes something else than was trained; `trueup chat` refuses. Told for
+    the same architectures as absent ones.
+
+    Use the class that the weights were saved from, or take the tensors out of the file.
     """
 
     code = "DIR125"
+    messages = (
+        Message(
+            patterns=(
+                r"Some weights of the model checkpoint (?:at \S+ )?were not used",
+                r"the tensor `(?P<name>[^`]+)` is not part of the (?:architecture|layout) that",
+            ),
+        ),
+    )
     stage = "load"
     evidence = "index"
     blocks = ("native",)
