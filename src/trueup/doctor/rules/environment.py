@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from trueup.checkpoint.remote_code import REQUIREMENTS
@@ -152,6 +150,10 @@ class GenerateNeedsPackages(Rule):
 
 
 def _is_met(line: str, packages: Mapping[str, str]) -> bool:
+    # Few models have such a file.
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.utils import canonicalize_name
+
     found = REQUIREMENT.match(line)
     version = packages.get(canonicalize_name(found[1] if found else line))
     if version is None or found is None:
