@@ -156,8 +156,9 @@ class Calls(Instances):
         if function.owner is not None:
             scope["__class__"] = function.owner
             scope["__subject__"] = subject if subject is not None else UNKNOWN
-        call = Call(function.qualified, function.module, scopes=(*function.enclosing, scope))
         node = function.node
+        scopes = (*function.enclosing, scope)
+        call = Call(function.qualified, function.module, scopes=scopes, node=node)
         self.calls.append(call)
         outer, self.class_in_body = self.class_in_body, None
         depth = len(self.calls)

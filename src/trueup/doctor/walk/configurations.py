@@ -36,6 +36,7 @@ GENERATION_KEYS = GENERATION_DEFAULTS | {
     "assistant_lookbehind", "target_lookbehind",
 }  # fmt: skip
 GENERATION_CONFIG = "transformers.generation.configuration_utils.GenerationConfig"
+ROPE_ENDINGS = ("rope_theta", "partial_rotary_factor")
 ROPE_KEYS = ("rope_scaling", "rope_parameters")
 # The attribute that keeps which settings of generation a configuration would have had on 4.x.
 GONE = "*gone"
@@ -65,10 +66,19 @@ class Configurations(ForeignCalls):
                 value = self._default_of(subject, name)
             self._set_config(subject, name, value)
         self._set_generation(subject, given)
+        if self.is_v5 and self._keeps_rope(subject):
+            for name in [each for each in given if each.endswith(ROPE_ENDINGS)]:
+                del given[name]  # the dict of rope parameters takes them in
         for name, value in given.items():
             self._set_config(subject, name, value)
         if self.is_v5:
             self._standardise_rope(subject)
+
+    def _keeps_rope(self, subject: Instance) -> bool:
+        """Whether a configuration of the library's has its rope parameters in a dict."""
+        return isinstance(subject.cls, LibraryName) and (
+            self.in_class(self._order(subject.cls), "rope_parameters") is not None
+        )
 
     def _set_generation(self, subject: Instance, given: dict[str, Value]) -> None:
         """Take the settings of generation out of what is given; 4.x keeps them."""

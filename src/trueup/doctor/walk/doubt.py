@@ -94,8 +94,8 @@ def _spot(failure: Failure) -> Spot | None:
     place = failure.where
     if place is None or failure.kind in OF_THIS_PLACE:
         return None
-    if failure.kind == "name" and place.function == "<module>":
-        return None  # a file that nobody can have run
+    if failure.kind == "name":
+        return None  # no release binds it
     if failure.kind == "raised" and ABOUT_PACKAGES.search(failure.message):
         return None
     if failure.kind == "attribute" and failure.owner.startswith(CONFIGURATION):

@@ -30,6 +30,16 @@ def _method_for(kind: str) -> str:
     return f"_on_{kind.lower()}"
 
 
+@functools.lru_cache(maxsize=2048)
+def _bound_in(function: ast.AST) -> frozenset[str]:
+    """Names that are bound anywhere in a function, in functions within too."""
+    return frozenset(
+        node.id
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    )
+
+
 class Expressions(Displays):
     """Evaluates expressions; what has no rule is UNKNOWN."""
 
@@ -70,6 +80,13 @@ class Expressions(Displays):
             return UNKNOWN
         if "*" in call.module.names:  # a star import that was not followed
             return UNKNOWN
+        if call.node is not None and name in _bound_in(call.node):
+            return self.fail(
+                "unbound",
+                "UnboundLocalError",
+                f"cannot access local variable '{name}' where it is not associated with a value",
+                subject=name,
+            )
         return self.fail("name", "NameError", f"name '{name}' is not defined", subject=name)
 
     def _on_attribute(self, node: ast.Attribute) -> Value:

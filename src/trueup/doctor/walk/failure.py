@@ -15,6 +15,7 @@ Kind = Literal[
     "key",  # a mapping has no such key
     "type",  # an operation that the type does not have
     "name",  # a name is not bound
+    "unbound",  # a function's own variable is not bound yet
     "meta",  # data of a tensor that has none yet
     "raised",  # the code itself raises
     "library",  # the library refuses

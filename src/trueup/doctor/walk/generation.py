@@ -34,6 +34,11 @@ TEXT_DTYPE = Version("4.49.0")
 # From here on `generate` makes a cache of as many layers as the configuration says.
 CACHE_OF_LAYERS = Version("4.56.0")
 
+# Models whose names have one of these get no cache from the library, on some releases or on all.
+OF_THEIR_OWN_CACHE = (
+    "bamba", "jamba", "lfm2", "minimax", "reformer", "rwkv", "xlnet", "xlstm", "zamba",
+)  # fmt: skip
+
 
 class Generation(GenerationFacts):
     """Walks a model from its constructor to its generated tokens."""
@@ -138,7 +143,18 @@ class Generation(GenerationFacts):
                 given = {name: each for name, each in given.items() if name in names}
             if not given:  # its users call it in a way of its own
                 return UNKNOWN
+            if self._decodes(model):
+                given["decoder_input_ids"] = given["input_ids"]
         return self.call(model, [], given)
+
+    def _decodes(self, model: Instance) -> bool:
+        """Whether it has an encoder, and a decoder with ids of its own."""
+        found = self.in_class(self._order(model.cls), "forward")
+        if found is None or not isinstance(found[1], OwnFunction):
+            return False
+        arguments = found[1].node.args
+        names = {each.arg for each in (*arguments.args, *arguments.kwonlyargs)}
+        return names >= {"input_ids", "decoder_input_ids"}
 
     def generate(self, model: Instance, uses_cache: bool) -> Value:
         """Two tokens, greedily.
@@ -167,6 +183,8 @@ class Generation(GenerationFacts):
             "attention_mask": NONE if self._drops_mask else Tensor((2, 8)),
             "use_cache": Const(uses_cache),
         }
+        if self._decodes(model):  # the encoder went before
+            inputs["encoder_outputs"] = UNKNOWN
         name = self._cache_name
         if isinstance(cache, Instance) or self._has_cache_position:
             inputs[name] = cache
@@ -196,6 +214,8 @@ class Generation(GenerationFacts):
 
     def _first_cache(self, model: Instance) -> Value:
         """What `generate` passes to the first pass: None, or a cache object."""
+        if any(name in model.class_name.lower() for name in OF_THEIR_OWN_CACHE):
+            return UNKNOWN
         order = self._order(model.cls)
         own = self.in_class(order, "_supports_default_dynamic_cache")
         if own is not None and isinstance(own[1], OwnFunction):

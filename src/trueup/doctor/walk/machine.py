@@ -46,6 +46,7 @@ class Call:
     scopes: tuple[Scope, ...] = ()
     returned: list[Value] = field(default_factory=list)
     globals_named: set[str] = field(default_factory=set)
+    node: ast.AST | None = None
 
 
 @dataclass(slots=True, kw_only=True)
