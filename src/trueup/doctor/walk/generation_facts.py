@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from packaging.version import Version
 
+from trueup.doctor.walk.imports import MODELS
 from trueup.doctor.walk.values import (
     UNKNOWN,
     Instance,
@@ -108,7 +109,7 @@ class GenerationFacts(Walk):
     def _mixes_in(self, cls: Value) -> bool:
         """Whether a class of the model's own code names the mixin among its bases, or a model."""
         if not isinstance(cls, OwnClass):
-            return isinstance(cls, LibraryName) and cls.dotted.startswith("transformers.models.")
+            return isinstance(cls, LibraryName) and cls.dotted.startswith(MODELS)
         return any(
             isinstance(each, LibraryName) and each.dotted.endswith("GenerationMixin")
             for each in cls.bases

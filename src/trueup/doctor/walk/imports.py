@@ -15,6 +15,7 @@ from trueup.environment.symbols.facts import ClassFacts, FunctionFacts, ModuleFa
 from trueup.environment.symbols.facts import Value as ValueFacts
 
 LIBRARY = "transformers"
+MODELS = f"{LIBRARY}.models."
 # Names of distributions that differ from those of what they install.
 DISTRIBUTIONS = {
     "PIL": "pillow", "cv2": "opencv-python", "sklearn": "scikit-learn", "yaml": "pyyaml",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 
 from trueup.doctor.walk.arguments import Arguments
+from trueup.doctor.walk.imports import MODELS
 from trueup.doctor.walk.values import (
     UNKNOWN,
     Bound,
     Const,
     Foreign,
     Instance,
+    LibraryMethod,
     LibraryName,
     OwnClass,
     OwnFunction,
@@ -30,6 +32,8 @@ class Instances(Arguments):
         if found is None or not isinstance(value.cls, OwnClass):
             if isinstance(value.cls, Foreign) and self.is_module(value.cls):
                 return Tensor(is_meta=False)
+            if found is not None and isinstance(found[1], LibraryMethod):
+                self._check_part(found[1], arguments, keywords, is_open)
             is_bare = isinstance(value.cls, OwnClass) and self.is_closed(value.cls)
             if name == "forward" and is_bare and keywords:
                 first = next(iter(keywords))
@@ -42,6 +46,23 @@ class Instances(Arguments):
                 )
             return UNKNOWN
         return self.call(self._bound(found[1], value), arguments, keywords, is_open=is_open)
+
+    def _check_part(
+        self,
+        method: LibraryMethod,
+        arguments: list[Value],
+        keywords: dict[str, Value],
+        is_open: bool,
+    ) -> None:
+        """See that a call fits a part that is the library's own, as its layers are.
+
+        Raises:
+            RaisedError: it does not.
+        """
+        function = method.function
+        # A decorator may take old names for new ones.
+        if method.owner.module.startswith(MODELS) and not function.decorators:
+            self.check_call(function, len(arguments) + 1, keywords, is_open, bound=True)
 
     def instantiate(
         self,

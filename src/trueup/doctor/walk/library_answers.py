@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trueup.doctor.walk.containers import Containers
+from trueup.doctor.walk.imports import MODELS
 from trueup.doctor.walk.values import (
     FALSE,
     NONE,
@@ -15,8 +16,6 @@ from trueup.doctor.walk.values import (
     Value,
 )
 from trueup.environment.symbols.facts import ClassFacts
-
-MODELS = "transformers.models."
 
 # Packages behind the library's own questions of this form.
 AVAILABLE = {

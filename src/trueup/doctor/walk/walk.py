@@ -5,6 +5,7 @@ from __future__ import annotations
 from packaging.version import Version
 
 from trueup.doctor.walk.configurations import Configurations
+from trueup.doctor.walk.imports import MODELS
 from trueup.doctor.walk.machine import World
 from trueup.doctor.walk.values import (
     NONE,
@@ -57,7 +58,7 @@ class Walk(Configurations):
             if owner.module.startswith("transformers.tokenization"):
                 self.follow(method, subject)
                 return NONE
-            if owner.module.startswith("transformers.models."):
+            if owner.module.startswith(MODELS):
                 self.init_other(method, subject, arguments)
                 return NONE
         if name == "register" and owner.name == "AutoConfig":
