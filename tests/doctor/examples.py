@@ -254,6 +254,12 @@ EXAMPLES: tuple[Example, ...] = (
         imports="from .more import rotate",
     ),
     _of_model(
+        "a type that the library has taken",
+        (("4.52.4", ""), ("4.53.0", "IMP105"), ("5.23.0", "IMP105")),
+        imports='from transformers import AutoConfig\n\nfrom .configuration_x import XConfig\n\n'
+        'AutoConfig.register("minimax", XConfig)',
+    ),
+    _of_model(
         "a package that is not installed",
         (("4.41.2", "ENV102"), ("5.23.0", "ENV102")),
         imports="import einops",

@@ -72,6 +72,8 @@ TABLE = (
     row("a chat that says: `attention_mask` passed to `generate` must be 2D.",
         "a mask of three dimensions", "4.44.2 | 4.45.0", "GEN104 chat"),
     # Imports
+    row("ValueError: 'minimax' is already used by a Transformers config, pick another name.",
+        "a type that the library has taken", "4.52.4 | 4.53.0", "IMP105 import"),
     row("ImportError: cannot import name 'is_torch_fx_available' from 'transformers.utils'",
         "is_torch_fx_available", "4.57.6 | 5.0.0", "IMP101 import"),
     row("ImportError: cannot import name 'is_torch_greater_or_equal_than_1_13' from "

@@ -158,14 +158,16 @@ class ConfigAttributeMissing(FailureRule):
     hint = "read it as `getattr(config, '{subject}', None)`, or add it to config.json"
 
     def fits(self, failure: Failure, stage: str) -> bool:
-        return failure.kind == "attribute" and failure.owner.startswith(CONFIGURATION)
+        is_of_config = failure.owner.startswith(CONFIGURATION) or _is_of_library(failure)
+        return failure.kind == "attribute" and is_of_config
 
     def life(self, failure: Failure, facts: Facts) -> Lifetime | None:
         version = facts.environment.transformers
         if version is None:
             return None
         base = Version(version.base_version)
-        return lifetime_of_attribute(BASE_CONFIG, failure.subject, base)
+        owner = failure.owner if _is_of_library(failure) else BASE_CONFIG
+        return lifetime_of_attribute(owner, failure.subject, base)
 
 
 class RopeTypeRenamed(FailureRule):
@@ -197,6 +199,11 @@ class RopeTypeRenamed(FailureRule):
 
     def fits(self, failure: Failure, stage: str) -> bool:
         return failure.kind == "key" and failure.subject in ("type", "factor")
+
+
+def _is_of_library(failure: Failure) -> bool:
+    """Whether the configuration is one that the library makes for a type of its own."""
+    return ".configuration_" in failure.owner
 
 
 CONFIG_RULES: tuple[FailureRule, ...] = (

@@ -184,10 +184,40 @@ class OwnFileMissing(FailureRule):
         return facts.code.taken(failure.subject)
 
 
+class TypeTaken(FailureRule):
+    """The model's code registers a model type that the library has by now.
+
+    `'minimax' is already used by a Transformers config, pick another name.`
+
+    Remove the line that registers it, or give it `exist_ok=True`.
+    """
+
+    code = "IMP105"
+    messages = (
+        Message(
+            patterns=(
+                r"'(?P<name>[\w.-]{1,80})' is already used by a Transformers config, pick another",
+            ),
+            cause="the model type `{name}` is registered, and transformers has one of that name",
+        ),
+    )
+    stage = "import"
+    cause = "the model type `{subject}` is registered, and transformers has one of that name"
+    hint = "remove the line that registers it, or give it `exist_ok=True`"
+
+    def fits(self, failure: Failure, stage: str) -> bool:
+        return failure.kind == "value" and failure.owner == "AutoConfig"
+
+    def life(self, failure: Failure, facts: Facts) -> Lifetime | None:
+        name = failure.subject.replace("-", "_")
+        return life_of(f"transformers.models.{name}.configuration_{name}", facts)
+
+
 IMPORT_RULES: tuple[FailureRule, ...] = (
     PackageBroken(),
     PackageMissing(),
     ImportGone(),
     TorchNameGone(),
     OwnFileMissing(),
+    TypeTaken(),
 )

@@ -194,7 +194,13 @@ class Stages:
         made = Instance(LibraryName(facts.dotted, facts))
         given = of_python(self._checkpoint.config)
         walk.init_config(made, dict(given.entries) if isinstance(given, Table) else {})
-        made.is_open = ANY_NAME in made.attributes
+        # The base sets what config.json names and nobody else takes: that was done.
+        made.is_open = any(
+            ANY_NAME in function.self_sets
+            for each in self._world.symbols.mro(facts.dotted)
+            if not each.dotted.startswith(CONFIG_MODULE)
+            for function in each.methods.values()
+        )
         return made
 
     def _tokenizer(self, reference: str) -> None:
