@@ -203,7 +203,7 @@ class RopeTypeRenamed(FailureRule):
 
 def _is_of_library(failure: Failure) -> bool:
     """Whether the configuration is one that the library makes for a type of its own."""
-    return ".configuration_" in failure.owner
+    return failure.owner.startswith("transformers.models.") and ".configuration_" in failure.owner
 
 
 CONFIG_RULES: tuple[FailureRule, ...] = (

@@ -23,7 +23,8 @@ from trueup.environment.symbols.symbols import shipped_symbols, versions
 OF_THIS_PLACE = frozenset({"import", "package", "library"})
 # What code says that misses a package.
 ABOUT_PACKAGES = re.compile(r"\binstall", re.I)
-CONFIGURATION = "transformers.configuration_utils."
+# Of the library's base, and of those of its own models.
+CONFIGURATION = ".configuration_"
 # So often a walk is begun anew behind what was passed over.
 MAX_DOUBTS = 6
 # Where a config does not say by which release it was written: before most of what broke such code.
@@ -98,7 +99,7 @@ def _spot(failure: Failure) -> Spot | None:
         return None  # no release binds it
     if failure.kind == "raised" and ABOUT_PACKAGES.search(failure.message):
         return None
-    if failure.kind == "attribute" and failure.owner.startswith(CONFIGURATION):
+    if failure.kind == "attribute" and CONFIGURATION in failure.owner:
         return None
     return place.path, place.line
 
