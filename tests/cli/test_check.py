@@ -285,7 +285,7 @@ def test_a_matrix_as_text_is_a_table_and_a_line_for_each_model(
     assert main(["check", "demo", "--matrix", "--versions", "4.41.2,4.56.0,5.23.0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["4.41.2", "4.56.0", "5.23.0"] or lines[1].split()[0] == "4.41.2"
-    assert lines[-1] == "demo: should work on 4.41.2"
+    assert lines[-1] == "demo: should work, of these, on 4.41.2"
 
 
 def test_a_model_that_cannot_be_read_is_a_row_that_says_so(
@@ -302,7 +302,7 @@ def test_a_model_that_cannot_be_read_is_a_row_that_says_so(
     assert main(["check", *words]) == 1
     shown = capsys.readouterr()
     assert "unread" in shown.out
-    assert "demo: should work on 4.41.2" in shown.out
+    assert "demo: should work, of these, on 4.41.2" in shown.out
     assert f"{nowhere}: cannot be read: " in shown.out
 
 

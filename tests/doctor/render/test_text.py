@@ -187,8 +187,8 @@ def test_a_newer_transformers_is_no_step_for_a_model_that_the_native_route_is_no
 @pytest.mark.parametrize(
     ("oldest", "newest", "told"),
     [
-        ("4.41.2", "5.0.0", "should work on transformers 4.41.2 to 5.0.0."),
-        ("5.0.0", "5.0.0", "should work on transformers 5.0.0."),
+        ("4.41.2", "5.0.0", "should work on transformers 4.41.2 to 5.0.0; the"),
+        ("5.0.0", "5.0.0", "should work on transformers 5.0.0; the"),
     ],
 )
 def test_the_releases_that_work_are_told_as_from_and_to_where_they_differ(

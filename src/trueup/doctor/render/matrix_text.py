@@ -41,7 +41,7 @@ def _row_lines(row: Mapping[str, Any], versions: Sequence[str]) -> Iterator[Line
     elif row["works"]["oldest"] is None:
         yield Line(f"{name}: none of these releases should run it", "warning")
     else:
-        yield Line(f"{name}: should work on {_spans(row['cells'], versions)}")
+        yield Line(f"{name}: should work, of these, on {_spans(row['cells'], versions)}")
 
 
 def _spans(cells: Mapping[str, Sequence[str]], versions: Sequence[str]) -> str:

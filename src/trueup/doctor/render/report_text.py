@@ -60,7 +60,8 @@ def _works_lines(works: Mapping[str, str | None]) -> Iterator[Line]:
     else:
         ends = (str(works["oldest"]), str(works["newest"]))
         span = " to ".join(dict.fromkeys(ends))
-        yield Line(f"Without TrueUp it should work on transformers {span}.")
+        judged = "the last patch of each minor release was judged"
+        yield Line(f"Without TrueUp it should work on transformers {span}; {judged}.")
     yield Line("")
 
 
