@@ -262,7 +262,7 @@ def test_works_tells_the_releases_from_which_to_which(
     assert report["works"]["newest"] == "4.41.2"
     assert main(["check", "demo", "--works"]) == 0
     told = capsys.readouterr().out
-    assert f"work on transformers {report['works']['oldest']} to 4.41.2." in told
+    assert f"work on transformers {report['works']['oldest']} to 4.41.2;" in told
 
 
 def test_a_matrix_has_a_cell_for_each_model_and_release(
