@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 NEAR_LINES = 3
+MODULE = "<module>"
+# What a frame of a comprehension or a lambda adds to its function's name.
+INNER = re.compile(r"(\.<locals>)?\.<(listcomp|setcomp|dictcomp|genexpr|lambda)>$")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{3,}")
 QUOTED = re.compile(r"'([^']+)'|`([^`]+)`|\"([^\"]+)\"|(\w+)\(\) got an unexpected")
 # Words of Python's and the library's own sentences: naming one says nothing of the cause.
@@ -60,7 +63,7 @@ def matches(label: Cause, prediction: Cause, directory: Path, *, strictly: bool 
     if strictly:
         near = abs(label.line - prediction.line) <= NEAR_LINES
         return near or prediction.line in statement(directory / label.file, label.line)
-    return label.function == prediction.function
+    return _around(label.function) == _around(prediction.function)
 
 
 def quoted(message: str) -> frozenset[str]:
@@ -73,6 +76,11 @@ def quoted(message: str) -> frozenset[str]:
 
 def words(text: str) -> frozenset[str]:
     return frozenset(word for word in IDENTIFIER.findall(text) if word.lower() not in COMMON)
+
+
+def _around(function: str | None) -> str | None:
+    """The function that a comprehension or a lambda stands in, whose frame is its own in 3.11."""
+    return None if function is None else INNER.sub("", function)
 
 
 @cache
@@ -102,7 +110,7 @@ def _functions(path: Path) -> tuple[tuple[int, int, str], ...]:
 def function_at(path: Path, line: int) -> str:
     """The qualified name of the innermost function or class around a line, as frames have it."""
     inside = [name for first, last, name in _functions(path) if first <= line <= last]
-    return inside[-1] if inside else "<module>"
+    return inside[-1] if inside else MODULE
 
 
 @cache
@@ -140,7 +148,10 @@ def of_finding(finding: Mapping[str, Any], directory: Path) -> Cause:
     file, line = str(where.get("path")), where.get("line")
     place: dict[str, Any] = {}
     if line is not None and file.endswith(".py"):
-        place = {"file": file, "line": line, "function": function_at(directory / file, line)}
+        # The head of a class is in the class, and run by the module.
+        is_of_module = finding.get("function") == MODULE
+        function = MODULE if is_of_module else function_at(directory / file, line)
+        place = {"file": file, "line": line, "function": function}
     return Cause(
         stage=finding["stage"],
         exception=finding.get("exception"),

@@ -118,6 +118,20 @@ def test_a_stage_that_did_not_end_is_a_cause_of_its_own_kind() -> None:
     assert of_outcome("load", {"outcome": "timeout"}).exception == "Timeout"
 
 
+def test_the_head_of_a_class_is_of_the_module_where_the_finding_says_so(directory: Path) -> None:
+    finding = {"stage": "import", "cause": "`B` is not defined", "code": "CODE1"}
+    where = {"path": "modeling_own.py", "line": 4}
+    told = of_finding({**finding, "where": where, "function": "<module>"}, directory)
+    assert told.function == "<module>"
+    assert of_finding({**finding, "where": where}, directory).function == "Layer"
+
+
+def test_a_comprehension_is_where_its_function_is(directory: Path) -> None:
+    own = label(function="Layer.forward.<locals>.<listcomp>")
+    assert matches(own, label(), directory)
+    assert not matches(own, label(function="Layer.other"), directory)
+
+
 def test_only_a_line_of_code_is_the_place_of_a_finding(directory: Path) -> None:
     finding = {"stage": "load", "cause": "`x` is not set", "code": "CFG1", "exception": "KeyError"}
     key = of_finding({**finding, "where": {"path": "config.json", "line": 3}}, directory)
