@@ -200,6 +200,7 @@ class Generation(GenerationFacts):
             if isinstance(past, Instance):
                 past.attributes["*entry"] = Tensor()
                 past.attributes["*layers"] = UNKNOWN
+                past.attributes["*length"] = Const(8)  # of the first pass
         if not self._drops_mask:
             inputs["attention_mask"] = Tensor((2, 9))
         self._pass(model, prepare, inputs, Tensor((2, 9)), is_first=False)
@@ -236,6 +237,7 @@ class Generation(GenerationFacts):
         if isinstance(cache, Instance):
             cache.attributes["*layers"] = Const(0)
             cache.attributes["*entry"] = NONE
+            cache.attributes["*length"] = Const(0)
             if self.world.is_at_least(CACHE_OF_LAYERS):
                 layers = (
                     self.attribute(config, "num_hidden_layers")

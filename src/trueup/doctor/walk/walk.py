@@ -70,6 +70,9 @@ class Walk(Configurations):
         if name == "update" and isinstance(subject, Instance) and self.is_cache(subject):
             self.put(subject.attributes, "*layers", UNKNOWN)
             self.put(subject.attributes, "*entry", Tensor())
+            self.put(subject.attributes, "*length", UNKNOWN)
+        if name == "get_seq_length" and isinstance(subject, Instance) and self.is_cache(subject):
+            return subject.attributes.get("*length", UNKNOWN)
         if name == "post_init" and self.is_v5 and isinstance(subject, Instance):
             self._expand_tied(subject)
         if name == "from_legacy_cache":
