@@ -135,6 +135,36 @@ FILE_EXAMPLES: tuple[FileExample, ...] = (
     FileExample(code="DIR101", files={"config.json": None}),
     FileExample(code="DIR102", files={"config.json": '{"model_type": "llama",'}),
     _config("CFG103", {"model_type": "chatglm"}),
+    _config(
+        "CFG107",
+        {**BARE, "rope_parameters": {"rope_theta": 1000000.0, "rope_type": "default"}},
+        ("4.41.2", "CFG107"),
+        ("4.57.6", "CFG107"),
+        ("5.0.0", ""),
+        (NEWEST, ""),
+    ),
+    _config(
+        "CFG107",
+        {
+            "model_type": "llama",
+            "rope_parameters": {"rope_type": "linear", "factor": 4.0},
+        },
+        ("4.41.2", "CFG107"),
+        ("4.57.6", "CFG107"),
+        (NEWEST, ""),
+    ),
+    _config(
+        "CFG108",
+        {**BARE, "rope_scaling": {"rope_type": "llama3", "factor": 8.0}},
+        ("4.41.2", "CFG108"),
+        ("4.42.4", "CFG108"),
+        ("4.43.0", ""),
+        ("4.57.6", ""),
+        (NEWEST, ""),
+    ),
+    _config(
+        "CFG109", {**BARE, "max_position_embeddings": "32"}, ("4.57.6", ""), (NEWEST, "CFG109")
+    ),
     _config("DIR115", {**BARE, "vocab_size": 9, "hidden_size": 4}),
     _config("DIR121", {**BARE, "rope_theta": 10000.0, MARK: ["rope_theta"]}),
     FileExample(
@@ -323,6 +353,21 @@ FILE_EXAMPLES: tuple[FileExample, ...] = (
     ),
     # Tokenizers and templates
     FileExample(code="TOK110", files={"tokenizer.json": None}),
+    FileExample(
+        code="TOK113",
+        files={"tokenizer_config.json": {"tokenizer_class": "TokenizersBackend"}},
+        rows=(("4.41.2", "TOK113"), ("4.57.6", "TOK113"), ("5.0.0", ""), (NEWEST, "")),
+    ),
+    FileExample(
+        code="TOK113",
+        files={"tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer"}},
+        rows=(("4.36.2", "TOK113"), ("4.37.0", ""), ("4.57.6", "")),
+    ),
+    FileExample(
+        code="TOK114",
+        files={"tokenizer_config.json": {"extra_special_tokens": ["<a>"]}},
+        rows=(("4.41.2", ""), ("4.49.0", "TOK114"), ("4.57.6", "TOK114"), ("5.0.0", "")),
+    ),
     FileExample(
         code="TOK111",
         whole=OF_CODE,

@@ -85,6 +85,15 @@ MESSAGES = [
     ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 20 MiB", "MEM101"),
     ("RuntimeError: operator torchvision::nms does not exist", "ENV103"),
     ("AssertionError: Torch not compiled with CUDA enabled", "ENV104"),
+    ("ValueError: Tokenizer class TokenizersBackend does not exist or is not currently "
+     "imported.", "TOK113"),
+    ("""  File "/x/transformers/tokenization_utils_base.py", line 1190, in \
+_set_model_specific_special_tokens
+AttributeError: 'list' object has no attribute 'keys'""", "TOK114"),
+    ("ValueError: `rope_scaling` must be a dictionary with two fields, `type` and `factor`, got "
+     "{'factor': 8.0}", "CFG108"),
+    ("huggingface_hub.errors.StrictDataclassFieldValidationError: Validation error for field "
+     "'hidden_size':\n    TypeError: Field 'hidden_size' expected int, got str", "CFG109"),
     # Files
     ("safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, "
      "file not fully covered", "DIR107"),
@@ -232,7 +241,7 @@ def test_the_file_of_a_frame_alone_makes_no_other_code_likelier(path: str) -> No
 def test_a_rule_that_recognises_messages_quotes_one() -> None:
     with_messages = {rule.code for rule in RULES if rule.messages}
     # These read as IMP101 and LOAD105 do; the frames tell them apart.
-    assert with_messages - {code for _, code in QUOTED} == {"ENV106", "LOAD110"}
+    assert with_messages - {code for _, code in QUOTED} == {"ENV106", "LOAD110", "TOK114"}
 
 
 def test_every_code_of_the_catalogue_is_shown_by_a_message() -> None:
