@@ -369,6 +369,25 @@ FILE_EXAMPLES: tuple[FileExample, ...] = (
         rows=(("4.41.2", ""), ("4.49.0", "TOK114"), ("4.57.6", "TOK114"), ("5.0.0", "")),
     ),
     FileExample(
+        code="TOK115",
+        files={
+            "tokenizer.json": {
+                "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+            }
+        },
+        rows=(("4.41.2", "TOK115"), ("4.44.2", "TOK115"), ("4.45.0", ""), (NEWEST, "")),
+    ),
+    FileExample(
+        code="TOK113",
+        files={
+            "tokenizer.json": {
+                "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+            },
+            "tokenizer_config.json": {"tokenizer_class": "TokenizersBackend"},
+        },
+        rows=(("4.41.2", "TOK113"), ("4.45.0", "TOK113"), (NEWEST, "")),
+    ),
+    FileExample(
         code="TOK111",
         whole=OF_CODE,
         files={

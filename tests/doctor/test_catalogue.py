@@ -94,6 +94,16 @@ AttributeError: 'list' object has no attribute 'keys'""", "TOK114"),
      "{'factor': 8.0}", "CFG108"),
     ("huggingface_hub.errors.StrictDataclassFieldValidationError: Validation error for field "
      "'hidden_size':\n    TypeError: Field 'hidden_size' expected int, got str", "CFG109"),
+    ("Exception: data did not match any variant of untagged enum ModelWrapper at line 382 "
+     "column 3", "TOK115"),
+    ("KeyError: 'qwen3'", "CFG103"),
+    ("AttributeError: module 'transformers' has no attribute 'AutoModelForVision2Seq'", "IMP101"),
+    ("RuntimeError: \"addmm_impl_cpu_\" not implemented for 'Half'", "ENV110"),
+    ("ImportError: Using `low_cpu_mem_usage=True` or a `device_map` requires Accelerate: `pip "
+     "install 'accelerate>=0.26.0'`", "ENV109"),
+    ("NameError: name 'init_empty_weights' is not defined", "ENV109"),
+    ("RuntimeError: Failed to import peft because of the following error: cannot import name "
+     "'EncoderDecoderCache'", "ENV111"),
     # Files
     ("safetensors_rust.SafetensorError: Error while deserializing header: incomplete metadata, "
      "file not fully covered", "DIR107"),

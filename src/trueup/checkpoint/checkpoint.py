@@ -121,12 +121,14 @@ class TokenizerFacts:
 
     `vocabulary_size` is one more than the highest id of `vocabulary_file`, without added tokens;
     `added` are those by their text; `special_ids` has the ids of `eos_token` and its like.
+    `has_pairs`: merges of tokenizer.json are pairs of texts, not texts of two parts.
     """
 
     vocabulary_file: str | None = None
     vocabulary_size: int | None = None
     added: Mapping[str, int] = field(default_factory=dict)
     special_ids: Mapping[str, int] = field(default_factory=dict)
+    has_pairs: bool = False
     templates: tuple[ChatTemplate, ...] = ()
 
 

@@ -63,6 +63,13 @@ def size_of_tokenizer_json(shape: Mapping[str, Any]) -> int | None:
     return highest(vocabulary)
 
 
+def has_pairs(shape: Mapping[str, Any]) -> bool:
+    """Whether the merges are pairs, which tokenizers 0.20 and newer write."""
+    model = shape.get("model")
+    merges = model.get("merges") if isinstance(model, dict) else None
+    return isinstance(merges, list) and bool(merges) and isinstance(merges[0], list)
+
+
 def highest(vocabulary: Any) -> int | None:
     """One more than the highest id of a mapping of tokens to ids."""
     if not isinstance(vocabulary, dict) or not vocabulary:

@@ -46,6 +46,7 @@ class _Reading:
     added: dict[str, int] = field(default_factory=dict)
     # Of the special tokens alone would do, but which they are is not known yet.
     ids: dict[str, int] = field(default_factory=dict)
+    has_pairs: bool = False
 
 
 def read_tokenizer(
@@ -68,6 +69,7 @@ def read_tokenizer(
         special_ids=tokenizer_facts.special_ids(
             directory, files, tokenizer_config, {**reading.ids, **added}
         ),
+        has_pairs=reading.has_pairs,
         templates=read_templates(directory, files, tokenizer_config),
     )
     return facts, tuple(reading.problems)
@@ -85,6 +87,7 @@ def _read_json(reading: _Reading, name: str) -> None:
         size = tokenizer_facts.size_of_tokenizer_json(shape)
         reading.added |= tokenizer_facts.added_tokens(shape)
         vocabulary = shape["model"]["vocab"]
+        reading.has_pairs = tokenizer_facts.has_pairs(shape)
     else:
         size = tokenizer_facts.highest(shape)
     if size is not None:

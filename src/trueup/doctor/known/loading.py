@@ -55,6 +55,35 @@ ROWS = (
         command=PLAN,
     ),
     Known(
+        code="ENV109",
+        patterns=(
+            r"requires `?[Aa]ccelerate\b",
+            r"name 'init_empty_weights' is not defined",
+        ),
+        cause="`accelerate` is not installed, or too old for this transformers: `device_map`, "
+        "`low_cpu_mem_usage` and quantised weights need it",
+        hint="pip install --upgrade accelerate",
+    ),
+    Known(
+        code="ENV110",
+        patterns=(
+            r"\"\w+\" not implemented for '?Half",
+            r"'?\w+_cpu_?'? not implemented for '?Half",
+        ),
+        cause="this torch cannot compute in float16 on the CPU, which the weights are loaded as",
+        hint="load them as float32 or bfloat16 (`dtype=`, before transformers 4.56 "
+        "`torch_dtype=`), or install a newer torch",
+        command="trueup chat MODEL --dtype float32",
+    ),
+    Known(
+        code="ENV111",
+        patterns=(r"cannot import name '?EncoderDecoderCache\b",),
+        seen_with=(r"\bpeft\b",),
+        cause="the installed peft is newer than this transformers: it needs "
+        "`transformers.EncoderDecoderCache`, which came with 4.43.0",
+        hint="use transformers 4.43.0 or newer, or an older peft",
+    ),
+    Known(
         code="ENV103",
         patterns=(r"operator torchvision::nms does not exist",),
         cause="the installed torchvision does not match torch, and every import of transformers "

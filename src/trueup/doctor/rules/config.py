@@ -33,6 +33,8 @@ class UnknownArchitecture(Rule):
                 r"Unrecognized model in .* Should have a `?model_type",
                 r"Unrecognized configuration class",
                 r"KeyError: '(?:chatglm|baichuan|internlm2?|qwen|aquila)'",
+                r"KeyError: '(?:qwen[23]\w*|mistral\d?|mixtral|gemma\d?\w*|phi3|phimoe|glm4\w*|"
+                r"deepseek_v\d\w*|llama4?|olmo\w*|gpt_oss|cohere\d?|granite\w*|starcoder2)'",
             ),
         ),
     )

@@ -16,6 +16,8 @@ from trueup.environment.symbols.symbols import Symbols, lifetime, symbols_of
 
 FILE = "tokenizer_config.json"
 FIRST_V5 = "5.0.0"
+# The first that requires tokenizers 0.20.
+FIRST_WITH_PAIRS = "4.45.0"
 BASE = "transformers.tokenization_utils_base.SpecialTokensMixin"
 # What takes the tokens of `extra_special_tokens` by name.
 TAKES_NAMES = "_set_model_specific_special_tokens"
@@ -60,7 +62,9 @@ class UnknownTokenizerClass(Rule):
         lives = [lifetime(f"transformers.{each}", symbols.version) for each in (name, *others)]
         ends = [life.until for life in lives if life is not None and life.until is not None]
         until = min([*ends, Version(FIRST_V5)])
-        is_fast = "tokenizer.json" in checkpoint.files
+        is_fast = "tokenizer.json" in checkpoint.files and not (
+            checkpoint.tokenizer.has_pairs and symbols.version < Version(FIRST_WITH_PAIRS)
+        )
         instead = (
             f', or set `"tokenizer_class": "PreTrainedTokenizerFast"` in {path}' if is_fast else ""
         )
@@ -114,6 +118,39 @@ class ListOfSpecialTokens(Rule):
         yield replace(finding, exception="AttributeError")
 
 
+class PairsOfMerges(Rule):
+    """tokenizer.json has its merges as pairs, which tokenizers before 0.20 does not read.
+
+    transformers before 4.45.0 requires an older tokenizers: `data did not match any variant of
+    untagged enum ModelWrapper`.
+
+    Install a transformers of 4.45.0 or newer.
+    """
+
+    code = "TOK115"
+    messages = (
+        Message(patterns=(r"data did not match any variant of untagged enum (?:Model|PyPre)",)),
+    )
+    stage = "tokenizer"
+    until = FIRST_WITH_PAIRS
+    evidence = "index"
+    blocks = EVERY_ROUTE
+
+    def check(self, facts: Facts) -> Iterable[Finding]:
+        symbols, named = _symbols(facts), _class_of(facts.checkpoint)
+        if symbols is None or not facts.checkpoint.tokenizer.has_pairs:
+            return
+        if named is not None and not _has(symbols, f"{named[0].removesuffix('Fast')}Fast"):
+            return  # of a class without tokenizer.json, or of none
+        finding = self.found(
+            "the merges of tokenizer.json are pairs of texts, which tokenizers 0.20 and newer "
+            f"write; transformers {symbols.version} requires an older one",
+            where=Where(path="tokenizer.json", key="model.merges"),
+            hint=f"use transformers {FIRST_WITH_PAIRS} or newer",
+        )
+        yield replace(finding, exception="Exception")
+
+
 def _symbols(facts: Facts) -> Symbols | None:
     """The names of the release; None where the tokenizer is not the library's."""
     checkpoint = facts.checkpoint
@@ -136,4 +173,4 @@ def _has(symbols: Symbols, name: str) -> bool:
     return any(symbols.has(f"{module}.{name}") for module in modules)
 
 
-RULES: tuple[Rule, ...] = (UnknownTokenizerClass(), ListOfSpecialTokens())
+RULES: tuple[Rule, ...] = (UnknownTokenizerClass(), ListOfSpecialTokens(), PairsOfMerges())

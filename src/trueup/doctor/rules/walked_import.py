@@ -99,6 +99,7 @@ class ImportGone(FailureRule):
                 r"cannot import name '?(?P<name>\w+)'? from "
                 r"'?(?P<source>transformers(?:\.\w+)*)(?!\w)",
                 r"No module named '?(?P<source>transformers(?:\.\w+)*)\.(?P<name>\w+)",
+                r"module '?(?P<source>transformers(?:\.\w+)*)'? has no attribute '?(?P<name>\w+)",
             ),
             dotted="{source}.{name}",
             cause="the transformers that ran has no `{name}` in `{source}`",
