@@ -95,3 +95,44 @@ def test_no_report_says_that_nothing_breaks_where_nothing_is_known(
     shown = capsys.readouterr().out
     assert "ENV107" in shown
     assert "nothing known" not in shown.lower()
+
+
+@pytest.mark.parametrize(
+    ("model_type", "hint"),
+    [
+        ("lama", "did you mean `llama`? Else install a newer transformers"),
+        ("llama9", "install a newer transformers"),
+        ("zebra", "install a newer transformers"),
+    ],
+)
+def test_a_misspelt_model_type_is_answered_with_the_nearest(model_type: str, hint: str) -> None:
+    found = examine(checkpoint(config={"model_type": model_type}), environment())
+    assert next(each.hint or "" for each in found if each.code == "CFG103").startswith(hint)
+
+
+def test_what_is_advised_for_rope_parameters_is_what_the_release_reads() -> None:
+    def hint(kind: str, version: str) -> str:
+        scaled = {"rope_type": kind, "factor": 2.0, "rope_theta": 5000.0}
+        config = {"model_type": "llama", "rope_parameters": scaled}
+        found = examine(checkpoint(config=config), environment(version))
+        return next(each.hint or "" for each in found if each.code == "CFG107")
+
+    assert '"rope_theta": 5000.0, "rope_scaling": {"type": "linear"' in hint("linear", "4.41.2")
+    assert '"rope_scaling": {"rope_type": "linear"' in hint("linear", "4.57.6")
+    assert hint("llama3", "4.41.2") == "use transformers 5.0.0 or newer"
+
+
+def test_old_keys_beside_rope_parameters_are_enough() -> None:
+    config = {"model_type": "llama", "rope_theta": 5000.0, "rope_parameters": {"rope_theta": 5000}}
+    assert not examine(checkpoint(config=config), environment("4.57.6"))
+
+
+def test_the_layers_of_two_kinds_have_keys_of_their_own() -> None:
+    layers = {
+        "full_attention": {"rope_type": "default", "rope_theta": 2e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 5e4},
+    }
+    config = {"model_type": "gemma3_text", "rope_parameters": layers}
+    found = examine(checkpoint(config=config), environment("4.57.6"))
+    cause = next(each.cause for each in found if each.code == "CFG107")
+    assert "`rope_local_base_freq` 10000.0 instead of 50000.0, `rope_theta` 1000000.0" in cause

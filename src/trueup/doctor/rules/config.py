@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Where
@@ -14,6 +15,9 @@ from trueup.environment.model_types import absence
 
 # What AutoConfig raises of a type that it does not know.
 RAISED = "ValueError"
+# How alike a misspelt type is to the right one.
+NEAR = 0.85
+WITHOUT_DIGITS = str.maketrans("", "", "0123456789")
 
 
 class UnknownArchitecture(Rule):
@@ -66,7 +70,7 @@ class UnknownArchitecture(Rule):
                 f"transformers {environment.transformers} does not know the model type "
                 f"`{model_type[:80]}`, and {_without_code(checkpoint)}",
                 where=Where(path="config.json", key="model_type"),
-                hint="install a newer transformers, or get the model's Python files",
+                hint=_hint(model_type, environment.library_models),
                 blocks=("fixed", "isolated"),
             )
             yield replace(finding, exception=RAISED)
@@ -94,6 +98,16 @@ class UnknownArchitecture(Rule):
         )
         since, until = (str(each) if each else None for each in (life.since, life.until))
         yield replace(finding, since=since, until=until, exception=RAISED)
+
+
+def _hint(model_type: str, known: Mapping[str, object]) -> str:
+    """What to do about an unknown type, which may be a known one written wrongly."""
+    hint = "install a newer transformers, or get the model's Python files"
+    near = get_close_matches(model_type[:80], known, n=1, cutoff=NEAR)
+    # Of another number it is another model.
+    if not near or near[0].translate(WITHOUT_DIGITS) == model_type.translate(WITHOUT_DIGITS):
+        return hint
+    return f"did you mean `{near[0]}`? Else {hint}"
 
 
 def _without_code(checkpoint: Checkpoint) -> str:

@@ -31,6 +31,7 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 VALIDATION = "_rope_scaling_validation"
 # Types whose own validation takes other fields.
 OF_OTHER_FIELDS = ("phi3", "phi4_multimodal", "phimoe", "hunyuan_v1_dense", "hunyuan_v1_moe")
+LONGEST_VALUE = 200
 TWO_FIELDS, KINDS = 2, ("linear", "dynamic")
 
 
@@ -56,17 +57,20 @@ class NewRopeParameters(Rule):
             known = parameters(symbols, owner)
             if not isinstance(given, dict) or NEW in known or NEW in owner.fields:
                 continue
-            lost = dict(_lost(given, config, known))
+            lost = dict(_lost(given, config, known, owner))
             if not lost:
                 continue
             what = ", ".join(f"`{name}` {told}" for name, (told, _) in lost.items())
-            added = ", ".join(f'"{name}": {value}' for name, (_, value) in lost.items())
+            values = [f'"{name}": {value}' for name, (_, value) in lost.items() if value]
             place = f"`{prefix.rstrip('.')}` of config.json" if prefix else "config.json"
+            # Without one of them the answers stay wrong.
+            is_whole = len(values) == len(lost)
+            added = f", or add to {place}: {', '.join(values)}" if is_whole else ""
             yield self.found(
                 f"transformers {symbols.version} does not read `{prefix}{NEW}` and takes its own "
                 f"values: {what}. Wrong answers without an error",
                 where=Where(path="config.json", key=f"{prefix}{NEW}"),
-                hint=f"use transformers {FIRST_V5} or newer, or add to {place}: {added}"[:400],
+                hint=f"use transformers {FIRST_V5} or newer{added}",
             )
 
 
@@ -147,9 +151,12 @@ def _parts(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]
 
 
 def _lost(
-    given: Mapping[str, Any], config: Mapping[str, Any], known: Mapping[str, Parameter]
+    given: Mapping[str, Any],
+    config: Mapping[str, Any],
+    known: Mapping[str, Parameter],
+    owner: ClassFacts,
 ) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Old names with what a release takes instead, and what it should be."""
+    """Old names with what a release takes instead, and what it should be, if it can be that."""
     if isinstance(given.get(FULL), dict) or isinstance(given.get(SLIDING), dict):
         sliding = given.get(SLIDING)
         if isinstance(sliding, dict):
@@ -162,7 +169,13 @@ def _lost(
     scaling = known.get("rope_scaling")
     if is_scaled and scaling is not None and scaling.default == "None":
         own = {name: value for name, value in given.items() if name not in OLD_NAMES}
-        yield "rope_scaling", (f"none instead of `{str(kind)[:40]}`", _json(own))
+        if VALIDATION in owner.methods:
+            own = {"type": own.pop("rope_type", kind), **own}
+        is_refused = VALIDATION in owner.methods and _expected(own) is not None
+        yield (
+            "rope_scaling",
+            (f"none instead of `{str(kind)[:40]}`", "" if is_refused else _json(own)),
+        )
 
 
 def _values(
@@ -205,7 +218,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value)[:300]
+    """The value as config.json has it, where that fits in a hint."""
+    text = json.dumps(value)
+    return text if len(text) <= LONGEST_VALUE else ""
 
 
 RULES: tuple[Rule, ...] = (NewRopeParameters(), RefusedRopeScaling())
