@@ -320,6 +320,50 @@ def test_an_encoder_embeds_and_a_wish_for_text_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "bart", "architectures": ["BartForConditionalGeneration"]},
+        {"model_type": "t5", "architectures": ["T5ForConditionalGeneration"]},
+        {"model_type": "bart"},
+    ],
+)
+def test_a_model_of_an_encoder_and_a_decoder_is_said_to_be_one(config: dict[str, Any]) -> None:
+    checkpoint = plain_checkpoint(**config, is_encoder_decoder=True)
+    environment = replace(MODERN, library_models={"bart": "BartForCausalLM", "t5": None})
+    plan = make_plan(checkpoint, environment, ROOMY, (), Wishes(kind="chat"))
+    assert (plan.route, plan.implementation) == ("refused", None)
+    assert "is a sequence-to-sequence model" in plan.why[0]
+
+
+def test_the_decoder_of_such_a_model_generates_by_itself() -> None:
+    checkpoint = plain_checkpoint(
+        model_type="bart", architectures=["BartForCausalLM"], is_encoder_decoder=False
+    )
+    environment = replace(MODERN, library_models={"bart": "BartForCausalLM"})
+    assert make_plan(checkpoint, environment, ROOMY, ()).route == "native"
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        ({"model_type": "vit", "architectures": ["ViTModel"]}, "takes images, not text"),
+        ({"model_type": "clip", "architectures": ["CLIPModel"]}, "makes no vector of a text alone"),
+    ],
+)
+def test_models_without_a_vector_of_a_text_are_no_embedding_models(
+    config: dict[str, Any], word: str
+) -> None:
+    environment = replace(
+        MODERN,
+        library_models={"vit": None, "clip": None},
+        library_bases={"vit": "ViTModel", "clip": "CLIPModel"},
+    )
+    plan = make_plan(plain_checkpoint(**config), environment, ROOMY, ())
+    assert (plan.route, plan.implementation) == ("refused", None)
+    assert word in plan.why[0]
+
+
+@pytest.mark.parametrize(
     ("config", "word"),
     [
         ({"model_type": "baichuan"}, "`baichuan`"),

@@ -132,6 +132,24 @@ def test_a_directory_without_a_vocabulary_is_found(
     assert [each.code for each in examine(checkpoint(files=files), environment())] == codes
 
 
+@pytest.mark.parametrize(
+    ("config", "tokenizer_config"),
+    [
+        ({"model_type": "vit", "architectures": ["ViTForImageClassification"]}, {}),
+        ({"model_type": "t5"}, {"tokenizer_class": "ByT5Tokenizer"}),
+        ({"model_type": "canine"}, {"tokenizer_class": "CanineTokenizer"}),
+    ],
+)
+def test_models_that_have_no_vocabulary_lack_none(
+    config: dict[str, Any], tokenizer_config: dict[str, Any]
+) -> None:
+    facts = replace(checkpoint(config=config, files=()), tokenizer_config=tokenizer_config)
+    found = examine(
+        facts, replace(environment(), library_models=dict.fromkeys(["vit", "t5", "canine"]))
+    )
+    assert [each.code for each in found] == []
+
+
 def test_the_vocabulary_is_the_one_that_the_tokenizers_own_code_reads() -> None:
     code = (
         "from transformers import PreTrainedTokenizer as P\n"

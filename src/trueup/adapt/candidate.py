@@ -14,6 +14,7 @@ from trueup.adapt.native.family import NativeFamily, Refusal
 from trueup.adapt.plan import Caveat, Kind
 from trueup.adapt.wishes import Wishes
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.modality import lacks_text_vector, read_instead_of_text
 from trueup.environment.environment import OLDEST_TRANSFORMERS, Environment
 from trueup.environment.model_types import presence
 from trueup.environment.symbols.symbols import versions
@@ -64,6 +65,13 @@ def candidate_of(
     if environment.is_assumed and checkpoint.model_type is not None:
         told = library.assumed_presence(checkpoint, version)
     if has_class or told == "yes":
+        other = read_instead_of_text(checkpoint)
+        if other is not None:
+            reason = (
+                f"`{checkpoint.model_type}` takes {other}, not text, and TrueUp runs text models"
+            )
+            kind: Kind = "embedding" if is_embedding else "completion"
+            return Candidate(family=checkpoint.model_type, kind=kind, against=(reason,))
         if is_embedding:
             return _encoder(checkpoint, environment, version, wishes)
         return _library(checkpoint, environment, version)
@@ -113,6 +121,13 @@ def _mapped(
 def _library(checkpoint: Checkpoint, environment: Environment, version: Version) -> Candidate:
     model_type = checkpoint.model_type or ""
     implementation = library.implementation(checkpoint, environment)
+    if checkpoint.config.get("is_encoder_decoder") is True:
+        name = checkpoint.architectures[0] if checkpoint.architectures else model_type
+        reason = (
+            f"`{name}` is a sequence-to-sequence model, of an encoder and a decoder; TrueUp "
+            "generates text with causal language models"
+        )
+        return Candidate(family=model_type, kind="completion", against=(reason,))
     if implementation is None:
         reason = (
             f"`{model_type}` has no causal language model in transformers {version}, the kind "
@@ -146,6 +161,12 @@ def _encoder(
 ) -> Candidate:
     model_type = checkpoint.model_type or ""
     implementation = base_class(checkpoint, environment)
+    if lacks_text_vector(checkpoint):
+        reason = (
+            f"`{implementation or model_type}` makes no vector of a text alone, which embedding "
+            "needs"
+        )
+        return Candidate(family=model_type, kind="embedding", against=(reason,))
     if implementation is None:
         reason = f"transformers {version} has no class of `{model_type}` without a head"
         return Candidate(family=model_type, kind="embedding", against=(reason,))

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.modality import needs_tokenizer
 from trueup.doctor.code import first
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.message import Message
@@ -20,6 +21,8 @@ VOCABULARY_ENDINGS = (
     ".tiktoken",
     ".vocab",
 )
+# These take bytes or code points for ids.
+WITHOUT_VOCABULARY = ("ByT5", "Canine", "Perceiver")
 
 
 class BatchEncodePlusGone(Rule):
@@ -104,7 +107,15 @@ class VocabularyMissing(Rule):
 
 
 def _needs_none(checkpoint: Checkpoint) -> bool:
-    """Whether a vocabulary is no part of such a directory: a hub class's, GGUF, an adapter."""
+    """Whether a vocabulary is no part of such a directory.
+
+    A hub class's, GGUF, an adapter, a model of images or sound, a tokenizer of bytes.
+    """
+    tokenizer = checkpoint.tokenizer_config.get("tokenizer_class")
+    if isinstance(tokenizer, str) and tokenizer.startswith(WITHOUT_VOCABULARY):
+        return True
+    if not needs_tokenizer(checkpoint):
+        return True
     is_adapter = checkpoint.adapter is not None and not checkpoint.adapter.has_own_model
     is_gguf = checkpoint.weights.format == "gguf"
     return checkpoint.hub_model is not None or is_adapter or is_gguf
