@@ -83,6 +83,21 @@ def test_findings_say_file_and_line_and_block_the_fixed_route_only() -> None:
     assert finding.blocks == ("fixed",)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("n_layer", 'add `attribute_map = {"num_hidden_layers": "n_layer"}` to the config class'),
+        ("depths_of_it", "set `num_hidden_layers` in config.json or in the config class"),
+    ],
+)
+def test_the_layer_count_is_mapped_to_a_name_that_the_config_has(name: str, hint: str) -> None:
+    code = model(config(attribute=""))
+    renamed = {path: source.replace("num_layers", name) for path, source in code.items()}
+    (finding,) = found(renamed, "4.56.0")
+    assert finding.code == "CFG101"
+    assert (finding.hint or "").startswith(hint)
+
+
 def test_what_is_not_in_the_traceback_has_a_place_but_no_function() -> None:
     (finding,) = found(tokenizer(side=""), "4.56.0")
     assert finding.where.path == "tokenization_x.py"

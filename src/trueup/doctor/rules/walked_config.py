@@ -15,6 +15,9 @@ from trueup.environment.symbols.symbols import Lifetime, lifetime_of_attribute
 CONFIGURATION = "transformers.configuration_utils."
 # By the name that all releases have.
 BASE_CONFIG = "transformers.PretrainedConfig"
+# What configs of models' own call the count of their layers.
+LAYER_COUNTS = ("num_layers", "n_layer", "n_layers", "num_decoder_layers", "decoder_layers",
+                "num_blocks", "n_blocks", "depth")  # fmt: skip
 # Of generation, as errors name them.
 SETTINGS = (
     r"(?:max_length|use_cache|min_length|do_sample|num_beams|temperature|top_[kp]|"
@@ -29,24 +32,29 @@ class NoLayerCount(FailureRule):
     Since 4.56.0 `generate` builds its cache from the config: `object has no attribute
     'num_hidden_layers'`.
 
-    Map the standard name to the model's own with `attribute_map`.
+    Map the standard name to the model's own with `attribute_map`, or set it where there is none.
     """
 
     code = "CFG101"
     messages = (
         Message(
             patterns=(r"(?:'(?P<config>\w+)' )?object has no attribute '?num_hidden_layers",),
+            hint='add `attribute_map = {{"num_hidden_layers": "num_layers"}}` to the config class, '
+            "with the name that it counts its layers in, or set `num_hidden_layers` itself",
         ),
     )
     stage = "generate"
     since = "4.56.0"
     evidence = "observed"
     cause = "the config has no `num_hidden_layers`, from which `generate` builds its cache"
-    hint = 'add `attribute_map = {{"num_hidden_layers": "num_layers"}}` to the config class'
+    hint = "{remedy}"
 
     def fits(self, failure: Failure, stage: str) -> bool:
         is_count = failure.subject == "num_hidden_layers" and failure.kind == "attribute"
         return is_count and not failure.frames
+
+    def words(self, failure: Failure, facts: Facts) -> dict[str, str]:
+        return {**super().words(failure, facts), "remedy": _layer_count(facts)}
 
     def place(self, failure: Failure, facts: Facts) -> Where:
         return class_of_config(facts)
@@ -199,6 +207,15 @@ class RopeTypeRenamed(FailureRule):
 
     def fits(self, failure: Failure, stage: str) -> bool:
         return failure.kind == "key" and failure.subject in ("type", "factor")
+
+
+def _layer_count(facts: Facts) -> str:
+    """How the library may be told the count: under a name that the config has, else anew."""
+    config, owner = facts.checkpoint.config, facts.code.config
+    for name in LAYER_COUNTS:
+        if name in config or facts.code.assigns(owner, name):
+            return f'add `attribute_map = {{"num_hidden_layers": "{name}"}}` to the config class'
+    return "set `num_hidden_layers` in config.json or in the config class, to the count of layers"
 
 
 def _is_of_library(failure: Failure) -> bool:
