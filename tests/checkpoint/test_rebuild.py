@@ -142,6 +142,41 @@ def test_the_size_of_heads_follows_from_their_count(tmp_path: Path) -> None:
     assert not {"head_dim", "num_key_value_heads"} & set(found.guessed)
 
 
+@pytest.mark.parametrize(
+    ("edited", "replaced"),
+    [
+        ({"num_attention_heads": 5}, {"num_attention_heads": 5}),
+        ({"num_key_value_heads": 3}, {"num_key_value_heads": 3}),
+        ({"head_dim": 17}, {"head_dim": 17}),
+        ({"num_attention_heads": 8}, {"num_attention_heads": 8}),
+        ({"num_attention_heads": 5, "head_dim": None}, {"num_attention_heads": 5}),
+    ],
+)
+def test_heads_that_the_tensors_cannot_have_are_replaced(
+    tmp_path: Path, edited: dict[str, Any], replaced: dict[str, Any]
+) -> None:
+    said = save(tmp_path, "Llama", "LlamaForCausalLM", {**SMALL, "head_dim": 16})
+    told = {**said, **edited}
+    told = {key: value for key, value in told.items() if value is not None}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    found = rebuild(read_checkpoint(resolve(str(tmp_path))))
+    assert {key: found.replaced.get(key) for key in replaced} == replaced
+    config = found.config
+    size = config.get("head_dim", 64 // config["num_attention_heads"])
+    assert (64 // size, 32 // size) == (
+        config["num_attention_heads"],
+        config["num_key_value_heads"],
+    )
+
+
+def test_an_encoders_heads_divide_its_width(tmp_path: Path) -> None:
+    said = save(tmp_path, "Bert", "BertForMaskedLM", ENCODER)
+    (tmp_path / "config.json").write_text(json.dumps({**said, "num_attention_heads": 5}))
+    found = rebuild(read_checkpoint(resolve(str(tmp_path))))
+    assert found.replaced == {"num_attention_heads": 5}
+    assert 32 % found.config["num_attention_heads"] == 0
+
+
 def test_a_second_time_changes_nothing_and_keeps_the_marks(tmp_path: Path) -> None:
     save(tmp_path, "Llama", "LlamaForCausalLM", SMALL)
     first = rebuilt_in(tmp_path)

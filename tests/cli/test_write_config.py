@@ -87,6 +87,33 @@ def test_a_config_that_says_it_all_is_left_alone(
     assert not (tmp_path / "config.json.bak").exists()
 
 
+def test_the_values_behind_a_byte_order_mark_are_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = b"\xef\xbb\xbf" + json.dumps({**TOKENIZER, "beta": 0.07}).encode()
+    kronos(tmp_path)
+    (tmp_path / "config.json").write_bytes(old)
+    shown = run(capsys, str(tmp_path))
+    assert shown.endswith("config.json.bak\n")
+    assert written(tmp_path) == {**TOKENIZER, "beta": 0.07}
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_what_the_check_still_says_of_the_config_is_told_and_the_status_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], output: str
+) -> None:
+    wide = {"model.embed_tokens.weight": (96, 64), "model.norm.weight": (64,)}
+    layer = {"input_layernorm": (64,), "post_attention_layernorm": (64,)}
+    layer |= {f"self_attn.{name}_proj": (64, 64) for name in "qkvo"}
+    layer |= {"mlp.gate_proj": (80, 64), "mlp.up_proj": (80, 64), "mlp.down_proj": (64, 80)}
+    wide |= {f"model.layers.0.{name}.weight": shape for name, shape in layer.items()}
+    write(tmp_path, {"model.safetensors": tensors_of(wide), "config.json": {"model_type": "lama"}})
+    assert main(["check", str(tmp_path), "--write-config", "--format", output]) == 1
+    shown = capsys.readouterr().out
+    assert "CFG103" in shown
+    assert "`lama`" in shown
+
+
 def test_json_tells_the_origin_of_every_value(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,6 +117,15 @@ def test_pickles_need_a_torch_that_reads_them_safely(
     assert [finding.code for finding in found] == codes
 
 
+def test_a_byte_order_mark_is_told_with_the_edit_that_takes_it_off() -> None:
+    (finding,) = examine(
+        checkpoint(problems=(problem("byte_order_mark", "config.json"),)), environment()
+    )
+    assert finding.code == "DIR102"
+    assert "without" in (finding.hint or "")
+    assert "--write-config" not in (finding.hint or "")
+
+
 @pytest.mark.parametrize(
     ("files", "codes"),
     [

@@ -17,6 +17,7 @@ WeightsFormat = Literal["safetensors", "pickle", "gguf", "none"]
 ProblemKind = Literal[
     "absent",  # a file that must be there is not
     "not_json",  # a JSON file that does not parse, or is no object
+    "byte_order_mark",  # a JSON file that is whole but for three bytes before it
     "missing_shard",  # the index names a weight file that is not there
     "missing_tensor",  # the index places a tensor in a file whose header lacks it
     "left_out",  # the index does not name tensors that a shard has

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,16 @@ from trueup.checkpoint.regular import open_regular
 LIMIT_BYTES = 64 * 1024 * 1024
 # No real file of a model comes near; what walks a value by recursion may rely on it.
 DEPTH_LIMIT = 100
+BYTE_ORDER_MARK = (
+    "begins with the byte order mark that some editors of Windows write, which JSON readers refuse"
+)
 
 
 def read_json(directory: Path, name: str) -> tuple[dict[str, Any], Problem | None]:
-    """The object in the file `name`; empty, with a Problem, where it cannot be had."""
+    """The object in the file `name`; empty, with a Problem, where it cannot be had.
+
+    What stands behind a byte order mark is given with the Problem that no loader reads it.
+    """
     path = directory / name
     try:
         with open_regular(path) as file:
@@ -31,8 +38,9 @@ def read_json(directory: Path, name: str) -> tuple[dict[str, Any], Problem | Non
     mistaken = mistaken_content(name, content[:HEAD_BYTES])
     if mistaken is not None:
         return {}, mistaken
+    is_marked = content.startswith(codecs.BOM_UTF8)
     try:
-        shape = json.loads(content.decode("utf-8"))
+        shape = json.loads(content.decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         detail = "the file is empty" if not content.strip() else f"not JSON: {error.msg}"
         return {}, Problem(kind="not_json", path=name, line=error.lineno, detail=detail)
@@ -46,6 +54,8 @@ def read_json(directory: Path, name: str) -> tuple[dict[str, Any], Problem | Non
     if not isinstance(shape, dict):
         kind = {list: "a list", str: "a string", type(None): "null"}.get(type(shape), "a number")
         return {}, Problem(kind="not_json", path=name, detail=f"{kind}, expected an object")
+    if is_marked:
+        return shape, Problem(kind="byte_order_mark", path=name, detail=BYTE_ORDER_MARK)
     return shape, None
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.heads import refuted, with_heads_of
 from trueup.checkpoint.layouts import LAYOUTS, evidence_of, layout_of
 from trueup.checkpoint.layouts.layout import Layout, Value
 from trueup.errors import CheckpointError
@@ -65,12 +66,14 @@ def rebuild(checkpoint: Checkpoint) -> Rebuilt:
     if layout is None:
         raise _unknown(checkpoint)
     old = {key: value for key, value in checkpoint.config.items() if key != MARK}
-    told = tuple(_known_better(tuple(layout.values(evidence)), old))
+    values_of = tuple(layout.values(evidence))
+    replaced = refuted(old, {value.key: value for value in values_of})
+    old = {key: value for key, value in old.items() if key not in replaced}
+    told = tuple(_known_better(values_of, old))
     known = {value.key for value in told}
     dropped: tuple[str, ...] = ()
     if layout.class_name is not None:
         dropped = tuple(key for key in old if key not in known)
-    replaced: dict[str, Any] = {}
     values: list[Value] = []
     marked = checkpoint.config.get(MARK)
     still_guessed = set(marked) if isinstance(marked, list) else set()
@@ -92,8 +95,13 @@ def rebuild(checkpoint: Checkpoint) -> Rebuilt:
         values=tuple(values),
         replaced=replaced,
         dropped=dropped,
-        is_new=config != dict(checkpoint.config),
+        is_new=config != dict(checkpoint.config) or _is_damaged(checkpoint),
     )
+
+
+def _is_damaged(checkpoint: Checkpoint) -> bool:
+    """Whether the file is not as its values are, as where a byte order mark stands before them."""
+    return any(each.path == "config.json" and not each.key for each in checkpoint.problems)
 
 
 def _known_better(told: tuple[Value, ...], old: Mapping[str, Any]) -> Iterator[Value]:
@@ -101,36 +109,11 @@ def _known_better(told: tuple[Value, ...], old: Mapping[str, Any]) -> Iterator[V
     by_key = {value.key: value for value in told}
     model_type = by_key.get("model_type")
     is_other = model_type is not None and old.get("model_type") not in (None, model_type.value)
-    for value in _with_heads_of(old, by_key):
+    for value in with_heads_of(old, by_key):
         # Of another class's setting it is not even known that there is one.
         is_odd = is_other and (value.origin == "guess" or value.value is False)
         is_usual = bool(old) and value.value in USUAL.get(value.key, ())
         if value.key in old or not (is_odd or is_usual or _is_said(value.key, old)):
-            yield value
-
-
-def _with_heads_of(old: Mapping[str, Any], told: Mapping[str, Value]) -> Iterator[Value]:
-    """Where the old config counts the heads, their size is what the tensors' rows leave."""
-    heads, head = told.get("num_attention_heads"), told.get("head_dim")
-    count = old.get("num_attention_heads")
-    if heads is None or head is None or head.origin != "guess" or "head_dim" in old:
-        yield from told.values()
-        return
-    queries = heads.value * head.value
-    if type(count) is not int or count <= 0 or queries % count:
-        yield from told.values()
-        return
-    size = queries // count
-    reason = f"{queries} rows of `q_proj` in the {count} heads of config.json"
-    keys = told["num_key_value_heads"].value * head.value
-    for value in told.values():
-        if value.key == "num_key_value_heads" and keys % size == 0:
-            told_here = f"{keys} rows of `k_proj` in heads of {size}"
-            yield replace(value, value=keys // size, origin="weights", reason=told_here)
-        elif value is head:
-            if size * count != told["hidden_size"].value:  # the classes take the quotient
-                yield replace(value, value=size, origin="weights", reason=reason)
-        else:
             yield value
 
 

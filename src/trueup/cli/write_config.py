@@ -13,6 +13,7 @@ from trueup.checkpoint.layouts.layout import Value
 from trueup.checkpoint.rebuild import Rebuilt, rebuild
 from trueup.checkpoint.source import resolve
 from trueup.checkpoint.write_config import refuse_borrowed, write_config
+from trueup.doctor.finding import Finding
 
 SCHEMA_VERSION = 1
 WIDEST_VALUE = 32
@@ -21,6 +22,8 @@ WIDEST_VALUE = 32
 def run_write_config(model: str, output: str) -> int:
     """Write config.json in the directory of `model`; prints every value with its reason.
 
+    1 where `check` still calls the config broken, which is said.
+
     Raises: CheckpointError where the weights do not tell it or it cannot be written.
     """
     source = resolve(model)
@@ -28,16 +31,34 @@ def run_write_config(model: str, output: str) -> int:
     checkpoint = read_checkpoint(source)
     rebuilt = rebuild(checkpoint)
     backup = write_config(source.directory, rebuilt.config) if rebuilt.is_new else None
+    broken = _still_broken(model)
     if output == "json":
-        print(json.dumps(_shape(checkpoint, rebuilt, backup), indent=2, ensure_ascii=False))
-        return 0
+        shape = _shape(checkpoint, rebuilt, backup, broken)
+        print(json.dumps(shape, indent=2, ensure_ascii=False))
+        return int(bool(broken))
     from trueup.doctor.render.text import Line, print_lines
 
     print_lines(Line(text) for text in _lines(checkpoint, rebuilt, backup))
-    return 0
+    for finding in broken:
+        hint = f"\n  hint:  {finding.hint}" if finding.hint else ""
+        print(f"\nThe check still says {finding.code}: {finding.cause}{hint}")
+    return int(bool(broken))
 
 
-def _shape(checkpoint: Checkpoint, rebuilt: Rebuilt, backup: Path | None) -> Mapping[str, Any]:
+def _still_broken(model: str) -> tuple[Finding, ...]:
+    """What is wrong with the config that is there now, by what the running interpreter has."""
+    from trueup.doctor.examine import examine
+    from trueup.environment.packages import read_environment
+
+    found = examine(read_checkpoint(resolve(model)), read_environment())
+    return tuple(
+        each for each in found if each.severity == "error" and each.where.path == "config.json"
+    )
+
+
+def _shape(
+    checkpoint: Checkpoint, rebuilt: Rebuilt, backup: Path | None, broken: tuple[Finding, ...]
+) -> Mapping[str, Any]:
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "write_config",
@@ -51,6 +72,7 @@ def _shape(checkpoint: Checkpoint, rebuilt: Rebuilt, backup: Path | None) -> Map
         ],
         "replaced": dict(rebuilt.replaced),
         "dropped": list(rebuilt.dropped),
+        "still_broken": [each.as_dict() for each in broken],
     }
 
 

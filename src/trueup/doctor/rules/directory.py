@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ EVERY_ROUTE: tuple[Route, ...] = ("native", "fixed", "isolated")
 WITH_REMOTE_CODE: tuple[Route, ...] = ("fixed", "isolated")
 TOKENIZER_STARTS = ("tokenization", "tokenizer", "vocab.", "merges.")
 OPTIONAL_FILES = ("generation_config.json",)
+MARKED: ProblemKind = "byte_order_mark"
 DAMAGED_COPY = "copy `{path}` again from where it came from"
 
 
@@ -104,9 +106,10 @@ class BrokenJson(ProblemRule):
     """A JSON file of the directory does not parse, or is no object.
 
     transformers says `It looks like the config file at 'config.json' is not a valid JSON file`,
-    Python `JSONDecodeError: Expecting value: line 1 column 1`.
+    Python `JSONDecodeError: Expecting value: line 1 column 1`. A byte order mark before the text
+    is enough: `JSONDecodeError: Unexpected UTF-8 BOM (decode using utf-8-sig)`.
 
-    Copy the file again from where it came from.
+    Copy the file again from where it came from, or save it without the mark.
     """
 
     code = "DIR102"
@@ -115,7 +118,9 @@ class BrokenJson(ProblemRule):
             patterns=(r"It looks like the config file at '?[^']+'? is not a valid JSON",),
         ),
         Message(
-            patterns=(r"JSONDecodeError: (?:Expecting|Extra data|Invalid|Unterminated)",),
+            patterns=(
+                r"JSONDecodeError: (?:Expecting|Extra data|Invalid|Unterminated|Unexpected UTF-8)",
+            ),
             is_broad=True,
             seen_with=(
                 r"config(?:uration)?\w*\.(?:json|py)",
@@ -126,10 +131,23 @@ class BrokenJson(ProblemRule):
     kind = "not_json"
     stage = "config"
 
+    def concerns(self, problem: Problem) -> bool:
+        return problem.kind in (self.kind, MARKED)
+
     def check(self, facts: Facts) -> Iterable[Finding]:
+        marked = {
+            shown(each.path): each.path for each in facts.checkpoint.problems if each.kind == MARKED
+        }
         for finding in super().check(facts):
-            is_config = finding.where.path == "config.json"
-            yield replace(finding, hint=config_hint(facts.checkpoint)) if is_config else finding
+            path = finding.where.path or ""
+            if path in marked:
+                file = shlex.quote(str(facts.checkpoint.directory / marked[path]))
+                command = rf"sed -i '1s/^\xEF\xBB\xBF//' {file}"
+                yield replace(finding, hint=f"save it as UTF-8 without the mark: {command}")
+            elif path == "config.json":
+                yield replace(finding, hint=config_hint(facts.checkpoint))
+            else:
+                yield finding
 
 
 class ShardMissing(ProblemRule):

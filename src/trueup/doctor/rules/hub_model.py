@@ -20,7 +20,7 @@ from trueup.doctor.rules.directory import EVERY_ROUTE
 CONFIG = "config.json"
 SHOWN = 8
 # Reading config.json failed, which is another finding.
-BROKEN = ("not_json", "html", "lfs_pointer", "unreadable")
+BROKEN = ("not_json", "byte_order_mark", "html", "lfs_pointer", "unreadable")
 
 
 def _is_broken(checkpoint: Checkpoint) -> bool:
