@@ -121,3 +121,11 @@ def test_a_decoder_is_given_ids_of_its_own() -> None:
     )
     assert "decoder_input_ids=None" in modeling
     assert "CODE101 forward" not in errors({**code, "modeling": modeling}, "4.57.6")
+
+
+def test_a_type_that_no_release_has_is_told_on_every_release() -> None:
+    facts = checkpoint(config={"model_type": "qwen4000", "architectures": ["LlamaForCausalLM"]})
+    for version in ("4.41.2", "5.23.0"):
+        findings = examine(facts, assumed(version))
+        assert [each.code for each in findings] == ["CFG103"]
+        assert "no release of transformers that is known" in findings[0].cause

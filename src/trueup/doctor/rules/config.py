@@ -11,7 +11,8 @@ from trueup.doctor.finding import Finding, Where
 from trueup.doctor.message import Message
 from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
-from trueup.environment.model_types import absence
+from trueup.environment.causal_models import CAUSAL_CLASSES
+from trueup.environment.model_types import absence, presence
 
 # What AutoConfig raises of a type that it does not know.
 RAISED = "ValueError"
@@ -83,6 +84,15 @@ class UnknownArchitecture(Rule):
             return
         told = absence(model_type, checkpoint.architectures, version)
         if told is None:
+            if presence(model_type, version, checkpoint.architectures) == "no":
+                finding = self.found(
+                    f"no release of transformers that is known has the model type "
+                    f"`{model_type[:80]}`, and {_without_code(checkpoint)}",
+                    where=Where(path="config.json", key="model_type"),
+                    hint=_hint(model_type, CAUSAL_CLASSES),
+                    blocks=("fixed", "isolated"),
+                )
+                yield replace(finding, exception=RAISED)
             return
         sign, life = told
         last = f" since {life.since}" if life.since else ""
