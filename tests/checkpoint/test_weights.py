@@ -103,6 +103,20 @@ def test_a_tensor_in_another_shard_than_the_index_says_is_missing(tmp_path: Path
     assert [kind for kind, _ in kinds(checkpoint)] == ["missing_tensor", "missing_tensor"]
 
 
+def test_a_shard_that_was_copied_over_another_is_the_only_one_to_blame(tmp_path: Path) -> None:
+    checkpoint = read(
+        tmp_path,
+        {
+            "config.json": CONFIG,
+            INDEX: index(a="s1.safetensors", b="s2.safetensors"),
+            "s1.safetensors": safetensors("a"),
+            "s2.safetensors": safetensors("a"),
+        },
+    )
+    assert kinds(checkpoint) == [("missing_tensor", "s2.safetensors")]
+    assert checkpoint.weights.tensors["a"].file == "s1.safetensors"
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

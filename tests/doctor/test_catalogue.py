@@ -197,6 +197,17 @@ CHATCHAT = """\
 """
 
 
+def test_a_config_without_its_model_type_is_said_to_lack_it() -> None:
+    text = (
+        "ValueError: Unrecognized model in ./x. Should have a `model_type` key in its config.json."
+    )
+    match = explain(text)[1][0]
+    assert match.code == "CFG103"
+    assert "`model_type`" in match.cause
+    assert "copy config.json" in match.hint
+    assert "install" not in match.hint
+
+
 @pytest.mark.parametrize(("text", "code"), MESSAGES, ids=[code for _, code in MESSAGES])
 def test_a_message_alone_is_recognised(text: str, code: str) -> None:
     _, matches = explain(text)

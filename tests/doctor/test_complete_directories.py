@@ -421,6 +421,36 @@ def test_quantised_weights_are_named_with_what_they_need(
     assert codes(tmp_path, files, environment("5.23.0", **packages)) == expected
 
 
+@pytest.mark.parametrize(
+    ("version", "tensor", "severity"),
+    [
+        ("5.23.0", "model.norm.weight", "warning"),
+        ("4.49.0", "model.norm.weight", "warning"),
+        ("4.48.3", "model.norm.weight", "error"),
+        ("5.23.0", "model.layers.0.mlp.up_proj.q_weight", "error"),
+    ],
+)
+def test_an_unknown_method_is_skipped_by_releases_that_do_so(
+    tmp_path: Path, version: str, tensor: str, severity: str
+) -> None:
+    files = {
+        "config.json": {**LLAMA, "quantization_config": {"quant_method": "foo"}},
+        "model.safetensors": tensors_of({"model.embed_tokens.weight": (8, 4), tensor: (4, 4)}),
+    }
+    found = findings(tmp_path, files, environment(version))
+    (finding,) = [each for each in found if each.code == "QNT102"]
+    assert finding.severity == severity
+    assert bool(finding.blocks) == (severity == "error")
+    assert "names `foo`" in finding.cause
+
+
+def test_settings_that_name_no_method_are_said_to(tmp_path: Path) -> None:
+    files = {"config.json": {**LLAMA, "quantization_config": {"bits": 4}}}
+    (finding,) = findings(tmp_path, files)
+    assert finding.severity == "error"
+    assert finding.cause.startswith("`quantization_config` has no `quant_method`, without which")
+
+
 def test_every_method_of_the_installed_transformers_is_known() -> None:
     names = {re.sub(r"_[48]bit$", "", name) for name in AUTO_QUANTIZER_MAPPING}
     assert names <= set(METHODS)

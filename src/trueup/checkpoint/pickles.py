@@ -57,7 +57,9 @@ def _read_archive(file: IO[bytes], name: str) -> PickleContent:
             root, header = _the_pickle(archive)
             unsafe = {"TorchScript"} if any(map(_is_script, entries)) else set()
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise PickleError("truncated", f"a zip archive cut short: {error}") from error
+        has_no_end = "not a zip file" in str(error)  # which is told of one without its directory
+        told = "the end of its zip archive is missing" if has_no_end else f"its archive: {error}"
+        raise PickleError("truncated", told) from error
     reader = Reader(io.BytesIO(header))
     state = read_value(reader)
     for storage in reader.storages.values():

@@ -36,11 +36,15 @@ OpenFile = Callable[[str], BinaryIO]
 
 @dataclass(slots=True)
 class _Reading:
-    """What has been found so far; `headers` are the bytes that the digest covers."""
+    """What has been found so far; `headers` are the bytes that the digest covers.
+
+    `of_files` has the tensors by file: two may have one of the same name.
+    """
 
     open: OpenFile
     problems: list[Problem] = field(default_factory=list)
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
+    of_files: dict[str, Mapping[str, TensorInfo]] = field(default_factory=dict)
     headers: dict[str, bytes] = field(default_factory=dict)
     file_bytes: int = 0
 
@@ -174,8 +178,10 @@ def _read_files(
         if _read_one(name, weights_format, reading):
             readable.add(name)
     for tensor, file in placed.items():
-        found = reading.tensors.get(tensor)
-        if file in readable and (found is None or found.file != file) and reading.tensors:
+        found = reading.of_files.get(file, {}).get(tensor)
+        if found is not None:
+            reading.tensors[tensor] = found
+        elif file in readable and reading.tensors:
             reading.problems.append(
                 Problem(
                     kind="missing_tensor",
@@ -255,10 +261,12 @@ def _read_header(
     if weights_format == "safetensors":
         found, header = read_safetensors_header(file, name)
         reading.tensors.update(found)
+        reading.of_files[name] = found
         return header
     if weights_format == "pickle":
         content = read_pickle_header(file, name)
         reading.tensors.update(content.tensors)
+        reading.of_files[name] = content.tensors
         reading.problems += _pickle_problems(name, content)
         return content.header
     return b""

@@ -33,9 +33,13 @@ class UnknownArchitecture(Rule):
     code = "CFG103"
     messages = (
         Message(
+            patterns=(r"Unrecognized model in .* Should have a `?model_type",),
+            cause="config.json has no `model_type`, and no code of its own says what it is",
+            hint="copy config.json from where the weights came from, or add its `model_type`",
+        ),
+        Message(
             patterns=(
                 r"does not recognize this architecture",
-                r"Unrecognized model in .* Should have a `?model_type",
                 r"Unrecognized configuration class",
                 r"KeyError: '(?:chatglm|baichuan|internlm2?|qwen|aquila)'",
                 r"KeyError: '(?:qwen[23]\w*|mistral\d?|mixtral|gemma\d?\w*|phi3|phimoe|glm4\w*|"

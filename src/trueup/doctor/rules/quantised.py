@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from packaging.version import Version
+
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.finding import Finding, Where
 from trueup.doctor.message import Message
@@ -54,6 +56,10 @@ METHODS = {
     "gemma": _Method(title="Gemma's own method"),
 }
 PACKED = (".qweight", ".qzeros")
+# Of methods that transformers does not read.
+PACKED_ELSEWHERE = (".q_weight", ".q_groups", ".trellis", ".scales", ".weight_packed")
+# From this release on a method that is not known is skipped with a warning.
+SKIPPED_SINCE = Version("4.49.0")
 
 
 def _settings(checkpoint: Checkpoint) -> Mapping[str, Any] | None:
@@ -111,7 +117,8 @@ class QuantisationPackageMissing(Rule):
     """The weights are quantised by a method whose package is not installed.
 
     transformers refuses to load them: `Loading an AWQ quantized model requires gptqmodel`, `Using
-    bitsandbytes 4-bit quantization requires accelerate`, `Unknown quantization type, got exl2`.
+    bitsandbytes 4-bit quantization requires accelerate`, `Unknown quantization type, got exl2`; the
+    last one is a warning since 4.49.0, and the weights are loaded as if they were not quantised.
 
     Install the package, or get the weights unquantised.
     """
@@ -143,14 +150,7 @@ class QuantisationPackageMissing(Rule):
         name = _name(settings)
         method = METHODS.get(name)
         if method is None:
-            told = f"`{shown(name)[:40]}`" if name else "no `quant_method`"
-            yield self.found(
-                f"`{KEY}` names {told}, which transformers does not know: expected one of "
-                f"{', '.join(METHODS)}",
-                where=Where(path=CONFIG, key=f"{KEY}.quant_method"),
-                hint="get the model's unquantised weights, or run it with the program it is for",
-                blocks=EVERY_ROUTE,
-            )
+            yield self._unknown(facts, name)
             return
         if facts.environment.is_assumed:  # of which only the version of transformers is known
             return
@@ -167,6 +167,36 @@ class QuantisationPackageMissing(Rule):
                 where=Where(path=CONFIG, key=KEY),
                 hint=f"pip install {' '.join(names)}",
             )
+
+    def _unknown(self, facts: Facts, name: str) -> Finding:
+        """A method that no release knows, which newer ones skip; or settings without any."""
+        version = facts.environment.transformers
+        base = Version(version.base_version) if version is not None else None
+        tensors = facts.checkpoint.weights.tensors
+        is_packed = any(tensor.endswith((*PACKED, *PACKED_ELSEWHERE)) for tensor in tensors)
+        where = Where(path=CONFIG, key=f"{KEY}.quant_method")
+        if name and base is not None and base >= SKIPPED_SINCE and not is_packed:
+            return self.found(
+                f"`{KEY}` names `{shown(name)[:40]}`, which transformers does not know: it loads "
+                "the weights as if they were not quantised",
+                where=where,
+                hint=f"take `{KEY}` out of config.json if they are not",
+                severity="warning",
+                blocks=(),
+            )
+        told = (
+            f"names `{shown(name)[:40]}`, which transformers does not know"
+            if name
+            else "has no `quant_method`, without which transformers does not load the model"
+        )
+        return self.found(
+            f"`{KEY}` {told}: expected one of {', '.join(METHODS)}",
+            where=where,
+            hint="get the model's unquantised weights, or run it with the program it is for"
+            if name
+            else "copy config.json from where the weights came from, or add the `quant_method`",
+            blocks=EVERY_ROUTE,
+        )
 
 
 class PackedWithoutConfig(Rule):
