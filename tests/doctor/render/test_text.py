@@ -136,6 +136,36 @@ def test_what_no_route_can_avoid_is_told_in_full() -> None:
     assert "next:  copy it" in shown
 
 
+def test_what_breaks_is_counted_and_told_before_what_is_only_to_be_known() -> None:
+    alarm = finding(
+        code="SAFE111", severity="warning", stage="import", hint="read these lines", blocks=()
+    )
+    breaks = [finding(code=code, hint=f"mend {code}", blocks=("fixed",)) for code in ("L1", "L2")]
+    shape = report(alarm, *breaks, route="refused", implementation=None, has_own_code=True)
+    shown = text(shape)
+    places = [
+        shown.index(part)
+        for part in (
+            "2 things break with transformers 4.56.0, in this order:",
+            "L1 error",
+            "L2 error",
+            "1 thing to know:",
+            "SAFE111 warning",
+            "next:  mend L1",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_warnings_alone_are_no_next_step_of_a_model_whose_code_would_run() -> None:
+    alarm = finding(
+        code="SAFE111", severity="warning", stage="import", hint="read these lines", blocks=()
+    )
+    shown = text(report(alarm, route="refused", implementation=None, has_own_code=True))
+    assert "1 thing to know:" in shown
+    assert "next:  load it with transformers 4.56.0 itself" in shown
+
+
 @pytest.mark.parametrize(
     ("has_own_code", "told"),
     [

@@ -37,11 +37,19 @@ def report_lines(report: Mapping[str, Any], *, width: int | None = None) -> Iter
     if closing:
         yield from _closing_lines(closing, findings, width)
     elif in_the_way:
-        yield Line(_title(in_the_way, route, version), "title")
-        for finding in in_the_way:
+        breaking = [each for each in in_the_way if each["severity"] == "error"]
+        others = [each for each in in_the_way if each["severity"] != "error"]
+        for title, group in (
+            (_title(len(breaking), route, version), breaking),
+            (f"{_count(len(others), 'thing')} to know:", others),
+        ):
+            if not group:
+                continue
+            yield Line(title, "title")
+            for finding in group:
+                yield Line("")
+                yield from _finding_lines(finding, width)
             yield Line("")
-            yield from _finding_lines(finding, width)
-        yield Line("")
     if avoided:
         count = _count(len(avoided), "finding")
         yield Line(f"{count} avoided by the {route} route. The model's own code would meet:")
@@ -124,10 +132,7 @@ def header_lines(report: Mapping[str, Any]) -> Iterator[Line]:
     yield Line(f"{INDENT}{libraries}, {python}", "dim")
 
 
-def _title(findings: list[Mapping[str, Any]], route: str, version: str | None) -> str:
-    errors = sum(1 for each in findings if each["severity"] == "error")
-    if not errors:
-        return f"{_count(len(findings), 'thing')} to know:"
+def _title(errors: int, route: str, version: str | None) -> str:
     subject = "thing breaks" if errors == 1 else "things break"
     with_version = f" with transformers {version}" if version else ""
     order = ", in this order" if errors > 1 else ""

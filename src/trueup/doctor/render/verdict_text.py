@@ -41,7 +41,8 @@ def next_steps(report: Mapping[str, Any]) -> list[str]:
 
     1. The hint of what closes every route.
     2. A transformers on which TrueUp would run it.
-    3. The hint of the first error; of a model that the native route would run, of config or import.
+    3. The hint of the first error, else of a warning that the audit of code did not make; of a
+       model that the native route would run, of config or import.
     4. Where the native route is not for such a model: transformers itself.
     """
     has_native = bool(report["plan"] and report["plan"]["implementation"])
@@ -53,8 +54,15 @@ def next_steps(report: Mapping[str, Any]) -> list[str]:
         hints = [f"pip install 'transformers>={oldest}'"]
     if not hints:  # 3
         stages = ("config", "import") if has_native else STAGES
-        hints = [each["hint"] for each in told if each["stage"] in stages]
+        mended = [each for each in told if each["stage"] in stages and not _is_of_audit(each)]
+        mended.sort(key=lambda each: each["severity"] != "error")
+        hints = [each["hint"] for each in mended]
     return hints[:1] if has_native else [*hints[:1], *_without_a_route(report)]  # 4
+
+
+def _is_of_audit(finding: Mapping[str, Any]) -> bool:
+    """Whether it says what code does, which is to be read and not to be mended."""
+    return bool(finding["code"].startswith("SAFE") and finding["severity"] != "error")
 
 
 def _without_a_route(report: Mapping[str, Any]) -> Iterator[str]:
