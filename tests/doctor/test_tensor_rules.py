@@ -83,10 +83,6 @@ def found_in(
         ({"attention_bias": True}, decoder(), "DIR124", "and 5 more"),
         ({}, decoder("transformer.", "lm_head.weight"), "DIR124", "none of the 21 tensors"),
         ({}, decoder() | {"foo.bar": (2,)}, "DIR125", "the weights have `foo.bar`"),
-        (
-            {"architectures": ["LlamaForQuestionAnswering"]},
-            decoder("transformer.", "lm_head.weight") | {"qa_outputs.weight": (2, 8)},
-        ),
         ({}, decoder() | {f"{LAST}self_attn.q_proj.bias": (8,)}, "DIR125", "q_proj.bias`"),
         ({"num_hidden_layers": 1}, decoder(), "DIR115", "tensors `model.layers.1.*`"),
         ({"num_hidden_layers": 1}, decoder(""), "DIR115", "tensors `layers.1.*`"),
@@ -124,6 +120,10 @@ def test_weights_that_the_class_would_not_take_are_one_error_and_no_route(
         ({"architectures": ["LlamaForSequenceClassification"]},
          decoder("model.", "lm_head.weight") | {"score.weight": (2, 8)}),
         ({}, decoder() | {f"{LAST}self_attn.rotary_emb.inv_freq": (1,)}),
+        (
+            {"architectures": ["LlamaForQuestionAnswering"]},
+            decoder("transformer.", "lm_head.weight") | {"qa_outputs.weight": (2, 8)},
+        ),
         ({}, decoder() | {"model.rotary_emb.inv_freq": (1,)}),
         ({"attention_bias": True}, decoder() | BIASES),
         ({"quantization_config": {"quant_method": "fp8"}}, decoder("model.", NORM)),
