@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from trueup.adapt.chat import EncodeChat, chat_encoder
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.chat_format import ENDS_ROLE_LINE
+from trueup.adapt.native.family import NativeFamily
 from trueup.adapt.placement import NARROWER_HINT
 from trueup.adapt.plan import Plan
 from trueup.adapt.wishes import INT8
@@ -55,6 +56,14 @@ class LoadedEncoder:
     plan: Plan
 
 
+def mapped_family(plan: Plan) -> NativeFamily | None:
+    """The family whose layout the plan maps; None for a model of the library's own.
+
+    The name alone does not tell: the library has a type `glm4` of its own.
+    """
+    return next((each for each in NATIVE if plan.mapped and each.name == plan.family), None)
+
+
 def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Loaded:
     """Load what `plan` describes; `progress` is told the share of the weights that is in place.
 
@@ -64,7 +73,7 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
     CheckpointError for files that cannot be read; CapacityError where memory runs out.
     """
     checkpoint = _read_again(plan)
-    family = next((each for each in NATIVE if each.name == plan.family), None)
+    family = mapped_family(plan)
     with _memory_told(plan):
         if plan.kind == "embedding":
             from trueup.adapt.load_library import load_encoder

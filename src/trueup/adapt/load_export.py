@@ -16,8 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from trueup.adapt.load import load_plan
-from trueup.adapt.native import NATIVE
+from trueup.adapt.load import load_plan, mapped_family
 from trueup.adapt.native.tokenizer import save_tokenizer
 from trueup.adapt.placement import size_words
 from trueup.adapt.plan import Plan
@@ -45,7 +44,7 @@ def export_native(
     Raises: AdaptError where the directory holds something, the disk is too small, or the model
     is in its standard form already; what `load_plan` raises.
     """
-    family = next((each for each in NATIVE if each.name == plan.family), None)
+    family = mapped_family(plan)
     if family is None:
         raise AdaptError(
             f"`{plan.family}` is a model of the library, in the standard form already",
@@ -165,7 +164,8 @@ def _write_config(
     model: PreTrainedModel, directory: Path, checkpoint: Checkpoint, plan: Plan, dtype: str
 ) -> None:
     """config.json with the keys of transformers 4 and 5, so that either reads the right rope."""
-    family = next(each for each in NATIVE if each.name == plan.family)
+    family = mapped_family(plan)
+    assert family is not None  # or nothing would be exported
     model.config.save_pretrained(directory)
     path = directory / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
