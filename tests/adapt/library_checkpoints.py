@@ -14,7 +14,7 @@ SIZES = {"vocab_size": 704, "eos_token_id": 2, "pad_token_id": 0, "bos_token_id"
 def build_library_checkpoint(
     model_type: str, directory: Path, *, dtype: str = "float32", **overrides: Any
 ) -> Path:
-    """`qwen2`, `llama`, `gpt2` or `gptj` with a tokenizer of ours, as transformers saves it.
+    """`qwen2`, `llama`, `gpt2`, `gptj` or `glm4` with a tokenizer of ours, as transformers saves it.
 
     `overrides` are keys of the config.
     """
@@ -29,6 +29,7 @@ def build_library_checkpoint(
         "qwen2": (transformers.Qwen2Config, decoder),
         "llama": (transformers.LlamaConfig, decoder),
         "gpt2": (transformers.GPT2Config, old),
+        "glm4": (transformers.Glm4Config, {**decoder, "head_dim": 16}),
         "gptj": (transformers.GPTJConfig, {**old, "rotary_dim": 8}),
     }
     config_class, sizes = configs[model_type]

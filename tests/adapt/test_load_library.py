@@ -18,7 +18,7 @@ FP32 = Wishes(dtype="float32", device="cpu")
 TOKEN_IDS = torch.tensor([[31, 7, 500, 12, 640, 3]])
 
 
-@pytest.mark.parametrize("model_type", ["qwen2", "llama", "gpt2", "gptj"])
+@pytest.mark.parametrize("model_type", ["qwen2", "llama", "gpt2", "gptj", "glm4"])
 def test_models_of_the_library_answer_as_without_us(model_type: str, tmp_path: Path) -> None:
     directory = build_library_checkpoint(model_type, tmp_path / model_type)
     plan = plan_model(str(directory), FP32)

@@ -14,6 +14,8 @@ from trueup.environment.environment import OLDEST_TRANSFORMERS
 
 # The code of the finding that nothing is known of a release.
 NOTHING_KNOWN = "ENV107"
+# What a user does first with a model that does not chat.
+FIRST_USES = {"embedding": ("embed", ' "some text"'), "completion": ("serve", "")}
 
 
 def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
@@ -32,7 +34,7 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
     )
     for reason in plan["why"]:
         yield from wrapped("why:", reason, width)
-    verb, example = ("embed", ' "some text"') if plan["kind"] == "embedding" else ("chat", "")
+    verb, example = FIRST_USES.get(plan["kind"], ("chat", ""))
     yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup {verb} {source}{example}")
 
 
