@@ -14,7 +14,7 @@ SIZES = {"vocab_size": 704, "eos_token_id": 2, "pad_token_id": 0, "bos_token_id"
 def build_library_checkpoint(
     model_type: str, directory: Path, *, dtype: str = "float32", **overrides: Any
 ) -> Path:
-    """`qwen2`, `llama`, `gpt2`, `gptj` or `glm4` with a tokenizer of ours, as transformers saves it.
+    """`qwen2`, `llama`, `gpt2`, `gptj` or `glm4`, with a tokenizer of ours.
 
     `overrides` are keys of the config.
     """
