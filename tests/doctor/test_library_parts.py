@@ -129,3 +129,9 @@ def test_a_type_that_no_release_has_is_told_on_every_release() -> None:
         findings = examine(facts, assumed(version))
         assert [each.code for each in findings] == ["CFG103"]
         assert "no release of transformers that is known" in findings[0].cause
+
+
+def test_the_hint_about_a_type_that_is_gone_names_the_release_that_had_it() -> None:
+    facts = checkpoint(config={"model_type": "nezha", "architectures": ["NezhaModel"]})
+    (finding, *_) = examine(facts, environment("5.23.0"))
+    assert (finding.code, finding.hint) == ("CFG103", "use a transformers before 5.0.0")

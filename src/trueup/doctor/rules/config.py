@@ -13,6 +13,7 @@ from trueup.doctor.rule import Facts, Rule
 from trueup.doctor.rules.config_hint import config_hint
 from trueup.environment.causal_models import CAUSAL_CLASSES
 from trueup.environment.model_types import absence, presence
+from trueup.environment.symbols.symbols import Lifetime
 
 # What AutoConfig raises of a type that it does not know.
 RAISED = "ValueError"
@@ -75,7 +76,7 @@ class UnknownArchitecture(Rule):
                 f"transformers {environment.transformers} does not know the model type "
                 f"`{model_type[:80]}`, and {_without_code(checkpoint)}",
                 where=Where(path="config.json", key="model_type"),
-                hint=_hint(model_type, environment.library_models),
+                hint=_release_hint(facts) or _hint(model_type, environment.library_models),
                 blocks=("fixed", "isolated"),
             )
             yield replace(finding, exception=RAISED)
@@ -105,13 +106,26 @@ class UnknownArchitecture(Rule):
             f"transformers {version} does not have `{sign.removeprefix('transformers.')}`, which "
             f"the model type `{model_type[:80]}` needs: no release has it{last}{first}",
             where=Where(path="config.json", key="model_type"),
-            hint=f"use transformers {life.until} or newer"
-            if life.until
-            else f"use a transformers before {life.since}",
+            hint=_other_release(life),
             blocks=("fixed", "isolated"),
         )
         since, until = (str(each) if each else None for each in (life.since, life.until))
         yield replace(finding, since=since, until=until, exception=RAISED)
+
+
+def _other_release(life: Lifetime) -> str:
+    if life.until:
+        return f"use transformers {life.until} or newer"
+    return f"use a transformers before {life.since}"
+
+
+def _release_hint(facts: Facts) -> str | None:
+    """Which release has the type that the installed one lacks; None where none is known to."""
+    checkpoint, version = facts.checkpoint, facts.environment.transformers
+    if checkpoint.model_type is None or version is None:
+        return None
+    told = absence(checkpoint.model_type, checkpoint.architectures, version)
+    return None if told is None else _other_release(told[1])
 
 
 def _hint(model_type: str, known: Mapping[str, object]) -> str:
