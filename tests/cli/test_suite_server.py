@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from tests.checkpoints.encoders import build_encoder
 from trueup.cli import suite_server
@@ -52,9 +51,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "broken" / "model.safetensors").write_bytes(b"")
     build_encoder("roberta", tmp_path / "bert")
     shutil.copytree(DEMO, tmp_path / "lost")
-    tensors = load_file(tmp_path / "lost" / "model.safetensors")
-    del tensors["transformer.encoder.final_layernorm.weight"]
-    save_file(tensors, tmp_path / "lost" / "model.safetensors")
+    # What only loading meets: the file is whole, and one of its pieces is no text.
+    vocabulary = (tmp_path / "lost" / "tokenizer.model").read_bytes()
+    odd = vocabulary.replace(b"<unk>", b"\xff\xfe\xfd\xfc\xfb", 1)
+    (tmp_path / "lost" / "tokenizer.model").write_bytes(odd)
     (tmp_path / "trueup.yaml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "prompts.yaml").write_text(PROMPTS, encoding="utf-8")
     return tmp_path
@@ -112,7 +112,7 @@ def test_a_whole_system_is_tested_and_one_broken_model_ends_nothing(folder: Path
     )
     assert "passes this: `chain: [good, broken]`" in by_id["broken/check"]["instead"]
     assert by_id["lost/load"]["where"]["text"] == str(folder / "lost")
-    assert by_id["lost/load"]["cause"] == "the weight files hold nothing for `model.norm.weight`"
+    assert "is not a complete sentencepiece model" in by_id["lost/load"]["cause"]
     (host,) = by_id["good/memory"]["figures"]
     assert host["value"] > 10**6
 
