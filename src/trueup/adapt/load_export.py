@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from trueup.adapt.load import load_plan, mapped_family
+from trueup.adapt.native.family import NativeFamily
 from trueup.adapt.native.tokenizer import save_tokenizer
 from trueup.adapt.placement import size_words
 from trueup.adapt.plan import Plan
@@ -71,7 +72,7 @@ def export_native(
         # The weights last: where the disk fills up, it is in them, whose error tells so.
         save_tokenizer(loaded.tokenizer, partial)
         loaded.model.generation_config.save_pretrained(partial)
-        _write_config(loaded.model, partial, checkpoint, plan, dtype)
+        _write_config(loaded.model, partial, checkpoint, family, dtype)
         _write_shards(loaded.model, partial, dtype, shard_bytes)
         partial.rename(directory)
     except OSError as error:
@@ -161,11 +162,13 @@ def _write_shard(file: IO[bytes], shard: dict[str, torch.Tensor], stored_dtype: 
 
 
 def _write_config(
-    model: PreTrainedModel, directory: Path, checkpoint: Checkpoint, plan: Plan, dtype: str
+    model: PreTrainedModel,
+    directory: Path,
+    checkpoint: Checkpoint,
+    family: NativeFamily,
+    dtype: str,
 ) -> None:
     """config.json with the keys of transformers 4 and 5, so that either reads the right rope."""
-    family = mapped_family(plan)
-    assert family is not None  # or nothing would be exported
     model.config.save_pretrained(directory)
     path = directory / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))

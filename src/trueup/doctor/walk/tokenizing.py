@@ -24,8 +24,6 @@ from trueup.doctor.walk.walk import Walk
 
 # Where this is, comparing an error of the constructor with one of protobuf's needs protobuf.
 ASKS_PROTOBUF = "transformers.tokenization_utils_base.PROTOBUF_IMPORT_ERROR"
-# Called of every tokenizer by its users; the library's own versions call the overridden parts.
-USED = ("__call__", "encode", "decode")
 
 
 class Tokenizing(Walk):
