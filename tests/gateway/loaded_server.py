@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import heapq
 import json
 import os
 import sys
@@ -71,7 +72,22 @@ async def loaded_gateway(configuration: Any, folder: Path) -> AsyncIterator[Load
         await process.wait()
 
 
+def _forget_cancelled_timers() -> None:
+    """Do at once what the loop does once a hundred timers are cancelled.
+
+    Until then each keeps the context, and so the request, that it was set in.
+    """
+    loop: Any = asyncio.get_running_loop()
+    for timer in loop._scheduled:
+        if timer.cancelled():
+            timer._scheduled = False
+    loop._scheduled = [timer for timer in loop._scheduled if timer._scheduled]
+    heapq.heapify(loop._scheduled)
+    loop._timer_cancelled_count = 0
+
+
 def _held(serving: Serving, backends: Sequence[OpenAICompatibleBackend]) -> dict[str, int]:
+    _forget_cancelled_timers()
     gc.collect()
     process = psutil.Process()
     breakers = [serving.breakers.of(each.name) for each in backends]
