@@ -25,7 +25,8 @@ from trueup.gateway.serving import Serving
 BODY = {"model": "talk", "messages": [{"role": "user", "content": "hi"}]}
 JSON = {"content-type": "application/json"}
 AT_ONCE = RetryPolicy(first_pause_seconds=0)
-PATIENT = ClientLimits()
+# Errors keep an HTTP status of their own, however slow the machine is.
+PATIENT = ClientLimits(grace_seconds=3600, heartbeat_seconds=3600)
 GOOD = Turn(answer("right"))
 GOOD_WHOLE = Turn([whole_answer("right")], headers=JSON)
 REFUSED = BackendError("nobody listens", retryable=True, code="backend_unreachable")
