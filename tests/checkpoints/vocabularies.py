@@ -1,7 +1,9 @@
-"""Trains the two small vocabularies of the test checkpoints from `corpus.txt`.
+"""Trains the small vocabularies of the test checkpoints from `corpus.txt`.
 
 `python -m tests.checkpoints.vocabularies` writes `sentencepiece.model` (trained with the settings
-of ChatGLM's vocabulary) and `tiktoken.model` (the base64 rank lines of GLM-4's) anew.
+of ChatGLM's vocabulary), `symbols.model` (sentencepiece as well, with what Baichuan's and
+InternLM's vocabularies have in common: user-defined symbols and no space put before a text) and
+`tiktoken.model` (the base64 rank lines of GLM-4's) anew.
 """
 
 from __future__ import annotations
@@ -16,13 +18,21 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus.txt"
 SENTENCEPIECE = HERE / "sentencepiece.model"
+SYMBOLS = HERE / "symbols.model"
 TIKTOKEN = HERE / "tiktoken.model"
 SENTENCEPIECE_TOKENS = 640
+# Symbols are never cut and never merged; Baichuan2's vocabulary has plain characters among them.
+USER_DEFINED_SYMBOLS = (
+    *("<SEP>", "<CLS>", "\n", "\t", "<h1>", "<h1/>", "</h1>", "+", "-", "=", "，", "。", "——"),
+    *(f"<reserved_{number}>" for number in range(106, 110)),
+    *("<eoh>", "<eoa>", "<TOKENS_UNUSED_2>"),
+    *(f"[UNUSED_TOKEN_{number}]" for number in range(141, 147)),
+)
 # Coarser than the pattern that the tokenizer splits by, so every merge stays inside its pieces.
 WORD = re.compile(r" ?[^\W\d_]+|\d{1,3}| ?[^\w\s]+|\s+")
 
 
-def train_sentencepiece() -> bytes:
+def train_sentencepiece(**settings: object) -> bytes:
     import sentencepiece
 
     # From lines to bytes: given paths, the trainer would write them into the model.
@@ -40,8 +50,15 @@ def train_sentencepiece() -> bytes:
         byte_fallback=True,
         num_threads=1,
         minloglevel=2,
+        **settings,
     )
     return written.getvalue()
+
+
+def train_symbols() -> bytes:
+    return train_sentencepiece(
+        add_dummy_prefix=False, user_defined_symbols=list(USER_DEFINED_SYMBOLS)
+    )
 
 
 def train_tiktoken() -> bytes:
@@ -75,4 +92,5 @@ def _merge(parts: list[bytes], left: bytes, right: bytes) -> list[bytes]:
 
 if __name__ == "__main__":
     SENTENCEPIECE.write_bytes(train_sentencepiece())
+    SYMBOLS.write_bytes(train_symbols())
     TIKTOKEN.write_bytes(train_tiktoken())
