@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus.txt"
@@ -32,7 +33,7 @@ USER_DEFINED_SYMBOLS = (
 WORD = re.compile(r" ?[^\W\d_]+|\d{1,3}| ?[^\w\s]+|\s+")
 
 
-def train_sentencepiece(**settings: object) -> bytes:
+def train_sentencepiece(**settings: Any) -> bytes:
     import sentencepiece
 
     # From lines to bytes: given paths, the trainer would write them into the model.
