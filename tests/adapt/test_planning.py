@@ -28,6 +28,7 @@ from trueup.engines import head
 from trueup.environment.environment import Hardware
 from trueup.errors import ConfigError
 
+NATIVE = Wishes(route="native")
 ON_GPU = replace(ROOMY, gpus=(GPU,))
 BROKEN_PAD = Finding(
     code="TOK104", severity="error", stage="tokenizer", cause="_pad", blocks=("fixed",)
@@ -94,7 +95,8 @@ def test_a_plan_survives_its_json_form(tmp_path: Path) -> None:
 def test_what_glm_does_not_compute_is_refused_by_its_key(
     key: str, value: Any, tmp_path: Path
 ) -> None:
-    plan = make_plan(glm_checkpoint("glm4", tmp_path, **{key: value}), MODERN, ROOMY, ())
+    checkpoint = glm_checkpoint("glm4", tmp_path, **{key: value})
+    plan = make_plan(checkpoint, MODERN, ROOMY, (), NATIVE)
     assert plan.route == "refused"
     assert any(f"`{key}`" in reason for reason in plan.why)
     assert plan.mapped == ()
@@ -108,7 +110,7 @@ def test_an_unknown_key_is_refused_only_where_the_shipped_code_reads_it(tmp_path
     reading = ast.parse(modeling.source + "\n\ndef look(config):\n    return config.vision_tower\n")
     seen = replace(modeling, tree=reading)
     checkpoint = replace(checkpoint, remote_code={**checkpoint.remote_code, seen.path: seen})
-    plan = make_plan(checkpoint, MODERN, ROOMY, ())
+    plan = make_plan(checkpoint, MODERN, ROOMY, (), NATIVE)
     assert plan.route == "refused"
     assert "`vision_tower`" in plan.why[0]
 
@@ -122,7 +124,7 @@ def test_rope_ratio_is_refused_where_the_code_does_not_tell_what_it_means(tmp_pa
     assert strange != modeling.source
     seen = replace(modeling, tree=ast.parse(strange))
     checkpoint = replace(checkpoint, remote_code={**checkpoint.remote_code, seen.path: seen})
-    plan = make_plan(checkpoint, MODERN, ROOMY, ())
+    plan = make_plan(checkpoint, MODERN, ROOMY, (), NATIVE)
     assert plan.route == "refused"
     assert "`rope_ratio`" in plan.why[0]
 
@@ -250,21 +252,38 @@ def test_a_context_that_no_model_has_is_refused_by_its_key(key: str) -> None:
         make_plan(silent, MODERN, ROOMY, (), Wishes(context_tokens=2**31 + 1))
 
 
-@pytest.mark.parametrize("route", ["fixed", "isolated"])
-def test_a_pinned_route_that_does_not_exist_yet_is_refused(route: str, tmp_path: Path) -> None:
+def test_a_pinned_route_is_the_only_one_that_is_looked_at(tmp_path: Path) -> None:
     checkpoint = glm_checkpoint("chatglm2", tmp_path)
-    plan = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(route=route))
+    plan = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(route="fixed"))
+    assert (plan.route, plan.consent) == ("fixed", "needed")
+    assert plan.implementation == "modeling_chatglm.ChatGLMForConditionalGeneration"
+    closed = replace(BROKEN_PAD, code="ENV102", cause="a package is missing")
+    refused = make_plan(checkpoint, MODERN, ROOMY, (closed,), Wishes(route="fixed"))
+    assert refused.route == "refused"
+    assert "ENV102" in " ".join(refused.why)
+
+
+def test_a_route_that_runs_own_code_is_closed_to_a_model_without_any() -> None:
+    checkpoint = plain_checkpoint(model_type="qwen2", architectures=["Qwen2ForCausalLM"])
+    plan = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(route="fixed"))
     assert plan.route == "refused"
-    assert f"`{route}` was asked for" in plan.why[0]
-    assert "`--route auto`" in plan.why[0]
+    assert "no code of its own" in plan.why[0]
+
+
+def test_the_fixed_route_is_taken_where_the_native_one_is_closed(tmp_path: Path) -> None:
+    checkpoint = glm_checkpoint("chatglm2", tmp_path, pre_seq_len=128)
+    plan = make_plan(checkpoint, MODERN, ROOMY, ())
+    assert (plan.route, plan.consent) == ("fixed", "needed")
+    assert any(each.startswith("not `native`:") and "`pre_seq_len`" in each for each in plan.why)
 
 
 def test_a_finding_that_blocks_the_native_route_refuses_the_plan(tmp_path: Path) -> None:
     checkpoint = glm_checkpoint("chatglm2", tmp_path)
     plan = make_plan(checkpoint, MODERN, ROOMY, (BROKEN_PAD, MISSING_SHARD))
     assert plan.route == "refused"
-    assert plan.why == ("DIR103: a shard is missing",)
+    assert plan.why[0] == "DIR103: a shard is missing"
     assert plan.findings == ()
+    assert plan.consent == "not needed"
 
 
 @pytest.mark.parametrize(

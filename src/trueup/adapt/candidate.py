@@ -226,10 +226,7 @@ def _unknown_words(checkpoint: Checkpoint, version: Version) -> str:
     unread = ""
     if checkpoint.model_type == "chatglm":
         unread = "; which of these it is, its own tokenizer code tells, and that is not there"
-    own = ""
-    if checkpoint.auto_map:
-        own = "; this release of TrueUp has no route yet that would run the model's own code"
     return (
         f"the architecture `{checkpoint.model_type}` is neither implemented by transformers "
-        f"{version} nor mapped by TrueUp (mapped: {titles}){unread}{own}"
+        f"{version} nor mapped by TrueUp (mapped: {titles}){unread}"
     )

@@ -5,14 +5,19 @@ Pure and without torch; `plan_model` reads the facts first. Nothing is loaded he
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trueup.adapt.candidate import candidate_of
+from trueup.adapt.candidate import Candidate, candidate_of
+from trueup.adapt.consent import with_consent
 from trueup.adapt.deviation import with_deviation
 from trueup.adapt.embedding import is_embedding
-from trueup.adapt.placement import place
+from trueup.adapt.fixed import fixed_option
+from trueup.adapt.own_code import own_implementation
+from trueup.adapt.placement import Placement, place
 from trueup.adapt.plan import Plan, PlannedModel
+from trueup.adapt.route import RouteFacts, RouteOption, isolated_option, native_option
 from trueup.adapt.sizes import against_context, context_tokens
 from trueup.adapt.wishes import INT8, NO_WISHES, ONNXRUNTIME, TORCH, Wishes, check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -22,13 +27,19 @@ from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.source import Source, complete, resolve
 from trueup.doctor.examine import examine
 from trueup.doctor.finding import Finding
-from trueup.doctor.report import is_avoided
 from trueup.doctor.time_limit import usual_limit
 from trueup.environment.environment import Environment, Hardware
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
 
 __all__ = ["PlannedFacts", "Wishes", "make_plan", "plan_model", "plan_with_facts"]
+
+# In order of preference.
+ROUTE_OPTIONS: Mapping[str, Callable[[RouteFacts], RouteOption]] = {
+    "native": native_option,
+    "fixed": fixed_option,
+    "isolated": isolated_option,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +99,7 @@ def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> Pl
         checkpoint = read_checkpoint(source)
         findings = examine(checkpoint, environment)
     plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
+    plan = with_consent(plan, checkpoint)
     if plan.embedding is not None:
         whole = replace(plan.embedding, weights_digest=weights_digest(checkpoint))
         plan = with_deviation(replace(plan, embedding=whole), environment)
@@ -111,7 +123,8 @@ def make_plan(
 
     1. What could run it natively: a mapped family, else the library under the same name.
     2. Where and in which dtype it would run, and whether it fits.
-    3. The native route, unless something speaks against it; no other exists yet.
+    3. The first route in the order of `ROUTE_OPTIONS` that nothing speaks against, or the pinned
+       one alone. One that runs the model's own code needs the user's consent.
 
     Raises: ConfigError for a wish that cannot be meant.
     """
@@ -121,33 +134,95 @@ def make_plan(
     candidate = candidate_of(  # 1
         checkpoint, environment, placement.dtype, wishes, is_embedding=embeds
     )
-    embedding = candidate.embedding
-    longest = context_tokens(checkpoint) if embedding is None else embedding.context_tokens
-    against = (
-        *_against_pinned_route(wishes),
-        *candidate.against,
-        *against_context(checkpoint),
-        *_against_findings(findings),
-        *placement.against,
+    options = _options(  # 3
+        RouteFacts(
+            checkpoint=checkpoint,
+            environment=environment,
+            findings=findings,
+            wishes=wishes,
+            candidate=candidate,
+            dtype=placement.dtype,
+            is_embedding=embeds,
+        )
     )
-    avoided = tuple(dict.fromkeys(each.code for each in findings if is_avoided(each, "native")))
-    why = (*candidate.why, *_avoided_words(avoided), *placement.why)
-    return Plan(  # 3
+    everywhere = (*against_context(checkpoint), *placement.against)
+    taken = None if everywhere else next((each for each in options if not each.against), None)
+    if taken is None:
+        return _refused(checkpoint, wishes, candidate, placement, options, everywhere)
+    embedding = candidate.embedding if taken.route == "native" else None
+    longest = context_tokens(checkpoint) if embedding is None else embedding.context_tokens
+    return replace(
+        _empty(checkpoint, placement, taken),
+        route=taken.route,
+        why=tuple(dict.fromkeys((*taken.why, *_not_taken(options, taken), *placement.why))),
+        mapped=taken.mapped,
+        caveats=(*taken.caveats, *placement.caveats),
+        fixes=taken.fixes,
+        environment=taken.environment,
+        findings=taken.avoided,
+        consent="needed" if taken.runs_own_code else "not needed",
+        context_tokens=_smaller(wishes.context_tokens, longest),
+        embedding=None if embedding is None else embedding.plan,
+    )
+
+
+def _options(facts: RouteFacts) -> list[RouteOption]:
+    """The routes to look at, the preferred one first; a pinned one stands alone."""
+    pinned = facts.wishes.route
+    if pinned != "auto":
+        return [ROUTE_OPTIONS[pinned](facts)]
+    has_own = own_implementation(facts.checkpoint) is not None and not facts.is_embedding
+    routes = ROUTE_OPTIONS if has_own else ("native",)
+    return [ROUTE_OPTIONS[route](facts) for route in routes]
+
+
+def _empty(checkpoint: Checkpoint, placement: Placement, option: RouteOption) -> Plan:
+    """A refusal without reasons, of what `option` would run."""
+    return Plan(
         model=_planned_model(checkpoint),
-        route="refused" if against else "native",
-        why=tuple(dict.fromkeys(against)) if against else why,
-        family=candidate.family,
-        implementation=candidate.implementation,
-        kind=candidate.kind,
+        route="refused",
+        why=(),
+        family=option.family,
+        implementation=option.implementation,
+        kind=option.kind,
         dtype=placement.dtype,
         device=placement.device,
-        mapped=() if against else candidate.mapped,
         memory=placement.memory,
-        caveats=() if against else (*candidate.caveats, *placement.caveats),
-        findings=() if against else avoided,
-        context_tokens=_smaller(wishes.context_tokens, longest),
         engine=ONNXRUNTIME if placement.dtype == INT8 else TORCH,
-        embedding=None if embedding is None or against else embedding.plan,
+    )
+
+
+def _refused(
+    checkpoint: Checkpoint,
+    wishes: Wishes,
+    candidate: Candidate,
+    placement: Placement,
+    options: list[RouteOption],
+    everywhere: tuple[str, ...],
+) -> Plan:
+    first, *others = options
+    # Of what closes every route the later ones have nothing to add.
+    told = set(first.against) | set(everywhere)
+    why = [*first.against, *everywhere]
+    for option in others:
+        why += [
+            f"route `{option.route}`: {reason}" for reason in option.against if reason not in told
+        ]
+    longest = context_tokens(checkpoint)
+    if candidate.embedding is not None:
+        longest = candidate.embedding.context_tokens
+    return replace(
+        _empty(checkpoint, placement, first),
+        why=tuple(dict.fromkeys(why)),
+        context_tokens=_smaller(wishes.context_tokens, longest),
+    )
+
+
+def _not_taken(options: list[RouteOption], taken: RouteOption) -> tuple[str, ...]:
+    """Why each preferred route is not the one."""
+    before = options[: options.index(taken)]
+    return tuple(
+        f"not `{option.route}`: {reason}" for option in before for reason in option.against
     )
 
 
@@ -164,26 +239,3 @@ def _planned_model(checkpoint: Checkpoint) -> PlannedModel:
         digest=checkpoint.digest,
         directory=str(checkpoint.directory),
     )
-
-
-def _against_pinned_route(wishes: Wishes) -> tuple[str, ...]:
-    if wishes.route in ("auto", "native"):
-        return ()
-    return (
-        f"the route `{wishes.route}` was asked for, and this release of TrueUp has only `native`: "
-        "`--route auto` takes what there is",
-    )
-
-
-def _against_findings(findings: tuple[Finding, ...]) -> tuple[str, ...]:
-    return tuple(
-        f"{each.code}: {each.cause}" + (f" ({each.where})" if str(each.where) else "")
-        for each in findings
-        if "native" in each.blocks
-    )
-
-
-def _avoided_words(codes: tuple[str, ...]) -> tuple[str, ...]:
-    if not codes:
-        return ()
-    return (f"avoided, because only the model's own code meets them: {', '.join(codes)}",)

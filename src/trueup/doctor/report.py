@@ -28,6 +28,7 @@ def build_report(
     """Put the parts together; `plan` is a plan's JSON shape, None where none could be made."""
     weights = checkpoint.weights.files
     route = plan["route"] if plan is not None else REFUSED
+    avoided = plan["findings"] if plan is not None else ()
     transformers = environment.transformers
     return {
         "schema_version": SCHEMA_VERSION,
@@ -55,7 +56,11 @@ def build_report(
             },
         },
         "findings": [
-            {**finding.as_dict(), "avoided": is_avoided(finding, route)} for finding in findings
+            {
+                **finding.as_dict(),
+                "avoided": finding.code in avoided or is_avoided(finding, route),
+            }
+            for finding in findings
         ],
         "plan": dict(plan) if plan is not None else None,
     }
