@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from trueup.adapt.fixes.choice import Choice, choose_fixes
 from trueup.adapt.own_code import against_own_code, own_implementation, own_kind
+from trueup.adapt.plan import Caveat
 from trueup.adapt.route import RouteFacts, RouteOption, closing_words, codes
+from trueup.doctor.finding import Finding
 from trueup.environment.environment import OLDEST_TRANSFORMERS
+
+ONE_AT_A_TIME = Caveat(
+    code="ONE-AT-A-TIME",
+    text="the model's own code runs by `generate`: one request at a time, the others wait",
+)
 
 
 def fixed_option(facts: RouteFacts) -> RouteOption:
-    """The model's own code with the fixes that its findings and its text call for."""
-    against = against_own_code(facts, "fixed")
-    against = (*against, *_against_version(facts))
+    """The model's own code with the fixes that it calls for.
+
+    Taken only where they answer every finding that closes the route.
+    """
+    against = (*against_own_code(facts, "fixed"), *_against_version(facts))
+    version = facts.environment.transformers
+    if against or version is None:
+        unmet = closing_words(facts.findings, "fixed")
+        return RouteOption(route="fixed", against=(*against, *unmet), runs_own_code=True)
+    choice = choose_fixes(facts.checkpoint, version, facts.findings)
     return RouteOption(
         route="fixed",
-        against=(*against, *closing_words(facts.findings, "fixed")),
+        against=_unanswered_words(choice.unanswered),
+        why=_words(choice, str(version)),
         family=facts.candidate.family or facts.checkpoint.model_type,
         implementation=own_implementation(facts.checkpoint),
         kind=own_kind(facts),
-        avoided=codes(()),
+        caveats=(ONE_AT_A_TIME,),
+        fixes=tuple(fix.title for fix in choice.fixes),
+        avoided=_avoided(facts.findings, choice),
         runs_own_code=True,
     )
 
@@ -32,3 +50,24 @@ def _against_version(facts: RouteFacts) -> tuple[str, ...]:
             "has fixes for",
         )
     return ()
+
+
+def _unanswered_words(unanswered: tuple[Finding, ...]) -> tuple[str, ...]:
+    return tuple(f"no fix answers {words}" for words in closing_words(unanswered, "fixed"))
+
+
+def _words(choice: Choice, version: str) -> tuple[str, ...]:
+    if not choice.fixes:
+        return (f"nothing known breaks in the model's own code on transformers {version}",)
+    answered = tuple(dict.fromkeys(code for each in choice.answered.values() for code in each))
+    return (
+        f"named fixes make the model's own code run on transformers {version}"
+        + (f"; they answer {', '.join(answered)}" if answered else ""),
+    )
+
+
+def _avoided(findings: tuple[Finding, ...], choice: Choice) -> tuple[str, ...]:
+    """Codes of which every finding that is an error is answered."""
+    left = {each.code for each in choice.unanswered}
+    answered = {code for each in choice.answered.values() for code in each}
+    return tuple(code for code in codes(findings) if code in answered and code not in left)
