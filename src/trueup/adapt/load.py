@@ -29,6 +29,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+NATIVE_ROUTE = "native"
+# Routes on which the model's own code runs.
+OWN_ROUTES = ("fixed", "isolated")
+LIBRARY = "transformers."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
@@ -64,6 +69,11 @@ def mapped_family(plan: Plan) -> NativeFamily | None:
     return next((each for each in NATIVE if plan.mapped and each.name == plan.family), None)
 
 
+def runs_own_code(plan: Plan) -> bool:
+    """Whether the model's own classes are run, not the library's."""
+    return plan.route in OWN_ROUTES and not (plan.implementation or "").startswith(LIBRARY)
+
+
 def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Loaded:
     """Load what `plan` describes; `progress` is told the share of the weights that is in place.
 
@@ -82,6 +92,10 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
                 checkpoint, plan, dtype=torch_dtype(plan), progress=progress
             )
             stops: tuple[int, ...] = ()
+        elif runs_own_code(plan):
+            from trueup.adapt.load_own import load_own
+
+            model, tokenizer, stops = load_own(checkpoint, plan, progress)
         elif family is not None:
             from trueup.adapt.load_native import load_native
 
@@ -193,7 +207,7 @@ def _word(name: str, value: object, *kinds: type) -> str:
 
 
 def _read_again(plan: Plan) -> Checkpoint:
-    if plan.route != "native":
+    if plan.route not in (NATIVE_ROUTE, *OWN_ROUTES):
         raise AdaptError(_refusal(plan), where=plan.model.directory, hint=_hint(plan))
     source = Source(
         directory=Path(plan.model.directory),

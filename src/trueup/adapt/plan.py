@@ -96,7 +96,8 @@ class Plan:
     `mapped` tells in words what a native route changes in names and config;
     `findings` are the codes of what the route avoids; `context_tokens` is the longest
     sequence that the model was made for, None where its config does not say; `embedding` is
-    there for kind `embedding` alone.
+    there for kind `embedding` alone. `code` is the hash of the model's own code where that runs
+    and may run.
     """
 
     model: PlannedModel
@@ -118,6 +119,7 @@ class Plan:
     proof: Proof = field(default_factory=Proof)
     context_tokens: int | None = None
     embedding: EmbeddingPlan | None = None
+    code: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def as_dict(self) -> dict[str, Any]:

@@ -57,6 +57,33 @@ def trusted_code(checkpoint: Checkpoint, *, consents: Consents | None = None) ->
     return TrustedCode(digest=code.digest, folder=_kept(code, consents.folder / CODE_FOLDER))
 
 
+def kept_code(digest: str, *, consents: Consents | None = None) -> TrustedCode:
+    """The copy of agreed code by its hash, as it lies there: for a process that may not write.
+
+    Raises: AdaptError without consent, and where the copy is not there whole.
+    """
+    consents = consents or Consents()
+    consent = consents.get(digest)
+    folder = consents.folder / CODE_FOLDER / digest.removeprefix(PREFIX)
+    if consent is None:
+        raise AdaptError(
+            "the model's own code runs only with your consent",
+            where=str(consents.folder),
+            hint="trueup trust MODEL",
+        )
+    wanted = {}
+    for name, sha256 in consent.files.items():
+        repository, between, path = name.rpartition(": ")
+        wanted[f"{_folder_name(repository if between else None)}/{path}"] = sha256
+    if _hashes(folder) != wanted:
+        raise AdaptError(
+            "the copy of the agreed code is not there, or is not what was agreed to",
+            where=str(folder),
+            hint=f"trueup trust {consent.models[0]}" if consent.models else None,
+        )
+    return TrustedCode(digest=digest, folder=folder)
+
+
 def model_names(checkpoint: Checkpoint) -> tuple[str, ...]:
     """What a consent knows a model by: as the user named it, and its directory."""
     directory = str(checkpoint.directory)
@@ -125,18 +152,23 @@ def _is_whole(folder: Path, code: OwnCode) -> bool:
         f"{_folder_name(file.repository)}/{file.module.path}": file.module.sha256
         for file in code.files
     }
+    return _hashes(folder) == wanted
+
+
+def _hashes(folder: Path) -> dict[str, str] | None:
+    """SHA-256 of every file by its path; None where something else than a file lies there."""
     found: dict[str, str] = {}
     try:
         for inner, _, names in os.walk(folder):
             for name in names:
                 path = Path(inner) / name
                 if path.is_symlink() or not stat.S_ISREG(path.stat().st_mode):
-                    return False
+                    return None
                 relative = path.relative_to(folder).as_posix()
                 found[relative] = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
-        return False
-    return found == wanted
+        return None
+    return found
 
 
 def _delete(folder: Path) -> None:
