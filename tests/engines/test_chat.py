@@ -21,7 +21,8 @@ from tests.engines.tiny import (
     tokens_of,
     trained,
 )
-from trueup.engines.chat import DEFAULT_MAX_TOKENS, TorchChatEngine
+from trueup.engines.chat import TorchChatEngine
+from trueup.engines.prompts import DEFAULT_MAX_TOKENS
 from trueup.engines.sampling import GumbelProcessor
 from trueup.engines.sequence import ModelSequence
 from trueup.errors import RequestError

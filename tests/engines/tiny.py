@@ -17,7 +17,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from trueup.engines.base import Step
+from trueup.engines.base import ChatEngine, Step
 from trueup.engines.chat import TorchChatEngine
 
 VOCABULARY = 512
@@ -155,9 +155,7 @@ def never() -> bool:
     return False
 
 
-def run(
-    made: TorchChatEngine, request: Any, is_cancelled: Callable[[], bool] = never
-) -> list[Step]:
+def run(made: ChatEngine, request: Any, is_cancelled: Callable[[], bool] = never) -> list[Step]:
     """All steps of a request, prompt after prompt."""
     return [
         step

@@ -93,9 +93,7 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
             )
             stops: tuple[int, ...] = ()
         elif runs_own_code(plan):
-            from trueup.adapt.load_own import load_own
-
-            model, tokenizer, stops = load_own(checkpoint, plan, progress)
+            return _load_own(checkpoint, plan, progress)
         elif family is not None:
             from trueup.adapt.load_native import load_native
 
@@ -114,6 +112,26 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
         context_tokens=plan.context_tokens,
         encode_chat=chat_encoder(tokenizer, family.name if family is not None else None),
         answers_after_space=family is not None and family.name in ENDS_ROLE_LINE,
+    )
+
+
+def _load_own(
+    checkpoint: Checkpoint, plan: Plan, progress: Callable[[float], None] | None
+) -> Loaded:
+    from trueup.adapt.chat_own import own_chat
+    from trueup.adapt.load_own import load_own
+
+    model, tokenizer, stops = load_own(checkpoint, plan, progress)
+    model.requires_grad_(False)
+    chat = own_chat(model, tokenizer, checkpoint)
+    return Loaded(
+        model=model,
+        tokenizer=tokenizer,
+        plan=plan,
+        stop_token_ids=tuple(dict.fromkeys((*stops, *chat.stop_token_ids))),
+        context_tokens=plan.context_tokens,
+        encode_chat=chat.encode,
+        answers_after_space=plan.family in ENDS_ROLE_LINE,
     )
 
 

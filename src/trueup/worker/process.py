@@ -37,7 +37,12 @@ def load_torch_engine(plan: Plan, progress: Callable[[float], None]) -> Engine:
         from trueup.engines.embedding_load import load_embedding_engine
 
         return load_embedding_engine(plan, progress)
-    from trueup.adapt.load import load_plan
+    from trueup.adapt.load import load_plan, runs_own_code
+
+    if runs_own_code(plan):
+        from trueup.engines.generating import GeneratingEngine
+
+        return GeneratingEngine(load_plan(plan, progress=progress))
     from trueup.engines.chat import TorchChatEngine
 
     return TorchChatEngine(load_plan(plan, progress=progress))
