@@ -115,12 +115,22 @@ def row_of(
     model: str, checkpoint: Checkpoint, environment: Environment, chosen: Sequence[Version]
 ) -> Row:
     """One model on the releases that are chosen; all else is as in `environment`."""
-    memory, reading = Walks(), Reading(checkpoint)
-    cells = []
-    for version in sorted(chosen):
-        facts = Facts(checkpoint, _assumed(environment, version), reading, memory.walked)
-        cells.append(Cell(version=version, codes=tuple(_codes(facts))))
+    judge = Judge(checkpoint, environment)
+    cells = [Cell(version=version, codes=judge(version)) for version in sorted(chosen)]
     return Row(model=model, cells=tuple(cells))
+
+
+class Judge:
+    """The codes of one model's errors on a release; all else is as in `environment`."""
+
+    def __init__(self, checkpoint: Checkpoint, environment: Environment) -> None:
+        self._checkpoint, self._environment = checkpoint, environment
+        self._memory, self._reading = Walks(), Reading(checkpoint)
+
+    def __call__(self, version: Version) -> tuple[str, ...]:
+        """Those that a check finds, in its order; none where nothing is known to fail."""
+        assumed = _assumed(self._environment, version)
+        return tuple(_codes(Facts(self._checkpoint, assumed, self._reading, self._memory.walked)))
 
 
 def works(
