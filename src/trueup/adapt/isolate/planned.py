@@ -5,6 +5,7 @@ Fast and without a network: what the lines resolve to is known once there is a l
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +23,13 @@ from trueup.adapt.isolate.own_packages import KnownPackage, packages_of
 from trueup.adapt.isolate.pins import MEGABYTE
 from trueup.adapt.isolate.request import Request
 from trueup.adapt.isolate.shared_torch import SharedTorch, shared_torch
-from trueup.adapt.isolate.store import PREFIX, Built, built_environment, environments_folder
-from trueup.adapt.isolate.store import kept_lock as lock_of
+from trueup.adapt.isolate.store import (
+    PREFIX,
+    Built,
+    built_environment,
+    environments_folder,
+    kept_lock,
+)
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.matrix import Judge, minors
 from trueup.environment.environment import Environment
@@ -34,11 +40,11 @@ from trueup.environment.symbols.symbols import versions
 class PlannedEnvironment:
     """An environment for one model: what is asked for, and what is known of it by now.
 
-    `shared` is None where a whole torch is installed, `lock` until it was resolved, `built` until
+    `command` builds it. `shared` is None where a whole torch is installed, `lock` until it was resolved, `built` until
     it was built. `copies_torch` where sharing takes the disk space that torch has.
     """
 
-    model: str
+    command: str
     request: Request
     interpreter: Interpreter
     shared: SharedTorch | None
@@ -96,7 +102,7 @@ class PlannedEnvironment:
             "interpreter": None
             if self.built is None or not self.is_built
             else str(self.built.interpreter),
-            "command": f"trueup env build {self.model}",
+            "command": self.command,
         }
 
 
@@ -133,7 +139,21 @@ def planned_environment(
     if isinstance(choice, NoChoice):
         return choice.reason
     root = environments_folder() if root is None else root
-    return _with_what_is_there(_planned(checkpoint, environment, choice, known, torch, root), root)
+    command = _command(checkpoint, transformers, python)
+    planned = _planned(command, environment, choice, known, torch, root)
+    lock = kept_lock(planned.request, root=root)
+    if lock is None:
+        return planned
+    return replace(planned, lock=lock, built=built_environment(lock.digest, root=root))
+
+
+def _command(checkpoint: Checkpoint, transformers: str | None, python: Interpreter | None) -> str:
+    words = ["trueup", "env", "build", checkpoint.source]
+    if transformers is not None:
+        words += ["--transformers", transformers]
+    if python is not None:
+        words += ["--python", str(python.path)]
+    return shlex.join(words)
 
 
 def _releases(named: Version | None) -> list[Version]:
@@ -167,7 +187,7 @@ def _judge(
 
 
 def _planned(
-    checkpoint: Checkpoint,
+    command: str,
     environment: Environment,
     choice: Choice,
     known: Mapping[str, KnownPackage],
@@ -189,7 +209,7 @@ def _planned(
         builds=tuple(sorted(package.name for package in own if package.is_sdist)),
     )
     return PlannedEnvironment(
-        model=checkpoint.source,
+        command=command,
         request=request,
         interpreter=choice.interpreter,
         shared=shared,
@@ -219,10 +239,3 @@ def _torch_words(
         f"a whole torch is installed: the one that is here is for Python "
         f"{minor_of(environment.python_version)}, the environment has {choice.interpreter.minor}",
     )
-
-
-def _with_what_is_there(planned: PlannedEnvironment, root: Path) -> PlannedEnvironment:
-    lock = lock_of(planned.request, root=root)
-    if lock is None:
-        return planned
-    return replace(planned, lock=lock, built=built_environment(lock.digest, root=root))

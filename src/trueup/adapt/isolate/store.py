@@ -204,6 +204,14 @@ def every_environment(root: Path | None = None) -> list[Built]:
     return sorted(found, key=lambda built: (-built.used_at, built.digest))
 
 
+def unknown_folders(root: Path) -> list[Path]:
+    """Folders with an environment's name that say nothing of themselves: none was ever whole."""
+    with contextlib.suppress(OSError):
+        folders = sorted(path for path in root.iterdir() if DIGEST.fullmatch(path.name))
+        return [path for path in folders if read_built(path) is None]
+    return []
+
+
 def interpreter_of(environment: Mapping[str, Any]) -> Path:
     """The Python of a plan's `environment`, checked to be what its lock says.
 
