@@ -130,7 +130,7 @@ class _Building:
             self._make(folder, lock_file)
             shared = self._share(folder)
             self._install(folder, lock_file)
-            self._try(folder)
+            self._try(folder, lock_file)
             write_manifest(
                 folder,
                 self._lock,
@@ -186,7 +186,7 @@ class _Building:
             lock_file=lock_file,
         )
 
-    def _try(self, folder: Path) -> None:
+    def _try(self, folder: Path, lock_file: IO[str]) -> None:
         """Import what a worker imports; what Python compiles of it is kept.
 
         A worker may not write there, and would compile it at each start.
@@ -206,6 +206,7 @@ class _Building:
                 env={**kept, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"},
                 cwd="/",
                 check=False,
+                pass_fds=(lock_file.fileno(),),
             )
         except subprocess.TimeoutExpired as error:
             raise AdaptError(

@@ -56,9 +56,11 @@ def _lock_file(path: Path) -> IO[str]:
 
 def unwritable(error: OSError, root: Path) -> ConfigError:
     """No environment can be kept here."""
+    # A copy that finds no room names its source.
+    path = str(error.filename or root)
     return ConfigError(
         f"environments cannot be kept: {error.strerror or error}",
-        where=str(error.filename or root),
+        where=path if path.startswith(f"{root}/") and HALF not in path else str(root),
         hint="make room there, or set TRUEUP_HOME to a folder that you may write in",
     )
 

@@ -40,8 +40,9 @@ from trueup.environment.symbols.symbols import versions
 class PlannedEnvironment:
     """An environment for one model: what is asked for, and what is known of it by now.
 
-    `command` builds it. `shared` is None where a whole torch is installed, `lock` until it was resolved, `built` until
-    it was built. `copies_torch` where sharing takes the disk space that torch has.
+    `command` builds it. `shared` is None where a whole torch is installed, `lock` until it was
+    resolved, `built` until it was built. `copies_torch` where sharing takes the disk space that
+    torch has.
     """
 
     command: str

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from trueup.adapt.isolate.half_built import HALF
 from trueup.errors import AdaptError
 
 INSTALL = "pip install 'trueup[isolated]'"
@@ -111,7 +112,7 @@ def failure(doing: str, said: str, status: int, wheelhouse: Path | None) -> Adap
     if NO_ROOM.search(said):
         return AdaptError(
             f"{doing}: no room is left on the disk",
-            where=_named_path(said),
+            where=_full_folder(said),
             hint="make room, or set TRUEUP_HOME and UV_CACHE_DIR to a larger disk",
         )
     if wheelhouse is not None and (CONFLICT in said or NO_WHEEL.search(said)):
@@ -153,6 +154,7 @@ def _reason(said: str) -> str:
     return joined
 
 
-def _named_path(said: str) -> str | None:
-    found = re.search(r"[`'\"](/[^`'\"]+)[`'\"]|(?:^|\s)(/\S+)", said)
-    return (found[1] or found[2]).rstrip(":,") if found else None
+def _full_folder(said: str) -> str | None:
+    """The folder that uv names, without one that is deleted by the time this is read."""
+    found = re.search(r"[`'\"](/[^`'\"]+)[`'\"]|(?:^|\s)(/[^\s:,]+)", said)
+    return (found[1] or found[2]).partition(f"/{HALF}")[0] if found else None
