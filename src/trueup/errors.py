@@ -88,7 +88,18 @@ class HubError(CheckpointError):
 
 
 class AdaptError(TrueUpError):
-    """A checkpoint cannot be run the way that was asked for."""
+    """A checkpoint cannot be run the way that was asked for; `code` is more exact than that."""
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        where: str | None = None,
+        hint: str | None = None,
+        code: str | None = None,
+    ) -> None:
+        super().__init__(cause, where=where, hint=hint)
+        self.code = code
 
 
 class RequestError(TrueUpError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.adapt.chat import EncodeChat, chat_encoder
+from trueup.adapt.guard import guard
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.chat_format import ENDS_ROLE_LINE
 from trueup.adapt.native.family import NativeFamily
@@ -102,8 +103,15 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
             from trueup.adapt.load_library import load_library
 
             model, tokenizer, stops = load_library(checkpoint, plan, progress)
-    model.eval()
-    model.requires_grad_(False)
+        model.eval()
+        model.requires_grad_(False)
+        guard(
+            model,
+            checkpoint,
+            plan,
+            dtype=torch_dtype(plan),
+            map_tensor=family.map_tensor(checkpoint) if family is not None else None,
+        )
     return Loaded(
         model=model,
         tokenizer=tokenizer,
@@ -149,8 +157,9 @@ def load_encoder_plan(
     checkpoint = _read_again(plan)
     with _memory_told(plan):
         model, tokenizer = load_encoder(checkpoint, plan, dtype=dtype, progress=progress)
-    model.eval()
-    model.requires_grad_(False)
+        model.eval()
+        model.requires_grad_(False)
+        guard(model, checkpoint, plan, dtype=dtype)
     return LoadedEncoder(model=model, tokenizer=tokenizer, plan=plan)
 
 

@@ -71,15 +71,22 @@ def fill_weights(
     _attach(model, filling, directory)
 
 
-def read_tensors(weights: Weights, directory: Path) -> Iterator[tuple[str, str, torch.Tensor]]:
+def read_tensors(
+    weights: Weights, directory: Path, *, allows_legacy: bool = False
+) -> Iterator[tuple[str, str, torch.Tensor]]:
     """Name, file and mapped values of every tensor, file after file.
+
+    With `allows_legacy` pickles of torch before 1.6 are read too, into memory.
 
     Raises: CheckpointError where a file cannot be read as what its name says.
     """
     for file in weights.files:
         path = directory / file
-        read = _read_safetensors if weights.format == "safetensors" else _read_pickle
-        for name, tensor in read(path):
+        if weights.format == "safetensors":
+            tensors = _read_safetensors(path)
+        else:
+            tensors = _read_pickle(path, is_mapped=not (allows_legacy and _is_legacy(path)))
+        for name, tensor in tensors:
             yield name, file, tensor
 
 
@@ -98,11 +105,11 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
         ) from error
 
 
-def _read_pickle(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+def _read_pickle(path: Path, *, is_mapped: bool) -> Iterator[tuple[str, torch.Tensor]]:
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        loaded = torch.load(path, map_location="cpu", mmap=is_mapped, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "the pickle holds more than tensors, and nothing else is unpickled",

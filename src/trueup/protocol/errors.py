@@ -44,6 +44,8 @@ def code_of(error: TrueUpError) -> str:
     """The stable code that a client may branch on."""
     if isinstance(error, RequestError | CapacityError | BackendError):
         return error.code
+    if isinstance(error, AdaptError) and error.code is not None:
+        return error.code
     for kind, code in CODES:
         if isinstance(error, kind):
             return code

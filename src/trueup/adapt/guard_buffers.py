@@ -1,0 +1,165 @@
+"""Compares what a model computes for itself while it is built with a construction on the CPU.
+
+Rope tables, masks and position numbers are in no weight file. A loader that builds the model on
+the meta device can leave them without values, whatever it says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from trueup.adapt.guard_fault import BUFFER, Fault
+
+if TYPE_CHECKING:
+    import torch
+
+# A vector instruction may round the last bit of a power otherwise than a scalar one.
+RELATIVE_DIFFERENCE = 1e-6
+Computed = Mapping[str, "torch.Tensor"]
+# Builds them anew, under this default dtype.
+Rebuild = Callable[["torch.dtype"], Computed]
+
+
+def check_buffers(model: torch.nn.Module, rebuild: Rebuild) -> tuple[Fault, ...]:
+    """Non-persistent buffers, and tensors kept as plain attributes, that are not as rebuilt.
+
+    Allowed is exactly a conversion to another dtype: they are as built under the model's default
+    dtype or under fp32, converted. Run it before the first forward pass: some tables grow in it.
+    """
+    import torch
+
+    found = computed_tensors(model)
+    if not found:
+        return ()
+    expected = [rebuild(_default_dtype(model))]
+    faults = {}
+    for name, tensor in found.items():
+        if _differs(tensor, expected[0].get(name)) is not None:
+            faults[name] = tensor
+    if faults:
+        expected.append(rebuild(torch.float32))
+    return tuple(
+        fault
+        for name, tensor in faults.items()
+        if (fault := _fault(name, tensor, [each.get(name) for each in expected])) is not None
+    )
+
+
+def computed_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Non-persistent buffers and tensors that are plain attributes of modules, by their names."""
+    import torch
+
+    found: dict[str, torch.Tensor] = {}
+    for prefix, module in model.named_modules():
+        start = f"{prefix}." if prefix else ""
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name in module._non_persistent_buffers_set:
+                found[start + name] = buffer
+        for name, value in vars(module).items():
+            if isinstance(value, torch.Tensor):
+                found[start + name] = value
+    return found
+
+
+def rebuilder(model: Any) -> Rebuild:
+    """Builds another model of the same class and config, on the CPU, without its parameters."""
+    model_class, config = type(model), model.config
+
+    def rebuild(dtype: torch.dtype) -> Computed:
+        try:
+            with _parameters_on_meta(), _default(dtype):
+                return computed_tensors(model_class(copy.deepcopy(config)))
+        except Exception:  # a model's own code may compute with its parameters while it is built
+            with _default(dtype):
+                return computed_tensors(model_class(copy.deepcopy(config)))
+
+    return rebuild
+
+
+@contextlib.contextmanager
+def _parameters_on_meta() -> Iterator[None]:
+    """Parameters that this thread makes hold no memory, and nothing initialises them."""
+    import torch
+    from torch.nn.modules.module import register_module_parameter_registration_hook
+
+    thread = threading.get_ident()
+
+    def to_meta(_module: Any, _name: str, parameter: Any) -> Any:
+        if parameter is None or parameter.is_meta or threading.get_ident() != thread:
+            return None
+        return torch.nn.Parameter(parameter.detach().to("meta"), requires_grad=False)
+
+    handle = register_module_parameter_registration_hook(to_meta)
+    try:
+        with torch.random.fork_rng(devices=[]), _no_init_weights():
+            yield
+    finally:
+        handle.remove()
+
+
+def _no_init_weights() -> contextlib.AbstractContextManager[Any]:
+    try:
+        from transformers.initialization import no_init_weights
+    except ImportError:
+        from transformers.modeling_utils import no_init_weights
+    found: contextlib.AbstractContextManager[Any] = no_init_weights()
+    return found
+
+
+@contextlib.contextmanager
+def _default(dtype: torch.dtype) -> Iterator[None]:
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _default_dtype(model: Any) -> torch.dtype:
+    import torch
+
+    dtype = getattr(model, "dtype", torch.float32)
+    found: torch.dtype = dtype if dtype.is_floating_point else torch.float32
+    return found
+
+
+def _differs(found: torch.Tensor, expected: torch.Tensor | None) -> str | None:
+    """What is wrong; None where `found` is as expected, converted."""
+    import torch
+
+    if expected is None:
+        return "is not there when the model is built on the CPU"
+    if found.is_meta:
+        return "has no values"
+    if found.shape != expected.shape:
+        return f"has the shape {list(found.shape)}, and {list(expected.shape)} built on the CPU"
+    here = found.detach().cpu()
+    there = expected.detach().to(here.dtype)
+    if torch.equal(here, there):
+        return None
+    if here.is_floating_point() and torch.allclose(
+        here, there, rtol=RELATIVE_DIFFERENCE, atol=0, equal_nan=True
+    ):
+        return None
+    return "is not what a construction on the CPU computes"
+
+
+def _fault(name: str, found: torch.Tensor, expected: list[torch.Tensor | None]) -> Fault | None:
+    reasons = [_differs(found, each) for each in expected]
+    if None in reasons:
+        return None
+    first = expected[0]
+    if first is None or found.is_meta or found.shape != first.shape:
+        return Fault(code=BUFFER, name=name, what=reasons[0] or "")
+    here, there = found.detach().cpu().double().flatten(), first.detach().double().flatten()
+    distance = (here - there).abs().nan_to_num(nan=float("inf"))
+    worst = int(distance.argmax())
+    what = f"{reasons[0]}: number {worst} is `{here[worst]:.6g}`, expected `{there[worst]:.6g}`"
+    return Fault(code=BUFFER, name=name, what=what, amount=float(distance[worst]))

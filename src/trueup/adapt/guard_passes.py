@@ -1,0 +1,141 @@
+"""Forward passes of a few tokens: how a class is called, by what it knows."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+PROMPT_TOKENS = 6
+NEXT_TOKENS = 3
+# The length of the difference over the length of the logits, each about its mean.
+BARS = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.25}
+CACHES = ("past_key_values", "cache_params", "state")
+# What these compute of a token depends on how long its row is.
+BY_LENGTH = frozenset({"nystromformer"})
+
+
+class Forward:
+    """Calls a model with the arguments that it knows."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.known = inspect.signature(model.forward).parameters
+        self.cache_name = next((name for name in CACHES if name in self.known), None)
+        # Recurrent models: some take one token at a time, some keep their state in themselves.
+        self.is_stateful = bool(getattr(model, "_is_stateful", False))
+        self.bar = BARS.get(str(model.dtype).removeprefix("torch."), BARS["bfloat16"])
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether padding is to change nothing: convolutions and recurrences see it."""
+        import torch
+
+        return (
+            "attention_mask" in self.known
+            and self.cache_name in (None, CACHES[0])
+            and not self.is_stateful
+            and self.model.config.model_type not in BY_LENGTH
+            and not any(isinstance(each, torch.nn.Conv1d) for each in self.model.modules())
+        )
+
+    def rows(
+        self,
+        ids: Sequence[Sequence[int]],
+        pads: Sequence[int] = (),
+        cache: Any = None,
+        seen: int = 0,
+        *,
+        use_cache: bool = False,
+    ) -> tuple[torch.Tensor, Any]:
+        """Logits [rows, tokens, vocabulary] in fp32, and the cache.
+
+        `pads` says how many of each row are padding at its start; `seen` is how many tokens each
+        row has in the cache.
+        """
+        import torch
+
+        device = self.model.device
+        tokens = torch.tensor(ids, device=device)
+        total = seen + tokens.shape[1]
+        starts = torch.tensor(pads or [0] * len(ids), device=device)[:, None]
+        places = torch.arange(total, device=device)[None] - starts
+        arguments: dict[str, Any] = {
+            "attention_mask": (places >= 0).long(),
+            "position_ids": places.clamp(min=0)[:, seen:],
+            "use_cache": use_cache,
+            "return_dict": True,
+        }
+        if cache is not None and self.cache_name is not None:
+            arguments[self.cache_name] = cache
+            if "cache_position" in self.known:
+                arguments["cache_position"] = torch.arange(seen, total, device=device)
+        if self.cache_name not in (None, CACHES[0]):
+            arguments.pop("attention_mask")  # these multiply it with the new tokens alone
+        known = {name: value for name, value in arguments.items() if name in self.known}
+        output = self.model(input_ids=tokens, **known)
+        numbers = output[0] if not hasattr(output, "logits") else output.logits
+        return numbers.float(), self._cache(output)
+
+    def _cache(self, output: Any) -> Any:
+        return None if self.cache_name is None else getattr(output, self.cache_name, None)
+
+
+def sample_ids(model: Any) -> list[int]:
+    """Ids from all over the vocabulary, none of them special to the model."""
+    vocabulary = int(model.get_input_embeddings().weight.shape[0])
+    special = {
+        value
+        for name, value in vars(model.config).items()
+        if name.endswith("_token_id") and isinstance(value, int)
+    }
+    step = max(1, vocabulary // (PROMPT_TOKENS + NEXT_TOKENS + 3))
+    found = [each for each in range(vocabulary - 1, -1, -step) if each not in special]
+    return (found * (PROMPT_TOKENS + NEXT_TOKENS))[: PROMPT_TOKENS + NEXT_TOKENS]
+
+
+def pad_id(model: Any) -> int:
+    value = getattr(model.config, "pad_token_id", None)
+    return value if isinstance(value, int) else 0
+
+
+@contextlib.contextmanager
+def shortened(model: Any, forward_bytes: int | None) -> Iterator[None]:
+    """Leave out layers beyond `forward_bytes`, but for the first two."""
+    import torch
+
+    place = None if forward_bytes is None else _layers(model)
+    kept = None
+    if place is not None and forward_bytes is not None:
+        owner, name, layers = place
+        sizes = [sum(each.nbytes for each in layer.parameters()) for layer in layers]
+        outside = sum(each.nbytes for each in model.parameters()) - sum(sizes)
+        kept = next(
+            (n for n in range(len(sizes), 2, -1) if outside + sum(sizes[:n]) <= forward_bytes), 2
+        )
+    if place is None or kept is None or kept >= len(layers):
+        yield
+        return
+    setattr(owner, name, torch.nn.ModuleList(list(layers)[:kept]))
+    try:
+        yield
+    finally:
+        setattr(owner, name, layers)
+
+
+def _layers(model: Any) -> tuple[Any, str, Any] | None:
+    """The one list of all layers: its owner, its name there and itself."""
+    import torch
+
+    depth = getattr(model.config, "num_hidden_layers", None)
+    found = [
+        (module, name, child)
+        for module in model.modules()
+        for name, child in module.named_children()
+        if isinstance(child, torch.nn.ModuleList) and len(child) == depth
+    ]
+    return found[0] if len(found) == 1 else None
