@@ -24,8 +24,8 @@ from trueup.adapt.guard_passes import (
 if TYPE_CHECKING:
     import torch
 
-# Weights that a forward pass may read: what is more goes without its later layers.
-FORWARD_BYTES = 256 * 1024**2
+# Weights of layers that a forward pass may read: what is more goes without its later layers.
+FORWARD_BYTES = 64 * 1024**2
 
 
 def check_forward(
@@ -41,7 +41,7 @@ def check_forward(
     padded and an unpadded row must agree within the bar of the dtype. `token_ids` are six or
     more; none are chosen here. A model's own code is compared with what `generate` draws with it
     instead of by rows. With `forward_bytes` a larger model of the library's goes without its
-    later layers.
+    later layers and most of its vocabulary.
     """
     import torch
 

@@ -5,6 +5,7 @@ Names that no rule here knows belong to tensors that the library merges, renames
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -44,12 +45,18 @@ class Names:
         self._state = state
         prefix = getattr(model, "base_model_prefix", "")
         self._prefix = f"{prefix}." if prefix else ""
-        self._converted = _conversions(model)
+        self._model = model
+
+    def is_converted(self, name: str) -> bool:
+        """Whether the library rearranges a file's tensor while it loads, even under its name."""
+        return any(pattern.search(name) for pattern in self._conversions)
+
+    @functools.cached_property
+    def _conversions(self) -> list[re.Pattern[str]]:
+        return _conversions(self._model)
 
     def target(self, name: str) -> str | None:
-        """The model's name for a file's; None where it is not known or the numbers change."""
-        if any(pattern.search(name) for pattern in self._converted):
-            return None
+        """The model's name for a file's; None where it is not known."""
         for spelled in self._spellings(name):
             if spelled in self._state:
                 return spelled

@@ -15,6 +15,9 @@ NEXT_TOKENS = 3
 # The length of the difference over the length of the logits, each about its mean.
 BARS = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.25}
 CACHES = ("past_key_values", "cache_params", "state")
+# Of what is shortened, so much stays.
+LEAST_LAYERS = 2
+HEAD_ROWS = 4096
 # What these compute of a token depends on how long its row is.
 BY_LENGTH = frozenset({"nystromformer"})
 
@@ -99,32 +102,63 @@ def sample_ids(model: Any) -> list[int]:
 
 
 def pad_id(model: Any) -> int:
+    """The id that texts are padded with."""
     value = getattr(model.config, "pad_token_id", None)
     return value if isinstance(value, int) else 0
 
 
 @contextlib.contextmanager
 def shortened(model: Any, forward_bytes: int | None) -> Iterator[None]:
-    """Leave out layers beyond `forward_bytes`, but for the first two."""
-    import torch
+    """Leave out layers beyond `forward_bytes`, but for the first two, and most of the vocabulary.
 
-    place = None if forward_bytes is None else _layers(model)
-    kept = None
-    if place is not None and forward_bytes is not None:
-        owner, name, layers = place
-        sizes = [sum(each.nbytes for each in layer.parameters()) for layer in layers]
-        outside = sum(each.nbytes for each in model.parameters()) - sum(sizes)
-        kept = next(
-            (n for n in range(len(sizes), 2, -1) if outside + sum(sizes[:n]) <= forward_bytes), 2
-        )
-    if place is None or kept is None or kept >= len(layers):
-        yield
-        return
-    setattr(owner, name, torch.nn.ModuleList(list(layers)[:kept]))
+    None leaves the model whole.
+    """
+    changes = [] if forward_bytes is None else [*_fewer(model, forward_bytes), *_narrower(model)]
+    for owner, name, _, replacement in changes:
+        setattr(owner, name, replacement)
     try:
         yield
     finally:
-        setattr(owner, name, layers)
+        for owner, name, original, _ in changes:
+            setattr(owner, name, original)
+
+
+def _fewer(model: Any, forward_bytes: int) -> Iterator[tuple[Any, str, Any, Any]]:
+    import torch
+
+    place = _layers(model)
+    if place is None:
+        return
+    owner, name, layers = place
+    kept = used = 0
+    for layer in layers:
+        used += sum(each.nbytes for each in layer.parameters())
+        if kept >= LEAST_LAYERS and used > forward_bytes:
+            break
+        kept += 1
+    if kept < len(layers):
+        yield owner, name, layers, torch.nn.ModuleList(list(layers)[:kept])
+
+
+def _narrower(model: Any) -> Iterator[tuple[Any, str, Any, Any]]:
+    """A plain head over the first words of the vocabulary, which shares their memory."""
+    import torch
+
+    head = model.get_output_embeddings()
+    places = [
+        (module, name)
+        for module in model.modules()
+        for name, child in module._modules.items()
+        if child is head
+    ]
+    if type(head) is not torch.nn.Linear or len(places) != 1 or len(head.weight) <= HEAD_ROWS:
+        return
+    narrow = torch.nn.Linear(head.in_features, HEAD_ROWS, bias=False, device="meta").eval()
+    for name, parameter in head._parameters.items():
+        if parameter is not None:
+            few = torch.nn.Parameter(parameter[:HEAD_ROWS], requires_grad=False)
+            narrow.register_parameter(name, few)
+    yield (*places[0], head, narrow)
 
 
 def _layers(model: Any) -> tuple[Any, str, Any] | None:

@@ -7,6 +7,7 @@ loading is searched for by its numbers (`guard_merged.py`).
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,13 +100,17 @@ def compare_tensors(
         last_layer=max((layer_number(name) for name in state), default=0),
     )
     unnamed = []
-    place = _by_mapping(map_tensor) if map_tensor is not None else _by_name(model, state)
+    names = Names(model, state)
+    place = _by_mapping(map_tensor) if map_tensor is not None else _by_name(names, state)
     files = read_tensors(checkpoint.weights, checkpoint.directory, allows_legacy=True)
     for name, file, tensor in files:
         pieces = place(name, tensor)
         for piece in pieces:
             _compare(comparing, name, file, tensor, piece)
-        if not pieces and map_tensor is None:
+        is_off = any(piece.target in comparing.faults for piece in pieces)
+        if map_tensor is None and (not pieces or (is_off and names.is_converted(name))):
+            for piece in pieces:
+                del comparing.faults[piece.target]
             unnamed.append((name, file, tensor))
     return _searched(comparing, unnamed)
 
@@ -149,10 +154,8 @@ def _by_mapping(map_tensor: MapTensor) -> Callable[[str, torch.Tensor], Sequence
 
 
 def _by_name(
-    model: torch.nn.Module, state: dict[str, torch.Tensor]
+    names: Names, state: dict[str, torch.Tensor]
 ) -> Callable[[str, torch.Tensor], Sequence[Piece]]:
-    names = Names(model, state)
-
     def place(name: str, tensor: torch.Tensor) -> Sequence[Piece]:
         target = names.target(name)
         if target is None or state[target].shape != tensor.shape:
@@ -225,7 +228,8 @@ def difference(
     import torch
 
     is_number = here.is_floating_point()
-    if is_number and not bool(torch.isfinite(here).all()):
+    # The least and the greatest are what they are of numbers that are none, in one reading.
+    if is_number and here.numel() and not all(map(math.isfinite, map(float, torch.aminmax(here)))):
         return NOT_FINITE, f"holds `{_first_odd(here)}`", None
     expected = there.to(here.dtype)
     if torch.equal(expected, here):
