@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -93,9 +93,14 @@ def find_split(
     return found
 
 
-def merged_faults(merged: Sequence[Merged]) -> Iterator[Fault]:
-    """Tensors that differ where they were found, or are missing where their like are found."""
+def merged_faults(merged: Sequence[Merged], named: Iterable[str]) -> Iterator[Fault]:
+    """Tensors that differ where they were found, or are missing where their like are found.
+
+    `named` are those that were found by name.
+    """
     found_kinds = {_kind(each.name) for each in merged if each.target is not None}
+    if any(each.target is None for each in merged):
+        found_kinds |= {_kind(each) for each in named}
     for each in merged:
         if each.target is None and _kind(each.name) in found_kinds:
             what = "is nowhere in the model, unlike those of the other layers"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-PROMPT_TOKENS = 6
-NEXT_TOKENS = 3
+PROMPT_TOKENS = 4
+NEXT_TOKENS = 2
 # The length of the difference over the length of the logits, each about its mean.
 BARS = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.25}
 CACHES = ("past_key_values", "cache_params", "state")

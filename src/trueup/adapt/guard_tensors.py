@@ -62,6 +62,7 @@ class _Comparing:
     last_layer: int
     faults: dict[str, Fault] = field(default_factory=dict)
     matched: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
 
 
 def check_tensors(
@@ -129,8 +130,14 @@ def _searched(
     holders = {each.target for each in split}
     merged = [each for each in merged if each.name not in holders]
     found |= {each.name for each in split if each.target is not None}
+    # Beyond the last layer lie those that only training needed.
+    merged = [each for each in merged if layer_number(each.name) <= comparing.last_layer]
     return TensorComparison(
-        faults=(*_untied(comparing), *merged_faults(merged), *merged_faults(split)),
+        faults=(
+            *_untied(comparing),
+            *merged_faults(merged, comparing.sources),
+            *merged_faults(split, ()),
+        ),
         unexplained=_unexplained(state, found),
     )
 
@@ -170,6 +177,9 @@ def _compare(
 ) -> None:
     target = comparing.state.get(piece.target)
     if target is None:
+        what = "is not in the model"
+        fault = Fault(code=TENSOR, name=piece.target, what=what, source=name, file=file)
+        comparing.faults.setdefault(piece.target, fault)
         return
     if piece.rows is not None:
         source = source[piece.source_start : piece.source_start + piece.rows]
@@ -197,6 +207,7 @@ def _compare(
             comparing.faults.setdefault(piece.target, fault)
             return
     comparing.matched.add(piece.target)
+    comparing.sources.add(name)
 
 
 def _blocks(
@@ -264,7 +275,7 @@ def _untied(comparing: _Comparing) -> Iterator[Fault]:
     """
     matched = {id(comparing.state[name]) for name in comparing.matched}
     for name, fault in comparing.faults.items():
-        if id(comparing.state[name]) not in matched:
+        if id(comparing.state.get(name)) not in matched:
             yield fault
 
 
