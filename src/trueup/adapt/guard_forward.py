@@ -46,7 +46,7 @@ def check_forward(
     import torch
 
     ids = list(token_ids or sample_ids(model))
-    with torch.inference_mode(), shortened(model, None if is_own_code else forward_bytes):
+    with torch.no_grad(), shortened(model, None if is_own_code else forward_bytes):
         forward = Forward(model)
         if _is_encoder(forward):
             return _encoder_faults(forward, ids)
@@ -178,15 +178,18 @@ def _own_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
     tokens = torch.tensor([ids], device=model.device)
     settings = GenerationConfig(
         max_new_tokens=NEXT_TOKENS,
-        min_new_tokens=NEXT_TOKENS,
         do_sample=False,
+        eos_token_id=None,
         pad_token_id=0,
         use_cache=True,
         output_scores=True,
         return_dict_in_generate=True,
     )
     try:
-        drawn = model.generate(tokens, generation_config=settings)
+        with _generation_config(model, settings):
+            drawn = model.generate(
+                tokens, attention_mask=torch.ones_like(tokens), generation_config=settings
+            )
         whole = drawn.sequences[:, :-1]
         plain = model(input_ids=whole)[0].float()[0, len(ids) - 1 :]
         again = model(input_ids=whole)[0].float()[0, len(ids) - 1 :]
@@ -197,6 +200,17 @@ def _own_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
         scores = torch.cat([each[:1] for each in drawn.scores]).float()
         faults += _ways_differ(forward, plain, scores, "going on with the cache")
     return tuple(faults)
+
+
+@contextlib.contextmanager
+def _generation_config(model: Any, settings: Any) -> Iterator[None]:
+    """What is not set in `settings` would be taken from the model's own."""
+    before = model.generation_config
+    model.generation_config = settings
+    try:
+        yield
+    finally:
+        model.generation_config = before
 
 
 def _numbers_faults(numbers: torch.Tensor) -> tuple[Fault, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.chat import EncodeChat, chat_encoder
 from trueup.adapt.guard import guard
@@ -34,6 +34,8 @@ NATIVE_ROUTE = "native"
 # Routes on which the model's own code runs.
 OWN_ROUTES = ("fixed", "isolated")
 LIBRARY = "transformers."
+
+SHORT_CHAT = ({"role": "user", "content": "What is 1 + 2?"},)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,14 @@ def _load_own(
     model, tokenizer, stops = load_own(checkpoint, plan, progress)
     model.requires_grad_(False)
     chat = own_chat(model, tokenizer, checkpoint)
+    guard(
+        model,
+        checkpoint,
+        plan,
+        dtype=plan.dtype,
+        is_own_code=True,
+        token_ids=_prompt(chat.encode, tokenizer),
+    )
     return Loaded(
         model=model,
         tokenizer=tokenizer,
@@ -141,6 +151,17 @@ def _load_own(
         encode_chat=chat.encode,
         answers_after_space=plan.family in ENDS_ROLE_LINE,
     )
+
+
+def _prompt(encode: EncodeChat, tokenizer: Any) -> list[int] | None:
+    """A prompt as the model is asked by: its own code may look for certain tokens in it."""
+    for write in (
+        lambda: encode(SHORT_CHAT),
+        lambda: tokenizer(SHORT_CHAT[0]["content"]).input_ids,
+    ):
+        with contextlib.suppress(Exception):  # no format for chats, or whatever its code raises
+            return list(write())
+    return None
 
 
 def load_encoder_plan(
