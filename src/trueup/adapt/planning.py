@@ -14,10 +14,11 @@ from trueup.adapt.consent import with_consent
 from trueup.adapt.deviation import with_deviation
 from trueup.adapt.embedding import is_embedding
 from trueup.adapt.fixed import fixed_option
+from trueup.adapt.isolated import isolated_option
 from trueup.adapt.own_code import own_implementation
 from trueup.adapt.placement import Placement, place
 from trueup.adapt.plan import Plan, PlannedModel
-from trueup.adapt.route import RouteFacts, RouteOption, isolated_option, native_option
+from trueup.adapt.route import RouteFacts, RouteOption, native_option
 from trueup.adapt.sizes import against_context, context_tokens
 from trueup.adapt.wishes import INT8, NO_WISHES, ONNXRUNTIME, TORCH, Wishes, check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -167,13 +168,21 @@ def make_plan(
 
 
 def _options(facts: RouteFacts) -> list[RouteOption]:
-    """The routes to look at, the preferred one first; a pinned one stands alone."""
+    """The routes to look at, the preferred one first, up to one that nothing speaks against.
+
+    A pinned one stands alone.
+    """
     pinned = facts.wishes.route
     if pinned != "auto":
         return [ROUTE_OPTIONS[pinned](facts)]
     has_own = own_implementation(facts.checkpoint) is not None and not facts.is_embedding
     routes = ROUTE_OPTIONS if has_own else ("native",)
-    return [ROUTE_OPTIONS[route](facts) for route in routes]
+    options: list[RouteOption] = []
+    for route in routes:  # each costs more to judge than the one before
+        options.append(ROUTE_OPTIONS[route](facts))
+        if not options[-1].against:
+            break
+    return options
 
 
 def _empty(checkpoint: Checkpoint, placement: Placement, option: RouteOption) -> Plan:

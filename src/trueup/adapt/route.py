@@ -70,12 +70,6 @@ def native_option(facts: RouteFacts) -> RouteOption:
     )
 
 
-def isolated_option(facts: RouteFacts) -> RouteOption:
-    """The model's own code in an environment of its own."""
-    reason = "this release of TrueUp builds no environments"
-    return RouteOption(route="isolated", against=(reason,), runs_own_code=True)
-
-
 def closing_words(findings: Iterable[Finding], route: Route) -> tuple[str, ...]:
     """The findings that close `route`, as reasons."""
     return tuple(

@@ -26,7 +26,8 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 class Wishes:
     """How the user wants a model to be run; `auto` and None leave it to the planner.
 
-    `pooling` and `normalize` are for embedding models.
+    `pooling` and `normalize` are for embedding models, `python` is the interpreter of an
+    environment that the isolated route takes instead of building one.
     """
 
     route: str = "auto"
@@ -37,6 +38,7 @@ class Wishes:
     kind: str = "auto"
     pooling: str = "auto"
     normalize: bool | None = None
+    python: str | None = None
 
 
 NO_WISHES = Wishes()
@@ -59,6 +61,12 @@ def check_wishes(wishes: Wishes, longest_context: int | None) -> None:
         if value not in choices:
             listing = ", ".join(f"`{choice}`" for choice in choices)
             raise ConfigError(f"`{value}` is no {name}: expected one of {listing}", where=name)
+    if wishes.python is not None and wishes.route not in ("auto", "isolated"):
+        raise ConfigError(
+            f"an interpreter is for the route `isolated`, and the route is `{wishes.route}`",
+            where="python",
+            hint="leave out `python`, or set `route: isolated`",
+        )
     if DEVICE.fullmatch(wishes.device) is None:
         raise ConfigError(
             f"`{wishes.device}` is no device: expected `auto`, `cpu`, `cuda` or `cuda:0`",

@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pooling", default="auto", choices=POOLINGS, help="of an embedding model (default: auto)"
     )
+    parser.add_argument(
+        "--isolated-python",
+        metavar="PATH",
+        help="an environment of yours for the route isolated, instead of one that is built",
+    )
     judged = parser.add_mutually_exclusive_group()
     judged.add_argument(
         "--transformers", metavar="VERSION", help="plan for this version, installed or not"
@@ -82,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
                 device=arguments.device,
                 kind=arguments.kind,
                 pooling=arguments.pooling,
+                python=arguments.isolated_python,
             ),
             is_run=is_run,
         )

@@ -25,6 +25,8 @@ def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterat
     yield Line("")
     for position, text in enumerate(plan["mapped"]):
         yield from _labelled("mapped:" if position == 0 else "", text, width)
+    if plan["environment"] is not None:
+        yield from _labelled("built:", _environment_words(plan["environment"]), width)
     yield from _labelled("memory:", _memory_words(plan["memory"]), width)
     if plan["context_tokens"] is not None:
         yield from _labelled("context:", f"{plan['context_tokens']} tokens", width)
@@ -41,6 +43,22 @@ def _memory_words(memory: Mapping[str, int]) -> str:
         f"{size_words(memory['kv_bytes_per_1k_tokens'])} for every 1000 tokens, "
         f"{size_words(memory['overhead_bytes'])} besides"
     )
+
+
+def _environment_words(environment: Mapping[str, Any]) -> str:
+    """Which environment it is, and what it takes where it has to be built first."""
+    words = (
+        f"transformers {environment['transformers']} and torch {environment['torch']} on Python "
+        f"{environment['python_version']}"
+    )
+    if not environment["is_ours"]:
+        return f"yours, {words}: {environment['interpreter']}"
+    shared = "torch shared" if environment["shares_torch"] else "with a torch of its own"
+    disk = f"{environment['disk_bytes'] / 10**6:,.0f} MB on the disk, {shared}"
+    if environment["is_built"]:
+        return f"{words}: {environment['lock'][:19]}, {disk}"
+    about = f"about {environment['download_bytes'] / 10**6:,.0f} MB to download, {disk}"
+    return f"not yet: {words}: {about}"
 
 
 def _labelled(label: str, text: str, width: int) -> Iterator[Line]:

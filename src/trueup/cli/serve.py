@@ -62,13 +62,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preload", action="store_true", help="load now, not at the first request")
     parser.add_argument("--drain-seconds", type=float, metavar="S", help="to finish answers at end")
     for name, text in (
-        ("route", "auto or native; fixed and isolated are refused in this version"),
+        ("route", "auto, native, fixed or isolated"),
         ("dtype", "auto, float32, bfloat16, float16, or int8 (embeddings)"),
         ("device", "auto, cpu, cuda or cuda:N"),
         ("kind", "auto, chat, completion or embedding"),
         ("pooling", "auto, mean, cls or last (embeddings)"),
     ):
         parser.add_argument(f"--{name}", help=f"of the MODELs: {text}")
+    parser.add_argument(
+        "--isolated-python",
+        dest="python",
+        metavar="PATH",
+        help="of the MODELs: an environment that the route isolated takes",
+    )
     parser.add_argument("--revision", help="of a single MODEL: commit, tag or branch of its hub id")
     parser.add_argument("--context-tokens", type=int, metavar="N", help="limit of the MODELs")
     parser.add_argument("--ttl-seconds", type=float, metavar="S", help="idle MODELs are unloaded")

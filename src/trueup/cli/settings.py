@@ -23,8 +23,11 @@ WISHES = (
     "kind",
     "pooling",
     "context_tokens",
+    "python",
     "ttl_seconds",
 )
+# `--python` of other commands names the interpreter that is judged.
+OTHER_FLAGS = {"python": "--isolated-python"}
 
 
 def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Settings:
@@ -92,7 +95,7 @@ def _with_flags(
 
 def flag_of(name: str) -> str:
     """The flag of a setting."""
-    return f"--{name.replace('_', '-')}"
+    return OTHER_FLAGS.get(name, f"--{name.replace('_', '-')}")
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:

@@ -43,7 +43,9 @@ class ModelSection(Section):
     )
     route: Literal["auto", "native", "fixed", "isolated"] = Field(
         default="auto",
-        description="How it is run; fixed and isolated are refused in this version.",
+        description="How it is run: native by the library's own class; fixed by the model's own "
+        "code with named fixes; isolated by that code in an environment of its own. auto is the "
+        "first of them that will do.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8"] = Field(
         default="auto",
@@ -68,6 +70,11 @@ class ModelSection(Section):
         default=None,
         ge=1,
         description="The longest prompt and answer together; null is what the model was made for.",
+    )
+    python: Filled | None = Field(
+        default=None,
+        description="The route isolated: an interpreter (or its environment's folder) that has "
+        "what the model needs; null is the one that `trueup env build` builds.",
     )
     pin: bool = Field(default=False, description="true: once loaded it is never unloaded.")
     ttl_seconds: Seconds | None = Field(

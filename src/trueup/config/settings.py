@@ -142,6 +142,7 @@ class ModelSettings:
     pooling: Literal["auto", "mean", "cls", "last"] = "auto"
     normalize: bool | None = None
     context_tokens: int | None = None
+    python: str | None = None
     pin: bool = False
     ttl_seconds: float | None = 600.0
     places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)

@@ -6,8 +6,9 @@ a release (a walk of it), which interpreters PATH has (each is started).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from packaging.version import Version
 
@@ -18,6 +19,8 @@ from trueup.adapt.isolate.pins import has_wheels
 # A release's errors, none where the model should work with it.
 Judge = Callable[[Version], Sequence[str]]
 FindInterpreter = Callable[[str], Interpreter | None]
+# Of releases that are as good as each other so many are passed over at first.
+APART = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,66 +60,102 @@ def choose(
     3. the release that the config names;
     4. the fewest known ways to run code besides;
     5. the nearest to what the config names, else the newest.
+
+    What differs in the last point alone is looked at in steps, and whole only where no step told.
     """
-    judged: dict[Version, Sequence[str]] = {}
-    lacking: list[Version] = []
-    for release in _in_order(releases, named, home.minor):
-        judged[release] = judge(release)
-        if judged[release]:
-            continue
-        interpreter = _interpreter(release, home, find)
-        if interpreter is None:
-            lacking.append(release)
-            continue
-        return Choice(
-            release=release,
-            interpreter=interpreter,
-            shares_torch=can_share and interpreter.minor == home.minor,
-            advisories=advisories_of(release),
-            why=_why(release, named, judged),
-        )
-    return NoChoice(reason=_reason(lacking, judged))
+    judged = _Judged(home, judge, find)
+    groups = _in_order(releases, named, home.minor)
+    release = next(
+        (
+            found
+            for look in (judged.first_by_steps, judged.first)
+            for group in groups
+            if (found := look(group)) is not None
+        ),
+        None,
+    )
+    if release is None:
+        return NoChoice(reason=_reason(judged))
+    interpreter = judged.interpreters[release]
+    return Choice(
+        release=release,
+        interpreter=interpreter,
+        shares_torch=can_share and interpreter.minor == home.minor,
+        advisories=advisories_of(release),
+        why=_why(release, named, judged.errors),
+    )
 
 
-def _in_order(releases: Sequence[Version], named: Version | None, minor: str) -> list[Version]:
-    """The best first, by the numbers of `choose`."""
-    wanted = {*releases} if named is None else {*releases, named}
-    ordered = sorted(wanted)
+class _Judged:
+    """What was asked about releases, each once."""
+
+    def __init__(self, home: Interpreter, judge: Judge, find: FindInterpreter) -> None:
+        self._home, self._judge, self._find = home, judge, find
+        self.errors: dict[Version, Sequence[str]] = {}
+        self.interpreters: dict[Version, Interpreter] = {}
+        self._found: dict[str, Interpreter | None] = {home.minor: home}
+
+    def first(self, group: Sequence[Version]) -> Version | None:
+        """The first with which the model should work and for which there is a Python."""
+        return next((release for release in group if self._will_do(release)), None)
+
+    def first_by_steps(self, group: Sequence[Version]) -> Version | None:
+        """The same, where one of every few tells of those before it."""
+        for place in range(0, len(group), APART):
+            if self._will_do(group[place]):
+                return self.first(group[max(0, place - APART + 1) : place]) or group[place]
+        return None
+
+    def lacking(self) -> list[Version]:
+        """Those with which the model should work and for which there is no Python."""
+        return [
+            release
+            for release, errors in self.errors.items()
+            if not errors and release not in self.interpreters
+        ]
+
+    def _will_do(self, release: Version) -> bool:
+        if release not in self.errors:
+            self.errors[release] = self._judge(release)
+            interpreter = None if self.errors[release] else self._interpreter(release)
+            if interpreter is not None:
+                self.interpreters[release] = interpreter
+        return release in self.interpreters
+
+    def _interpreter(self, release: Version) -> Interpreter | None:
+        """The Python whose torch is here, else the newest, of those that a release can have."""
+        fitting = [minor for minor in MINORS if has_wheels(release, minor)]
+        for minor in sorted(fitting, key=lambda each: (each != self._home.minor, -int(each[2:]))):
+            if minor not in self._found:
+                self._found[minor] = self._find(minor)
+            found = self._found[minor]
+            if found is not None:
+                return found
+        return None
+
+
+def _in_order(
+    releases: Sequence[Version], named: Version | None, minor: str
+) -> list[list[Version]]:
+    """The best first, by the numbers of `choose`; a list for all that differ in the last alone."""
+    ordered = sorted({*releases} if named is None else {*releases, named})
     place = len(ordered) - 1 if named is None else ordered.index(named)
 
-    def rank(release: Version) -> tuple[int, bool, bool, int, int, int]:
+    def rank(release: Version) -> tuple[int, bool, bool, int]:
         known = advisories_of(release)
-        at = ordered.index(release)
         return (
             sum(each.is_reached for each in known),  # 1
             not has_wheels(release, minor),  # 2
             release != named,  # 3
             len(known),  # 4
-            abs(at - place),  # 5
-            -at,
         )
 
-    return sorted(ordered, key=rank)
-
-
-def _interpreter(release: Version, home: Interpreter, find: FindInterpreter) -> Interpreter | None:
-    for minor in _minors(release, home.minor):
-        found = home if minor == home.minor else find(minor)
-        if found is not None:
-            return found
-    return None
-
-
-def _minors(release: Version, home: str) -> Iterator[str]:
-    """Pythons that a release can have: the one whose torch is here, then the newest."""
-    fitting = [minor for minor in MINORS if has_wheels(release, minor)]
-    if home in fitting:
-        yield home
-    yield from (minor for minor in reversed(fitting) if minor != home)
+    nearest = sorted(ordered, key=lambda each: abs(ordered.index(each) - place))  # 5
+    return [list(group) for _, group in groupby(sorted(nearest, key=rank), key=rank)]
 
 
 def _why(
-    release: Version, named: Version | None, judged: dict[Version, Sequence[str]]
+    release: Version, named: Version | None, judged: Mapping[Version, Sequence[str]]
 ) -> tuple[str, ...]:
     if release == named:
         return (f"its config names transformers {release}, with which it should work",)
@@ -131,7 +170,8 @@ def _why(
     return (f"{words}; {named}, which its config names, {better}",)
 
 
-def _reason(lacking: Sequence[Version], judged: dict[Version, Sequence[str]]) -> str:
+def _reason(judged: _Judged) -> str:
+    lacking = judged.lacking()
     if lacking:
         oldest, newest = min(lacking), max(lacking)
         minors = [m for m in MINORS if any(has_wheels(release, m) for release in lacking)]
@@ -143,5 +183,8 @@ def _reason(lacking: Sequence[Version], judged: dict[Version, Sequence[str]]) ->
             f"transformers {span}, with which it should work, needs {needed}, and PATH has none "
             "that runs"
         )
-    met = list(dict.fromkeys(code for codes in judged.values() for code in codes))
-    return "it should work with no known release of transformers: it meets " + ", ".join(met[:8])
+    met = list(dict.fromkeys(code for errors in judged.errors.values() for code in errors))
+    told = ", ".join(met[:8])
+    if len(judged.errors) == 1:
+        return f"it should not work with transformers {next(iter(judged.errors))}: it meets {told}"
+    return f"it should work with no known release of transformers: it meets {told}"

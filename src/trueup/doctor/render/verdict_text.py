@@ -34,6 +34,9 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
     )
     for reason in plan["why"]:
         yield from wrapped("why:", reason, width)
+    environment = plan.get("environment")
+    if environment is not None and not environment["is_built"]:
+        yield Line(f"{INDENT}{'first:':<{LABEL_WIDTH}}{printable(environment['command'])}")
     verb, example = FIRST_USES.get(plan["kind"], ("chat", ""))
     yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup {verb} {source}{example}")
 
