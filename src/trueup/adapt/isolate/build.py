@@ -137,7 +137,6 @@ class _Building:
                 base=os.path.realpath(python_of(folder)),
                 disk_bytes=disk_bytes(folder, shared),
             )
-            os.sync()  # a rename that outlives the files would make a whole name of a half
             self._name(folder)
 
     def _make(self, folder: Path, lock_file: IO[str]) -> None:

@@ -61,19 +61,13 @@ def choose(
     4. the fewest known ways to run code besides;
     5. the nearest to what the config names, else the newest.
 
-    What differs in the last point alone is looked at in steps, and whole only where no step told.
+    What differs in the last point alone is looked at in steps first, and then between two of them
+    only where they do not fail for a common reason.
     """
     judged = _Judged(home, judge, find)
     groups = _in_order(releases, named, home.minor)
-    release = next(
-        (
-            found
-            for look in (judged.first_by_steps, judged.first)
-            for group in groups
-            if (found := look(group)) is not None
-        ),
-        None,
-    )
+    found = (release for group in groups if (release := judged.first(group)) is not None)
+    release = next(found, None)
     if release is None:
         return NoChoice(reason=_reason(judged))
     interpreter = judged.interpreters[release]
@@ -97,14 +91,24 @@ class _Judged:
 
     def first(self, group: Sequence[Version]) -> Version | None:
         """The first with which the model should work and for which there is a Python."""
-        return next((release for release in group if self._will_do(release)), None)
-
-    def first_by_steps(self, group: Sequence[Version]) -> Version | None:
-        """The same, where one of every few tells of those before it."""
         for place in range(0, len(group), APART):
             if self._will_do(group[place]):
-                return self.first(group[max(0, place - APART + 1) : place]) or group[place]
-        return None
+                before = group[max(0, place - APART + 1) : place]
+                return next(filter(self._will_do, before), group[place])
+        return next(
+            (each for each in group if not self._is_told(each) and self._will_do(each)), None
+        )
+
+    def _is_told(self, release: Version) -> bool:
+        """Whether the nearest that were judged, one older and one newer, fail for one reason.
+
+        What a release breaks stays broken until a later one mends it.
+        """
+        older = max((each for each in self.errors if each < release), default=None)
+        newer = min((each for each in self.errors if each > release), default=None)
+        if older is None or newer is None:
+            return False
+        return not set(self.errors[older]).isdisjoint(self.errors[newer])
 
     def lacking(self) -> list[Version]:
         """Those with which the model should work and for which there is no Python."""
