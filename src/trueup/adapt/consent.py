@@ -21,5 +21,6 @@ def with_consent(plan: Plan, checkpoint: Checkpoint, consents: Consents | None =
         return replace(
             plan, route="refused", why=(error.cause,), fixes=(), findings=(), consent="not needed"
         )
-    given = (consents or Consents()).get(code.digest) is not None
-    return replace(plan, consent="given" if given else "needed")
+    if (consents or Consents()).get(code.digest) is None:
+        return replace(plan, consent="needed")
+    return replace(plan, consent="given", code=code.digest)

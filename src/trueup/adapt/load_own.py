@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from packaging.version import Version
+
 from trueup.adapt.own_weights import fill_own_weights
 from trueup.adapt.plan import Plan
 from trueup.adapt.staging import Staging, stage
@@ -51,12 +53,15 @@ def load_own(
     import torch
 
     code = kept_code(plan.code) if plan.code is not None else trusted_code(checkpoint)
-    staging = stage(checkpoint, code)
-    classes = own_classes(checkpoint, plan, staging)
+    staging = stage(checkpoint, code, plan.fixes)
     if plan.fixes:
-        from trueup.adapt.fixes import apply_fixes
+        import transformers
 
-        apply_fixes(plan.fixes, classes)
+        from trueup.adapt.fixes.repair import repair_folder
+
+        version = Version(transformers.__version__)
+        repair_folder(plan.fixes, checkpoint, version, staging.directory)
+    classes = own_classes(checkpoint, plan, staging)
     dtype: torch.dtype = getattr(torch, plan.dtype)
     with own_errors("its tokenizer cannot be built", staging):
         tokenizer = _tokenizer(classes, staging)

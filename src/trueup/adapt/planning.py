@@ -32,6 +32,7 @@ from trueup.doctor.time_limit import usual_limit
 from trueup.environment.environment import Environment, Hardware
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
+from trueup.trust.copy import trusted_code
 
 __all__ = ["PlannedFacts", "Wishes", "make_plan", "plan_model", "plan_with_facts"]
 
@@ -90,9 +91,13 @@ def plan_with_facts(
     source = resolve(model, revision=revision, watch=watch)
     environment = read_environment(python, transformers)
     facts = _plan_source(source, wishes, environment)
-    if not is_run or source.remote is None or facts.plan.route == "refused":
+    if not is_run or facts.plan.route == "refused":
         return facts
-    return _plan_source(complete(source, watch=watch), wishes, environment)
+    if source.remote is not None:
+        facts = _plan_source(complete(source, watch=watch), wishes, environment)
+    if facts.plan.code is not None:
+        trusted_code(facts.checkpoint)  # a worker reads the copy and may not make it
+    return facts
 
 
 def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> PlannedFacts:

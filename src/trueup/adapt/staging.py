@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +59,15 @@ class Staging:
         return folder, local
 
 
-def stage(checkpoint: Checkpoint, code: TrustedCode) -> Staging:
-    """A new folder of links in the directory for temporary files.
+def stage(checkpoint: Checkpoint, code: TrustedCode, fixes: Sequence[str] = ()) -> Staging:
+    """A new folder of links in the directory for temporary files, named after code and fixes.
 
     Raises: AdaptError where it cannot be made.
     """
     with _told():
         root = Path(tempfile.mkdtemp(prefix="own_"))
-        directory = root / f"model_{code.digest.rpartition(':')[2][:NAME_DIGITS]}"
+        name = hashlib.sha256(" ".join((code.digest, *fixes)).encode()).hexdigest()
+        directory = root / f"model_{name[:NAME_DIGITS]}"
         directory.mkdir()
         _link_code(code.directory(), directory)
         _link_files(checkpoint, directory)

@@ -21,6 +21,7 @@ from trueup.adapt.fixes.layer_count import LayerCount
 from trueup.adapt.fixes.model_arguments import ModelArguments
 from trueup.adapt.fixes.own_stream import OwnStream
 from trueup.adapt.fixes.pad_signature import PadSignature
+from trueup.adapt.fixes.position_ids import PositionIds
 from trueup.adapt.fixes.post_init import PostInit
 from trueup.adapt.fixes.registered_again import RegisteredAgain
 from trueup.adapt.fixes.removed_imports import RemovedImports
@@ -47,6 +48,7 @@ FIXES: tuple[Fix, ...] = (
     HeadMask(),
     AddedGenerationMixin(),
     ModelArguments(),
+    PositionIds(),
     ExtractPast(),
     CacheMethods(),
     CacheTuples(),

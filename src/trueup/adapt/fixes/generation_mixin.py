@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 from trueup.adapt.fixes.fix import Fix, FixFacts
 from trueup.adapt.fixes.source import Sources
 
@@ -25,7 +27,8 @@ class AddedGenerationMixin(Fix):
         code = facts.code
         if code.model is None or code.method(code.model, "prepare_inputs_for_generation") is None:
             return False
-        return not code.speaks_of(MIXIN)
+        bases = [each for owner in code.ancestry(code.model) for each in owner.node.bases]
+        return all(ast.unparse(each).rpartition(".")[2] != MIXIN for each in bases)
 
     def apply(self, sources: Sources, facts: FixFacts) -> None:
         """Name it as a base."""

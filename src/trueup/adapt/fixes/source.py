@@ -53,7 +53,11 @@ class Sources:
         """Put a function in the place of a method, which it finds as `_published_<name>`."""
         import libcst as cst
 
-        kept = KEPT.format(name=name)
+        published = KEPT.format(name=name)
+        kept = published
+        while f"def {kept}(" in self.texts[owner.module.path]:
+            kept = f"{kept}_"  # another fix has wrapped it before
+        text = function_text(function, name).replace(published, kept)
 
         def change(body: list[Any]) -> list[Any]:
             renamed = [
@@ -62,7 +66,7 @@ class Sources:
                 else each
                 for each in body
             ]
-            return [*renamed, *_statements(function_text(function, name))]
+            return [*renamed, *_statements(text)]
 
         self._edit_class(owner, change)
 
