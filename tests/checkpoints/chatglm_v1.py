@@ -72,7 +72,9 @@ def config_of_v1(**overrides: Any) -> dict[str, Any]:
 def seeded_v1(config: Mapping[str, Any], seed: int) -> dict[str, Array]:
     """The weights that `seed` stands for, in sorted order of their names."""
     bits = np.random.PCG64(seed)
-    return {name: _tensor(name, shape, bits) for name, shape in sorted(_shapes(config).items())}
+    drawn = {name: _tensor(name, shape, bits) for name, shape in sorted(_shapes(config).items())}
+    # 4.x ties the head to the embedding where a config does not say otherwise.
+    return {**drawn, "lm_head.weight": drawn["transformer.word_embeddings.weight"]}
 
 
 def _shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -72,7 +72,9 @@ def load_own(
     fill_own_weights(model, checkpoint.weights, checkpoint.directory, progress)
     _set_generation(model, checkpoint, staging)
     model.eval()
-    model.to(plan.device)
+    # Some code builds its layers in a dtype of its own, whatever the config asks for.
+    is_asked_for = all(each.dtype == dtype for each in model.parameters())
+    model.to(plan.device) if is_asked_for else model.to(plan.device, dtype)
     return model, tokenizer, _stop_tokens(model, tokenizer)
 
 

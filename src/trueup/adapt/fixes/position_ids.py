@@ -60,4 +60,6 @@ class PositionIds(Fix):
 def _has_two_rows(facts: FixFacts) -> bool:
     """Whether positions are of two dimensions, as those of ChatGLM-6B are."""
     method = facts.code.method(facts.code.model, "get_position_ids")
-    return method is not None and any(each.arg == "mask_positions" for each in method.node.args.args)
+    return method is not None and any(
+        each.arg == "mask_positions" for each in method.node.args.args
+    )
