@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from packaging.version import Version
+
 from trueup.adapt.fixes.choice import Choice, choose_fixes
+from trueup.adapt.fixes.trial import left_after
 from trueup.adapt.own_code import against_own_code, own_implementation, own_kind
 from trueup.adapt.plan import Caveat
 from trueup.adapt.route import RouteFacts, RouteOption, closing_words, codes
 from trueup.doctor.finding import Finding
 from trueup.environment.environment import OLDEST_TRANSFORMERS
+from trueup.errors import AdaptError
 
+EXTRA = "pip install 'trueup[isolated]'"
 ONE_AT_A_TIME = Caveat(
     code="ONE-AT-A-TIME",
     text="the model's own code runs by `generate`: one request at a time, the others wait",
@@ -28,7 +35,7 @@ def fixed_option(facts: RouteFacts) -> RouteOption:
     choice = choose_fixes(facts.checkpoint, version, facts.findings)
     return RouteOption(
         route="fixed",
-        against=_unanswered_words(choice.unanswered),
+        against=_unanswered_words(choice.unanswered) or _left_words(facts, choice, version),
         why=_words(choice, str(version)),
         family=facts.candidate.family or facts.checkpoint.model_type,
         implementation=own_implementation(facts.checkpoint),
@@ -42,6 +49,8 @@ def fixed_option(facts: RouteFacts) -> RouteOption:
 
 def _against_version(facts: RouteFacts) -> tuple[str, ...]:
     version = facts.environment.transformers
+    if find_spec("libcst") is None:
+        return (f"the package `libcst`, which fixes need, is not installed ({EXTRA})",)
     if version is None:
         return (f"transformers is not installed for `{facts.environment.python}`",)
     if version < OLDEST_TRANSFORMERS:
@@ -54,6 +63,15 @@ def _against_version(facts: RouteFacts) -> tuple[str, ...]:
 
 def _unanswered_words(unanswered: tuple[Finding, ...]) -> tuple[str, ...]:
     return tuple(f"no fix answers {words}" for words in closing_words(unanswered, "fixed"))
+
+
+def _left_words(facts: RouteFacts, choice: Choice, version: Version) -> tuple[str, ...]:
+    """What the doctor still finds in the repaired code."""
+    try:
+        left = left_after(choice, facts.checkpoint, facts.environment, version)
+    except AdaptError as error:
+        return (error.cause,)
+    return tuple(f"with its fixes still {words}" for words in closing_words(left, "fixed"))
 
 
 def _words(choice: Choice, version: str) -> tuple[str, ...]:
