@@ -14,6 +14,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,9 +71,7 @@ class GeneratingEngine:
             answer = _Answer(
                 self._prompts, prompt, request, choice=choice, given=given, sampler=sampler
             )
-            for step in self._thread.steps(
-                lambda put, answer=answer: self._run(answer, is_cancelled, put)
-            ):
+            for step in self._thread.steps(partial(self._run, answer, is_cancelled)):
                 self.work.decoded_tokens += 1
                 yield step
 

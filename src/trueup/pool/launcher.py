@@ -1,6 +1,7 @@
 """Starts worker processes: forked where that is safe, spawned where it is not.
 
-Owns the fork-server and the 0700 directory of the sockets. No decisions about models here.
+Owns the fork-server and the 0700 directory of the sockets. No decisions about models here. A plan
+with an environment of its own is spawned in its Python, which is never built here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from trueup.adapt.isolate.interpreter import command as lend
+from trueup.adapt.isolate.store import interpreter_of
 from trueup.adapt.plan import Plan
 from trueup.pool.directory import PoolDirectory
 from trueup.pool.fork_server import CannotForkError, ForkServer
@@ -26,6 +29,10 @@ from trueup.pool.process import Child, Stderr, WorkerProcess
 from trueup.pool.scrub import worker_environment
 
 log = logging.getLogger(__name__)
+
+WORKER = "trueup.worker"
+# The folder of what other Pythons are lent.
+LENT = "lent"
 
 
 class Launcher(Protocol):
@@ -68,14 +75,22 @@ class ProcessLauncher:
 
         Raises:
             OSError: no process can be started or no directory made.
+            AdaptError: the plan's environment is not built.
         """
+        python = None
+        if plan.environment is not None:  # reads the environment's files
+            python = await asyncio.to_thread(interpreter_of, plan.environment)
         directory = self._root() / str(next(self._numbers))
         directory.mkdir(mode=0o700)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         stderr, stderr_fd = await Stderr.open()
         try:
-            child = await self._child(directory / "worker.sock", plan, theirs, stderr_fd)
+            socket_path = directory / "worker.sock"
+            if python is None:
+                child = await self._child(socket_path, plan, theirs, stderr_fd)
+            else:
+                child = self._spawn(socket_path, plan, theirs, stderr_fd, python)
         except BaseException:
             # A worker that was started all the same sees the end of its control socket.
             ours.close()
@@ -113,11 +128,20 @@ class ProcessLauncher:
         return self._spawn(socket_path, plan, control, stderr_fd)
 
     def _spawn(
-        self, socket_path: Path, plan: Plan, control: socket.socket, stderr_fd: int
+        self,
+        socket_path: Path,
+        plan: Plan,
+        control: socket.socket,
+        stderr_fd: int,
+        python: Path | None = None,
     ) -> Child:
         line = socket_path.with_name("plan.json")
         line.write_text(json.dumps({"plan": plan.as_dict()}) + "\n", encoding="utf-8")
-        command = [*self._worker_command, "--socket", str(socket_path)]
+        command, environment = [*self._worker_command], worker_environment(os.environ)
+        if python is not None:
+            lent = lend(python, self._root() / LENT)
+            command, environment = [*lent.argv, WORKER], lent.environment(environment)
+        command += ["--socket", str(socket_path)]
         with line.open("rb") as stdin:
             process = subprocess.Popen(
                 [*command, "--control", str(control.fileno())],
@@ -125,7 +149,7 @@ class ProcessLauncher:
                 stdin=stdin,
                 stdout=stderr_fd,
                 stderr=stderr_fd,
-                env=worker_environment(os.environ),
+                env=environment,
                 cwd=socket_path.parent,
                 start_new_session=True,
             )

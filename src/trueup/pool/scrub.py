@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 NAMES = frozenset(
     {"PATH", "HOME", "USER", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH",
-     "VIRTUAL_ENV", "TOKENIZERS_PARALLELISM", "MALLOC_ARENA_MAX"}
+     "TRUEUP_HOME", "VIRTUAL_ENV", "TOKENIZERS_PARALLELISM", "MALLOC_ARENA_MAX"}
 )  # fmt: skip
 PREFIXES = ("LC_", "CUDA_", "NVIDIA_", "OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "TORCH_",
             "PYTORCH_", "ATEN_", "HSA_", "ROCR_", "HIP_")  # fmt: skip
@@ -26,6 +26,8 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
         # A worker starts in a directory of its own.
         places = (os.path.abspath(place) for place in kept["PYTHONPATH"].split(os.pathsep) if place)
         kept["PYTHONPATH"] = os.pathsep.join(places)
+    if kept.get("TRUEUP_HOME"):  # where the agreed code lies
+        kept["TRUEUP_HOME"] = os.path.abspath(os.path.expanduser(kept["TRUEUP_HOME"]))
     return {
         # Threads that spin for work starve the workers beside them: measured 20 times slower
         # answers on processors that were busy already.

@@ -84,6 +84,15 @@ class Workers:
             await run.listen(process)
         except asyncio.CancelledError:
             run.is_stopped = True
+        except TrueUpError as error:
+            run.failure = BackendError(
+                f"no worker for `{model_id}` can be started: {error.cause}",
+                retryable=False,
+                code="worker_not_started",
+                status=503,
+                where=error.where,
+                hint=error.hint,
+            )
         except Exception as error:
             log.exception("the worker of %s cannot be started", model_id)
             run.failure = BackendError(
