@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trueup.adapt.native.chat_format import encode_chat
+from trueup.adapt.native.family import Speech
+from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import RequestError
 
 if TYPE_CHECKING:
@@ -36,10 +37,12 @@ class EncodeChat(Protocol):
         """See the class."""
 
 
-def chat_encoder(tokenizer: PreTrainedTokenizerBase, native_family: str | None) -> EncodeChat:
-    """The encoder of a loaded model; `native_family` is None for a library model."""
-    if native_family is not None:
-        return partial(encode_chat, native_family, tokenizer)
+def chat_encoder(
+    tokenizer: PreTrainedTokenizerBase, checkpoint: Checkpoint, speech: Speech | None
+) -> EncodeChat:
+    """The encoder of a loaded model; `speech` is None for a library model."""
+    if speech is not None and speech.encode_chat is not None:
+        return partial(speech.encode_chat, checkpoint, tokenizer)
     return partial(encode_by_template, tokenizer)
 
 

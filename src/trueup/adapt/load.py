@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from trueup.adapt.chat import EncodeChat, chat_encoder
 from trueup.adapt.guard import guard
 from trueup.adapt.native import NATIVE
-from trueup.adapt.native.chat_format import ENDS_ROLE_LINE
 from trueup.adapt.native.family import NativeFamily
 from trueup.adapt.placement import NARROWER_HINT
 from trueup.adapt.plan import Plan
@@ -87,6 +86,7 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
     """
     checkpoint = _read_again(plan)
     family = mapped_family(plan)
+    speech = family.speech if family is not None else None
     with _memory_told(plan):
         if plan.kind == "embedding":
             from trueup.adapt.load_library import load_encoder
@@ -120,8 +120,8 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
         plan=plan,
         stop_token_ids=stops,
         context_tokens=plan.context_tokens,
-        encode_chat=chat_encoder(tokenizer, family.name if family is not None else None),
-        answers_after_space=family is not None and family.name in ENDS_ROLE_LINE,
+        encode_chat=chat_encoder(tokenizer, checkpoint, speech),
+        answers_after_space=speech is not None and speech.answers_after_space,
     )
 
 

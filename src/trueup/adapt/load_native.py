@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.load_weights import fill_weights
 from trueup.adapt.native.family import NativeFamily
-from trueup.adapt.native.tokenizer import build_tokenizer, stop_token_ids
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
@@ -30,13 +29,10 @@ def load_native(
     """
     import torch
 
-    tokenizer = build_tokenizer(
-        family.name,
-        Path(plan.model.directory),
-        config=checkpoint.config,
-        tokenizer_config=checkpoint.tokenizer_config,
-    )
-    stops = stop_token_ids(family.name, tokenizer)
+    if family.speech is None:
+        raise AdaptError(f"{family.title} has no native mapping", where=plan.model.directory)
+    tokenizer = family.speech.build_tokenizer(checkpoint, Path(plan.model.directory))
+    stops = family.speech.stop_token_ids(checkpoint, tokenizer)
     dtype: torch.dtype = getattr(torch, plan.dtype)
     config = _config(family, checkpoint, tokenizer, stops, dtype)
     device = torch.device(plan.device)

@@ -158,8 +158,6 @@ def _check_rows(name: str, tensor: torch.Tensor, parts: tuple[Part, ...], path: 
 
 
 def _place(filling: _Filling, name: str, source: torch.Tensor, part: Part, path: Path) -> None:
-    import torch
-
     wanted = filling.wanted.get(part.target)
     if wanted is None or part.target in filling.filled:
         state = "twice in the files" if wanted is not None else "unknown to the config"
@@ -172,17 +170,28 @@ def _place(filling: _Filling, name: str, source: torch.Tensor, part: Part, path:
             f"`{part.target}` its {list(wanted.shape)}",
             where=str(path),
         )
+    filling.filled[part.target] = part_values(source, part, filling.dtype, filling.device)
+
+
+def part_values(
+    source: torch.Tensor, part: Part, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """What `part` makes of a tensor of the file; not a copy where nothing is changed."""
+    import torch
+
     pieces = [source[start:stop] for start, stop in part.rows] if part.rows else [source]
-    is_kept = source.dtype == filling.dtype and filling.device.type == "cpu"
+    is_kept = source.dtype == dtype and device.type == "cpu"
     if is_kept and len(pieces) == 1 and pieces[0].is_contiguous():
-        filling.filled[part.target] = pieces[0]
-        return
-    target = torch.empty(wanted.shape, dtype=filling.dtype, device=filling.device)
-    start = 0
-    for piece in pieces:
-        target[start : start + len(piece)].copy_(piece) if piece.dim() else target.copy_(piece)
-        start += _rows(piece)
-    filling.filled[part.target] = target
+        target = pieces[0]
+    else:
+        rows = sum(_rows(piece) for piece in pieces)
+        shape = (rows, *source.shape[1:]) if source.dim() else ()
+        target = torch.empty(shape, dtype=dtype, device=device)
+        start = 0
+        for piece in pieces:
+            target[start : start + len(piece)].copy_(piece) if piece.dim() else target.copy_(piece)
+            start += _rows(piece)
+    return torch.nn.functional.normalize(target) if part.has_unit_rows else target
 
 
 def _rows(tensor: torch.Tensor) -> int:

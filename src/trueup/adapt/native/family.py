@@ -7,20 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.plan import Caveat, Kind
 from trueup.checkpoint.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Rows = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """Which rows of a source tensor make up a target tensor, in order; none means all of it."""
+    """Which rows of a source tensor make up a target tensor, in order; none means all of it.
+
+    `has_unit_rows`: in the model's dtype every row is then divided by its length.
+    """
 
     target: str
     rows: tuple[Rows, ...] = ()
+    has_unit_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +40,29 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speech:
+    """How a family turns text and conversations into token ids; none of its code runs.
+
+    `build_tokenizer(checkpoint, directory)`; `stop_token_ids(checkpoint, tokenizer)` end an
+    answer, the end of text first; `encode_chat(checkpoint, tokenizer, messages, ...)` is None for
+    a family that completes text only (for its arguments see `adapt.chat.EncodeChat`);
+    `answers_after_space` says that white space at the start of an answer is format.
+    """
+
+    build_tokenizer: Callable[[Checkpoint, Path], PreTrainedTokenizerBase]
+    stop_token_ids: Callable[[Checkpoint, PreTrainedTokenizerBase], tuple[int, ...]]
+    encode_chat: Callable[..., list[int]] | None = None
+    answers_after_space: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NativeFamily:
     """One published layout, and how to run it as a class that transformers implements.
 
     `map_config(checkpoint, major)` gives the keywords of `config_class` for transformers
     `major`; `map_tensor(checkpoint)` gives a function from a tensor's name to its parts: none
     where it is dropped, None where the name is not of this layout. A family without
-    `implementation` is refused always.
+    `implementation` is refused always, and has no `speech`.
     """
 
     name: str
@@ -53,6 +77,7 @@ class NativeFamily:
     map_tensor: Callable[[Checkpoint], Callable[[str], tuple[Part, ...] | None]]
     describe: Callable[[Checkpoint], tuple[str, ...]]
     caveats: Callable[[Checkpoint, str], tuple[Caveat, ...]]
+    speech: Speech | None = None
 
 
 def ranges(starts: range, length: int) -> tuple[Rows, ...]:

@@ -7,8 +7,11 @@ chat format. What decides is the shipped code, not a directory's name.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from trueup.adapt.native.family import NativeFamily, Refusal
+from trueup.adapt.native.chat_format import ENDS_ROLE_LINE, encode_chat
+from trueup.adapt.native.family import NativeFamily, Refusal, Speech
 from trueup.adapt.native.glm_code import read_rope, tokenizer_family
 from trueup.adapt.native.glm_layout import (
     is_first_chatglm,
@@ -17,8 +20,12 @@ from trueup.adapt.native.glm_layout import (
     map_tensor,
     refusals,
 )
+from trueup.adapt.native.tokenizer import build_tokenizer, stop_token_ids
 from trueup.adapt.plan import Caveat
 from trueup.checkpoint.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 CHAT_FORMATS = {
     "chatglm2": "ChatGLM2's rounds (`[Round 1]`, `问：`, `答：`), stopping on `</s>`",
@@ -77,6 +84,28 @@ def _is_family(name: str) -> Callable[[Checkpoint], bool]:
     return lambda checkpoint: is_glm(checkpoint) and tokenizer_family(checkpoint) == name
 
 
+def _speech(name: str) -> Speech:
+    def build(checkpoint: Checkpoint, directory: Path) -> PreTrainedTokenizerBase:
+        return build_tokenizer(
+            name,
+            directory,
+            config=checkpoint.config,
+            tokenizer_config=checkpoint.tokenizer_config,
+        )
+
+    def encode(
+        checkpoint: Checkpoint, tokenizer: PreTrainedTokenizerBase, messages: Any, **options: bool
+    ) -> list[int]:
+        return encode_chat(name, tokenizer, messages, **options)
+
+    return Speech(
+        build_tokenizer=build,
+        stop_token_ids=lambda checkpoint, tokenizer: stop_token_ids(name, tokenizer),
+        encode_chat=encode,
+        answers_after_space=name in ENDS_ROLE_LINE,
+    )
+
+
 def _row(name: str, title: str) -> NativeFamily:
     return NativeFamily(
         name=name,
@@ -91,6 +120,7 @@ def _row(name: str, title: str) -> NativeFamily:
         map_tensor=map_tensor,
         describe=_describe(name),
         caveats=_caveats,
+        speech=_speech(name),
     )
 
 

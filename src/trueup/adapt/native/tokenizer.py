@@ -71,7 +71,7 @@ def build_tokenizer(
     from transformers import PreTrainedTokenizerFast
 
     path = directory / VOCABULARY_FILE
-    _check_file(path)
+    check_file(path)
     dummy_prefix = False
     if family == "glm4":
         tokenizer = tiktoken_tokenizer(path)
@@ -83,7 +83,7 @@ def build_tokenizer(
     _check_size(tokenizer, config, path)
     unknown = {} if family == "glm4" else {"unk_token": PAD_TOKENS[family]}
     return PreTrainedTokenizerFast(
-        tokenizer_object=_Shared(tokenizer),
+        tokenizer_object=shared(tokenizer),
         eos_token=END_OF_TEXT[family],
         pad_token=PAD_TOKENS[family],
         padding_side="left",
@@ -116,6 +116,11 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
+def shared(tokenizer: Tokenizer) -> Any:
+    """The tokenizer as transformers' constructor is to be given it: it is not copied there."""
+    return _Shared(tokenizer)
+
+
 class _Shared:
     """A tokenizer that survives the deep copy in transformers' constructor uncopied.
 
@@ -129,7 +134,8 @@ class _Shared:
         return self._tokenizer
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
+    """Raises CheckpointError where the vocabulary file is missing or a pointer."""
     if not path.is_file():
         raise CheckpointError(
             f"`{path.name}`, the vocabulary of this model, is missing",
