@@ -34,7 +34,7 @@ def load_native(
     tokenizer = family.speech.build_tokenizer(checkpoint, Path(plan.model.directory))
     stops = family.speech.stop_token_ids(checkpoint, tokenizer)
     dtype: torch.dtype = getattr(torch, plan.dtype)
-    config = _config(family, checkpoint, tokenizer, stops, dtype)
+    config = native_config(family, checkpoint, tokenizer, stops, dtype)
     device = torch.device(plan.device)
     model = build_empty(plan, config)
     fill_weights(
@@ -91,13 +91,14 @@ def library_class(implementation: str) -> Any:
     return found
 
 
-def _config(
+def native_config(
     family: NativeFamily,
     checkpoint: Checkpoint,
     tokenizer: PreTrainedTokenizerBase,
     stops: tuple[int, ...],
     dtype: torch.dtype,
 ) -> PretrainedConfig:
+    """The library's config for a mapped checkpoint."""
     import transformers
 
     major = int(transformers.__version__.partition(".")[0])

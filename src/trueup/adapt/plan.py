@@ -48,10 +48,15 @@ class Caveat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What is known about the plan's faithfulness."""
+    """What is known about the plan's faithfulness.
+
+    `record` is the file of the record that holds; `reason` is why a proof failed, or what made
+    an older record void.
+    """
 
     state: Literal["unproven", "proven", "failed"] = "unproven"
     record: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from trueup.adapt.isolated import isolated_option
 from trueup.adapt.own_code import own_implementation
 from trueup.adapt.placement import Placement, place
 from trueup.adapt.plan import Plan, PlannedModel
+from trueup.adapt.proof_record import with_proof
 from trueup.adapt.route import RouteFacts, RouteOption, native_option
 from trueup.adapt.sizes import against_context, context_tokens
 from trueup.adapt.wishes import INT8, NO_WISHES, ONNXRUNTIME, TORCH, Wishes, check_wishes
@@ -109,6 +110,7 @@ def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> Pl
     if plan.embedding is not None:
         whole = replace(plan.embedding, weights_digest=weights_digest(checkpoint))
         plan = with_deviation(replace(plan, embedding=whole), environment)
+    plan = with_proof(plan, checkpoint, environment)
     return PlannedFacts(
         source=source,
         checkpoint=checkpoint,

@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "trust": "look at the code that a model brings, and let it run or not",
     "plan": "say how a model would be run, and why, without loading it",
     "env": "build and show environments for models that need other releases",
+    "verify": "prove that what would be served is the model that was published",
     "chat": "talk to a model in the terminal",
     "serve": "serve models behind one OpenAI-compatible endpoint",
     "ps": "show what a running server has loaded",

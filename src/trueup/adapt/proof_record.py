@@ -1,0 +1,202 @@
+"""Records of proofs: what they hold for, where they lie, and what a plan shows of them.
+
+`proof/` measures and writes them. A record holds for exactly the bytes that it was made of: of
+weights, small files, code, libraries, TrueUp's own loading code and the plan. Anything else is
+another subject, for which nothing is proven.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import trueup
+from trueup.adapt.plan import Plan, Proof
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.checkpoint.content import weights_digest
+from trueup.config.home import trueup_home
+from trueup.environment.environment import Environment
+from trueup.errors import CheckpointError, ConfigError
+from trueup.trust.code import read_code
+
+FOLDER = "proofs"
+SCHEMA_VERSION = 1
+# What a loaded model is made of besides its weights.
+READ_SUFFIXES = (".json", ".py", ".model", ".txt", ".jinja", ".tiktoken", ".vocab", ".bpe")
+LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "tiktoken", "safetensors")
+# Of a plan, what decides what is computed.
+PLANNED = (
+    "route",
+    "family",
+    "implementation",
+    "kind",
+    "dtype",
+    "device",
+    "engine",
+    "fixes",
+    "mapped",
+    "embedding",
+    "context_tokens",
+)
+# The code of ours that loads and computes.
+OWN_SOURCES = ("adapt", "engines")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a proof is of: digests by name, and what each is over, in words for people."""
+
+    digests: Mapping[str, str]
+
+    @property
+    def key(self) -> str:
+        """`sha256:…` over all of it."""
+        return digest_of(dict(self.digests))
+
+
+def subject_of(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> Subject:
+    """What a proof of `plan` holds for. Reads the weights whole where their digest is not kept.
+
+    Raises: CheckpointError where a file cannot be read.
+    """
+    shape = plan.as_dict()
+    planned = {name: shape[name] for name in PLANNED}
+    isolated = plan.environment or {}
+    digests = {
+        "weights": weights_digest(checkpoint),
+        "code": read_code(checkpoint).digest,
+        "plan": digest_of(planned),
+        "environment": digest_of({name: isolated.get(name) for name in ("lock", "python")}),
+        "python": str(isolated.get("python") or environment.python_version),
+        "trueup": f"{trueup.__version__} {_own_sources()}",
+    }
+    packages = isolated.get("packages") or environment.packages
+    digests |= {name: str(packages.get(name)) for name in LIBRARIES}
+    for name in sorted(checkpoint.files):
+        if name.endswith(READ_SUFFIXES):
+            digests[f"file {name}"] = _file_digest(checkpoint.directory / name)
+    return Subject(digests=digests)
+
+
+def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> Plan:
+    """The plan with what a record says of it; unproven where none holds.
+
+    Where there is no record of this model nothing is read.
+    """
+    if plan.route == "refused":
+        return plan
+    records = list(records_of(plan.model.digest, plan.model.directory))
+    if not records:
+        return plan
+    try:
+        subject = subject_of(plan, checkpoint, environment)
+    except CheckpointError:
+        return plan
+    for path, record in records:
+        if record["subject"] == dict(subject.digests) and record["verdict"] in ("proven", "failed"):
+            reason = "; ".join(record["reasons"]) or None
+            proof = Proof(state=record["verdict"], record=str(path), reason=reason)
+            return replace(plan, proof=proof)
+    return replace(plan, proof=Proof(reason=_void_words(records, subject)))
+
+
+def _void_words(records: list[tuple[Path, dict[str, Any]]], subject: Subject) -> str | None:
+    """What changed since the record that is nearest to it."""
+    nearest: list[str] | None = None
+    for _, record in records:
+        before = record["subject"]
+        names = {*before, *subject.digests}
+        changed = sorted(name for name in names if before.get(name) != subject.digests.get(name))
+        if nearest is None or len(changed) < len(nearest):
+            nearest = changed
+    if nearest is None:
+        return None
+    shown = ", ".join(f"`{name.removeprefix('file ')}`" for name in nearest[:4])
+    more = f" and {len(nearest) - 4} more" if len(nearest) > 4 else ""
+    return f"a record is void: changed since are {shown}{more}"
+
+
+def folder() -> Path:
+    """Where records lie."""
+    return trueup_home() / FOLDER
+
+
+def records_of(digest: str, directory: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Every whole record of a model, the newest first: of its files as they are, or its folder."""
+    with contextlib.suppress(OSError):
+        paths = sorted(folder().glob("*.json"), key=lambda each: each.name)
+        dated = [(path, record) for path in paths if (record := read_record(path)) is not None]
+        dated.sort(key=lambda each: str(each[1].get("date")), reverse=True)
+        for path, record in dated:
+            model = record["model"]
+            if digest == model.get("digest") or directory == model.get("directory"):
+                yield path, record
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A record, None for a file that is none or that somebody changed."""
+    try:
+        record = json.loads(path.read_bytes())
+        digest = record.pop("digest")
+    except (OSError, ValueError, RecursionError, AttributeError, KeyError, TypeError):
+        return None
+    wanted = {"subject": dict, "model": dict, "reasons": list, "verdict": str}
+    if record.get("schema_version") != SCHEMA_VERSION or digest != digest_of(record):
+        return None
+    if not all(isinstance(record.get(name), kind) for name, kind in wanted.items()):
+        return None
+    return {**record, "digest": digest}
+
+
+def write_record(record: Mapping[str, Any], subject: Subject) -> Path:
+    """Keep a record in place of an older one of the same subject, whole or not at all.
+
+    Raises: ConfigError where it cannot be kept.
+    """
+    path = folder() / f"{subject.key.removeprefix('sha256:')[:32]}.json"
+    shape = {**record, "digest": digest_of(dict(record))}
+    half = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        half.write_text(json.dumps(shape, indent=1), encoding="utf-8")
+        half.replace(path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise ConfigError(
+            f"the record cannot be kept: {error.strerror or error}",
+            where=str(path),
+            hint="set TRUEUP_HOME to a folder that you may write in",
+        ) from error
+    return path
+
+
+def digest_of(shape: Any) -> str:
+    """`sha256:…` over a JSON value, whatever the order of its keys."""
+    return f"sha256:{hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()}"
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    except OSError as error:
+        raise CheckpointError(
+            f"`{path.name}` cannot be read: {error.strerror or error}", where=str(path)
+        ) from error
+
+
+@functools.cache
+def _own_sources() -> str:
+    package = Path(trueup.__file__).parent
+    digest = hashlib.sha256()
+    for name in OWN_SOURCES:
+        for path in sorted((package / name).rglob("*.py")):
+            digest.update(f"{path.relative_to(package)}\0".encode())
+            digest.update(path.read_bytes())
+    return f"sha256:{digest.hexdigest()}"

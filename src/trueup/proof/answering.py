@@ -1,0 +1,182 @@
+"""Asks a loaded model the questions of a proof; runs in a child process.
+
+Logits are float32 [positions, vocabulary]. Of a long prompt some positions are kept, spread over
+it, with the last one. Generating is greedy, without stop tokens, with the logits of each step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trueup.proof.questions import (
+    CONVERSATIONS,
+    SENTENCES,
+    Questions,
+    start_tokens,
+    text_of,
+)
+from trueup.proof.subject import Subject
+
+Array = npt.NDArray[Any]
+Say = Callable[[str], None]
+KEPT_POSITIONS = 32
+GREEDY, UNCACHED, BATCH, LIMIT = "greedy", "uncached", "batch", "near-limit"
+
+
+def answer(
+    subject: Subject, questions: Questions, asked: Mapping[str, Array] | None, say: Say
+) -> dict[str, Array]:
+    """All arrays of one side, by name; `asked` are those of the side that was asked before."""
+    answers: dict[str, Array] = {}
+
+    def keep(case: str, ids: Array, **more: Array) -> None:
+        answers[f"{case}/ids"] = ids
+        answers.update({f"{case}/{name}": values for name, values in more.items()})
+
+    def prompt(case: str, tokens: int) -> Array:
+        if asked is not None:
+            return asked[f"{case}/ids"]
+        return prompt_of(subject, tokens, questions.seed + tokens)
+
+    for length in questions.lengths:
+        case = f"prompt-{length}"
+        say(f"a prompt of {length} tokens")
+        ids = prompt(case, length)
+        keep(case, ids, logits=forward(subject.model, ids))
+    start = start_tokens(questions.lengths)
+    for case, tokens, uses_cache in (
+        (GREEDY, questions.greedy_tokens, True),
+        (UNCACHED, questions.uncached_tokens, False),
+    ):
+        if tokens:
+            say(f"{tokens} tokens {'with' if uses_cache else 'without'} the cache")
+            ids = prompt(case, start)
+            made = generate(subject.model, {"input_ids": _tensor(subject, ids)}, tokens, uses_cache)
+            keep(case, ids, **made)
+    if questions.batch_lengths:
+        say(f"a batch of {len(questions.batch_lengths)} prompts, padded on the left")
+        ids, inputs = batch_of(subject, questions, asked)
+        keep(BATCH, ids, **generate(subject.model, inputs, questions.batch_tokens, True))
+    if questions.limit_tokens:
+        say(f"a prompt of {questions.limit_tokens} tokens")
+        ids = prompt(LIMIT, questions.limit_tokens)
+        inputs = {"input_ids": _tensor(subject, ids)}
+        keep(LIMIT, ids, **generate(subject.model, inputs, questions.limit_steps, True))
+    return answers
+
+
+def token_facts(subject: Subject) -> dict[str, Any]:
+    """The token ids of texts and of conversations; None for one that cannot be written down."""
+    return {
+        "texts": [
+            [int(each) for each in subject.tokenizer(text)["input_ids"]] for text in SENTENCES
+        ],
+        "chats": [subject.encode_chat(messages) for messages in CONVERSATIONS],
+    }
+
+
+def prompt_of(subject: Subject, tokens: int, seed: int) -> Array:
+    """A prompt of that length, shape [1, tokens], with the tokenizer's prefix and ending."""
+    sentences = 4
+    ids: list[int] = []
+    while len(ids) < tokens:
+        ids = [int(each) for each in subject.tokenizer(text_of(seed, sentences))["input_ids"]]
+        sentences *= 2
+    # Special tokens stand at both ends; what is too long is taken out of the middle.
+    head = (tokens + 1) // 2
+    kept = ids[:head] + (ids[head - tokens :] if tokens > head else [])
+    return np.array([kept], dtype=np.int64)
+
+
+def forward(model: Any, ids: Array) -> Array:
+    """Logits of one prompt at the kept positions."""
+    import torch
+
+    with torch.no_grad():
+        given = torch.from_numpy(ids).to(_device(model))
+        logits = model(input_ids=given, use_cache=False, return_dict=True).logits[0]
+        count = min(ids.shape[1], KEPT_POSITIONS)
+        positions = np.unique(np.linspace(0, ids.shape[1] - 1, count).round().astype(np.int64))
+        kept: Array = logits[torch.from_numpy(positions).to(logits.device)].float().cpu().numpy()
+    return kept
+
+
+def generate(
+    model: Any, inputs: Mapping[str, Any], tokens: int, uses_cache: bool
+) -> dict[str, Array]:
+    """Greedy tokens [rows, tokens] and the logits of each step, [tokens * rows, vocabulary]."""
+    import torch
+    from transformers import GenerationConfig
+
+    ids = inputs["input_ids"]
+    given = {"attention_mask": torch.ones_like(ids), **inputs}
+    settings = GenerationConfig(
+        max_new_tokens=tokens,
+        do_sample=False,
+        pad_token_id=0,
+        use_cache=uses_cache,
+        output_scores=True,
+        return_dict_in_generate=True,
+    )
+    published = model.generation_config
+    # Stop tokens and penalties of the model would be filled in.
+    model.generation_config = GenerationConfig(pad_token_id=0)
+    try:
+        with torch.no_grad():
+            made = model.generate(**given, generation_config=settings)
+    finally:
+        model.generation_config = published
+    logits: Array = torch.cat([each.float() for each in made.scores]).cpu().numpy()
+    return {"tokens": made.sequences[:, ids.shape[1] :].cpu().numpy(), "logits": logits}
+
+
+def batch_of(
+    subject: Subject, questions: Questions, asked: Mapping[str, Array] | None
+) -> tuple[Array, dict[str, Any]]:
+    """Prompts of several lengths padded on the left: [rows, tokens], and what generate takes.
+
+    A model of the first kind (2D positions) has its mask and positions made by its own tokenizer.
+    """
+    if subject.runs_own_code and (made := _own_batch(subject, questions)) is not None:
+        return made
+    if asked is not None:
+        ids = asked[f"{BATCH}/ids"]
+    else:
+        rows = [prompt_of(subject, each, questions.seed + each) for each in questions.batch_lengths]
+        ids = np.zeros((len(rows), max(questions.batch_lengths)), dtype=np.int64)
+        for at, row in enumerate(rows):
+            ids[at, -row.shape[1] :] = row[0]
+    mask = np.zeros_like(ids)
+    for at, length in enumerate(questions.batch_lengths):
+        mask[at, -length:] = 1
+    given = {"input_ids": _tensor(subject, ids), "attention_mask": _tensor(subject, mask)}
+    return ids, given
+
+
+def _own_batch(subject: Subject, questions: Questions) -> tuple[Array, dict[str, Any]] | None:
+    """The batch that its own tokenizer pads, where its mask is more than [rows, tokens]."""
+    rows = [prompt_of(subject, each, questions.seed + each) for each in questions.batch_lengths]
+    try:
+        made = subject.tokenizer.pad(
+            {"input_ids": [row[0].tolist() for row in rows]}, padding=True, return_tensors="pt"
+        )
+    except Exception:  # no padding token, or one of the many ways in which such code fails
+        return None
+    if made["attention_mask"].dim() == 2:
+        return None
+    device = _device(subject.model)
+    return made["input_ids"].numpy(), {name: each.to(device) for name, each in made.items()}
+
+
+def _tensor(subject: Subject, values: Array) -> Any:
+    import torch
+
+    return torch.from_numpy(values).to(_device(subject.model))
+
+
+def _device(model: Any) -> Any:
+    return model.device

@@ -1,0 +1,147 @@
+"""`python -m trueup.proof.child JOB.json`: loads one side, asks it, writes its answers.
+
+Runs in this interpreter or in another one with older libraries. Lines of JSON on stdout tell how
+far it is; the last one tells an error. It may write to its output's folder alone and has no
+network, as far as the system grants that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import resource
+import signal
+import sys
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from trueup.proof.job import Job
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "sentencepiece",
+    "tiktoken",
+    "safetensors",
+    "numpy",
+)
+FAILED = 3
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out one job; 0, or 3 for an error that was told."""
+    job = Job.read(Path(arguments[0]))
+    _confine(job.output.resolve().parent)
+    try:
+        run(job)
+    except Exception as error:
+        # The code of a model may raise anything.
+        _tell_error(error)
+        return FAILED
+    return 0
+
+
+def run(job: Job) -> None:
+    """Load, ask, write."""
+    from trueup.proof.answers_file import read_answers, write_answers
+
+    say("loading")
+    asked = None if job.asked is None else read_answers(job.asked).arrays
+    facts: dict[str, Any] = {"side": job.side, "dtype": job.dtype, "versions": versions()}
+    arrays: dict[str, Any] = {}
+    if job.side == "digest":
+        subject = _subject(job)
+        facts["memory_digest"] = memory_digest(subject.model)
+    else:
+        from trueup.proof.answering import answer, token_facts
+
+        subject = _subject(job)
+        facts["tokens"] = token_facts(subject)
+        facts["questions"] = job.questions.as_dict()
+        if job.side == "planned" and not job.is_streamed:
+            from trueup.proof.inspection import inspect_model
+
+            say("comparing every tensor with its file")
+            facts["inspection"] = inspect_model(subject.model, job.plan, job.dtype)
+            facts["memory_digest"] = memory_digest(subject.model)
+        arrays = answer(subject, job.questions, asked, say)
+        if job.is_streamed:
+            from trueup.proof.streamed import layers_of
+
+            arrays |= layers_of(subject.model)
+    facts["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    write_answers(job.output, arrays, facts)
+
+
+def _subject(job: Job) -> Any:
+    if job.is_streamed:
+        from trueup.proof.streamed import load_streamed
+
+        return load_streamed(job)
+    from trueup.proof.subject import load_subject
+
+    return load_subject(job, lambda share: say(f"loading: {share:.0%}"))
+
+
+def memory_digest(model: Any) -> str:
+    """`sha256:…` over every parameter and buffer as it lies in memory."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(memoryview(flat.view(torch.uint8).numpy()))
+    return f"sha256:{digest.hexdigest()}"
+
+
+def versions() -> dict[str, str | None]:
+    """Python and the packages that take part, None for one that is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def say(text: str) -> None:
+    """Tell how far the work is."""
+    _write({"progress": text})
+
+
+def _tell_error(error: Exception) -> None:
+    frame = (traceback.extract_tb(error.__traceback__) or [None])[-1]
+    told = getattr(error, "cause", None)
+    _write(
+        {
+            "error": told or f"{type(error).__name__}: {str(error).partition(chr(10))[0]}",
+            "where": getattr(error, "where", None)
+            or (f"{frame.filename}:{frame.lineno}" if frame else None),
+            "hint": getattr(error, "hint", None),
+        }
+    )
+    traceback.print_exception(error)
+
+
+def _write(shape: dict[str, Any]) -> None:
+    sys.__stdout__.write(f"{json.dumps(shape)}\n")  # type: ignore[union-attr]
+    sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
+def _confine(folder: Path) -> None:
+    from trueup.worker.confinement import confine, die_with_parent
+
+    # What the model's code prints is no report of ours.
+    sys.stdout = sys.stderr
+    confine(folder)
+    die_with_parent(signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

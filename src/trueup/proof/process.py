@@ -1,0 +1,140 @@
+"""Starts the child process of one job in this interpreter or in another, and waits for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trueup
+from trueup.errors import AdaptError
+from trueup.pool.scrub import worker_environment
+from trueup.proof.answers_file import Answers, read_answers
+from trueup.proof.job import Job
+
+MODULE = "trueup.proof.child"
+STDERR_LINES = 12
+END_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """How a child is started: its words before the job's path, and variables beside the usual."""
+
+    command: tuple[str, ...]
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def this_interpreter() -> Interpreter:
+    """The running one."""
+    return Interpreter(command=(sys.executable, "-m", MODULE))
+
+
+def other_interpreter(python: Path, folder: Path) -> Interpreter:
+    """Another one, which gets our package and nothing else of ours by a link in `folder`."""
+    place = folder / "package"
+    place.mkdir(exist_ok=True)
+    link = place / "trueup"
+    if not link.is_symlink():
+        link.symlink_to(Path(trueup.__file__).resolve().parent)
+    return Interpreter(
+        command=(str(python), "-s", "-m", MODULE), variables={"PYTHONPATH": str(place)}
+    )
+
+
+def run_job(job: Job, interpreter: Interpreter, say: Callable[[str], None]) -> Answers:
+    """Run a job to its end; `say` is told how far it is.
+
+    The child ends with this process, and when waiting for it is interrupted.
+
+    Raises: AdaptError with what the child met; CheckpointError for answers that cannot be read.
+    """
+    folder = job.output.parent
+    path = job.output.with_suffix(".json")
+    job.write(path)
+    told: dict[str, Any] = {}
+    with (job.output.with_suffix(".log")).open("w+b") as stderr:
+        try:
+            child = subprocess.Popen(
+                [*interpreter.command, str(path)],
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                env=_environment(folder, interpreter),
+                text=True,
+                start_new_session=True,  # an interrupt reaches us alone, and we end it
+            )
+        except OSError as error:
+            raise AdaptError(
+                f"`{interpreter.command[0]}` cannot be started: {error.strerror}",
+                where=interpreter.command[0],
+            ) from error
+        try:
+            for line in child.stdout or ():
+                told = _report(line, say) or told
+            status = child.wait()
+        finally:
+            _end(child)
+        if status != 0 or not job.output.exists():
+            raise _failure(job, status, told, stderr.name)
+    return read_answers(job.output)
+
+
+def _report(line: str, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The error that a line tells; progress is passed on, anything else is left alone."""
+    try:
+        shape = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(shape, dict):
+        return None
+    if "progress" in shape:
+        say(str(shape["progress"]))
+    return shape if "error" in shape else None
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    if child.stdout is not None:
+        child.stdout.close()
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _failure(job: Job, status: int, told: Mapping[str, Any], log: str) -> AdaptError:
+    side = "the reference" if job.side == "reference" else "the planned model"
+    if told:
+        return AdaptError(
+            f"{side} could not be asked: {told['error']}",
+            where=told.get("where"),
+            hint=told.get("hint"),
+        )
+    ended = f"by signal {-status}" if status < 0 else f"with status {status}"
+    with open(log, encoding="utf-8", errors="replace") as file:
+        words = "".join(deque(file, maxlen=STDERR_LINES)).strip()
+    return AdaptError(f"the process of {side} ended {ended}: {words or 'it said nothing'}")
+
+
+def _environment(folder: Path, interpreter: Interpreter) -> dict[str, str]:
+    """What a worker would get, and everything that libraries write in the job's folder."""
+    return {
+        **worker_environment(os.environ),
+        "TMPDIR": str(folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "HF_HOME": str(folder / "huggingface"),
+        "HF_MODULES_CACHE": str(folder / "modules"),
+        "TRUEUP_HOME": os.environ.get("TRUEUP_HOME", ""),
+        **interpreter.variables,
+    }

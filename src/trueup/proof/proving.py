@@ -1,0 +1,218 @@
+"""From a plan to its record: the reference is chosen, both sides are asked, the verdict is kept."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from trueup.adapt.planning import PlannedFacts
+from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of, write_record
+from trueup.adapt.sizes import context_tokens
+from trueup.errors import AdaptError, CheckpointError, ConfigError
+from trueup.proof.answers_file import Answers, write_answers
+from trueup.proof.golden import Golden, published, read_golden, write_golden
+from trueup.proof.process import Interpreter, this_interpreter
+from trueup.proof.questions import LONGEST_TOKENS, questions_for
+from trueup.proof.reference import Reference, UnprovenError, choose_reference
+from trueup.proof.verify import FP32, Asking, Outcome, Say, ask_planned, ask_reference, judge
+
+# Of the memory that is free a comparison takes at most that share.
+MEMORY_SHARE = 0.8
+OVERHEAD_BYTES = 2 * 10**9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """How a plan is to be proven; `planned` is the interpreter of its side, None for this one.
+
+    `memory_bytes` bounds what one side may hold: a model that is larger in fp32 is gone through
+    layer by layer.
+    """
+
+    seed: int = 0
+    reference_python: Path | None = None
+    reference_file: Path | None = None
+    memory_bytes: int | None = None
+    planned: Interpreter | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """What came of it; `record` is None where nothing was kept."""
+
+    outcome: Outcome
+    shape: Mapping[str, Any]
+    record: Path | None
+
+
+def prove(facts: PlannedFacts, wanted: Wanted, say: Say) -> Proved:
+    """Prove the plan of `facts`, whose files are all here; blocks until there is a verdict.
+
+    A verdict of proven or failed is kept in a record, which later plans show.
+
+    Raises: ConfigError where nothing can be kept; CheckpointError for a golden file that is
+    damaged or of other files; AdaptError where consent is needed.
+    """
+    subject = subject_of(facts.plan, facts.checkpoint, facts.environment)
+    began = datetime.now(UTC)
+    with _folder() as folder:
+        try:
+            reason = _against(facts)
+            if reason is not None:
+                raise UnprovenError(reason, where=facts.plan.model.directory)
+            outcome, told = _compared(facts, subject, wanted, say, Path(folder))
+        except UnprovenError as error:
+            told = {"reference": None}
+            words = f"{error.cause} ({error.where})" if error.where else error.cause
+            hint = error.hint and error.hint.replace("MODEL", facts.plan.model.source)
+            outcome = Outcome(verdict="unproven", reasons=(words,), measured={"hint": hint})
+    shape = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "proof",
+        "verdict": outcome.verdict,
+        "reasons": list(outcome.reasons),
+        "date": began.isoformat(timespec="seconds"),
+        "seconds": round((datetime.now(UTC) - began).total_seconds(), 1),
+        "model": {
+            "source": facts.plan.model.source,
+            "revision": facts.plan.model.revision,
+            "directory": facts.plan.model.directory,
+            "digest": facts.plan.model.digest,
+        },
+        "route": facts.plan.route,
+        "implementation": facts.plan.implementation,
+        "fixes": list(facts.plan.fixes),
+        "dtype": facts.plan.dtype,
+        "device": facts.plan.device,
+        "subject": dict(subject.digests),
+        **told,
+        **outcome.measured,
+    }
+    kept = None if outcome.verdict == "unproven" else write_record(shape, subject)
+    return Proved(outcome=outcome, shape=shape, record=kept)
+
+
+def record_golden(facts: PlannedFacts, wanted: Wanted, path: Path, say: Say) -> str:
+    """Write the reference's answers to `path`; returns the file's digest.
+
+    Raises: UnprovenError where there is no reference; otherwise as `prove`.
+    """
+    subject = subject_of(facts.plan, facts.checkpoint, facts.environment)
+    with _folder() as folder:
+        reference = choose_reference(facts, wanted.reference_python, Path(folder))
+        asking = _asking(facts, wanted, say, Path(folder))
+        answers = _referred(asking, reference)
+        return write_golden(path, answers, asking.questions, subject, reference.words)
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="trueup-verify-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigError(
+            f"no temporary folder can be made: {error.strerror or error}", where="TMPDIR"
+        ) from error
+
+
+def _against(facts: PlannedFacts) -> str | None:
+    plan = facts.plan
+    if plan.route == "refused":
+        return f"the plan is a refusal: {'; '.join(plan.why)}"
+    if plan.kind == "embedding":
+        return "embedding models are not compared yet; `trueup plan` shows how far a dtype is off"
+    return None
+
+
+def _compared(
+    facts: PlannedFacts, subject: Subject, wanted: Wanted, say: Say, folder: Path
+) -> tuple[Outcome, dict[str, Any]]:
+    asking = _asking(facts, wanted, say, folder)
+    if wanted.reference_file is not None:
+        golden = read_golden(wanted.reference_file, subject)
+        asking = replace(asking, questions=golden.questions)
+        answers = _unpacked(asking, golden)
+        told = {"kind": "file", "words": golden.words, "digest": golden.digest}
+    else:
+        reference = choose_reference(facts, wanted.reference_python, folder)
+        kind = "own code" if reference.runs_own_code else "library"
+        told = {
+            "kind": kind,
+            "words": reference.words,
+            "interpreter": reference.interpreter.command[0],
+        }
+        answers = _referred(asking, reference)
+    try:
+        planned = ask_planned(asking, wanted.planned or this_interpreter())
+        outcome = judge(asking, answers, planned)
+    except (AdaptError, CheckpointError) as error:
+        words = f"{error.cause} ({error.where})" if error.where else error.cause
+        outcome = Outcome(verdict="failed", reasons=(words,))
+    if any(change != subject.digests.get(name) for name, change in _again(facts).items()):
+        raise UnprovenError("the model's files changed meanwhile", where=str(asking.plan.model))
+    return outcome, {
+        "reference": told,
+        "questions": asking.questions.as_dict(),
+        "tried": _tried(facts, asking),
+    }
+
+
+def _again(facts: PlannedFacts) -> dict[str, str]:
+    return published(subject_of(facts.plan, facts.checkpoint, facts.environment))
+
+
+def _referred(asking: Asking, reference: Reference) -> dict[str, Answers]:
+    try:
+        return ask_reference(asking, reference)
+    except AdaptError as error:
+        raise UnprovenError(error.cause, where=error.where, hint=error.hint) from error
+
+
+def _asking(facts: PlannedFacts, wanted: Wanted, say: Say, folder: Path) -> Asking:
+    is_streamed = _needed_bytes(facts) > _bound(wanted)
+    questions = questions_for(facts.plan.context_tokens, wanted.seed, is_streamed=is_streamed)
+    return Asking(facts=facts, questions=questions, folder=folder, say=say, is_streamed=is_streamed)
+
+
+def _needed_bytes(facts: PlannedFacts) -> int:
+    """What one side holds in fp32."""
+    weights = facts.checkpoint.weights
+    numbers = sum(math.prod(tensor.shape) for tensor in weights.tensors.values())
+    # Of some pickles only the size is known; most are in two bytes a number.
+    return max(4 * numbers, 2 * weights.size_bytes) + OVERHEAD_BYTES
+
+
+def _bound(wanted: Wanted) -> int:
+    if wanted.memory_bytes is not None:
+        return wanted.memory_bytes
+    from trueup.environment.hardware import read_hardware
+
+    return int(MEMORY_SHARE * read_hardware().host_available_bytes)
+
+
+def _unpacked(asking: Asking, golden: Golden) -> dict[str, Answers]:
+    missing = [each for each in asking.dtypes() if each not in golden.answers]
+    if missing:
+        raise UnprovenError(
+            f"the golden answers are in {', '.join(golden.answers)}, and the plan needs "
+            f"{missing[0]}",
+            hint=f"trueup verify MODEL --dtype {missing[0]} --record FILE",
+        )
+    first = golden.answers[FP32]
+    write_answers(asking.answers_path("reference", FP32), first.arrays, first.facts)
+    return dict(golden.answers)
+
+
+def _tried(facts: PlannedFacts, asking: Asking) -> dict[str, Any]:
+    longest = max((*asking.questions.lengths, asking.questions.limit_tokens))
+    return {
+        "layer_by_layer": asking.is_streamed,
+        "longest_tokens": longest
+        + asking.questions.limit_steps * bool(asking.questions.limit_tokens),
+        "context_tokens": context_tokens(facts.checkpoint),
+        "bound_tokens": LONGEST_TOKENS,
+    }

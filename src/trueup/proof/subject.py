@@ -1,0 +1,173 @@
+"""A loaded model as a proof asks it, on either side.
+
+The planned side comes from `adapt.load`, which is what serves. The reference comes from
+`from_pretrained` of its own environment, as the model's author meant it: nothing of ours takes
+part, so a mistake of our loader cannot be on both sides. Runs in a child process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.errors import AdaptError, TrueUpError
+from trueup.proof.job import Job
+
+Messages = Sequence[Mapping[str, str]]
+CAUSAL = "AutoModelForCausalLM"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A model in evaluation mode with its tokenizer.
+
+    `encode_chat` gives a conversation's token ids, None where the model cannot write it down.
+    `runs_own_code` says that tokenizer and model are the published Python files.
+    """
+
+    model: Any
+    tokenizer: Any
+    encode_chat: Callable[[Messages], list[int] | None]
+    runs_own_code: bool
+
+
+def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
+    """Load the job's side whole.
+
+    Raises: TrueUpError; of the reference whatever its code raises.
+    """
+    if job.side == "reference":
+        return _reference(job)
+    from trueup.adapt.load import load_plan
+
+    loaded = load_plan(replace(job.plan, dtype=job.dtype), progress)
+
+    def encode(messages: Messages) -> list[int] | None:
+        try:
+            return [int(each) for each in loaded.encode_chat(messages)]
+        except TrueUpError:
+            return None
+
+    return Subject(
+        model=loaded.model,
+        tokenizer=loaded.tokenizer,
+        encode_chat=encode,
+        runs_own_code=job.plan.route in ("fixed", "isolated"),
+    )
+
+
+def _reference(job: Job) -> Subject:
+    import torch
+    import transformers
+
+    auto = getattr(transformers, reference_class(job))
+    model = auto.from_pretrained(
+        job.directory,
+        trust_remote_code=job.runs_own_code,
+        local_files_only=True,
+        torch_dtype=getattr(torch, job.dtype),
+    )
+    model.eval()
+    model.requires_grad_(False)
+    model.to(job.plan.device)
+    return reference_subject(job, model)
+
+
+def reference_subject(job: Job, model: Any) -> Subject:
+    """The subject of a reference model, with its tokenizer from the same directory."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(
+        job.directory, trust_remote_code=job.runs_own_code, local_files_only=True
+    )
+    return Subject(
+        model=model,
+        tokenizer=tokenizer,
+        encode_chat=lambda messages: published_chat(model, tokenizer, messages),
+        runs_own_code=job.runs_own_code,
+    )
+
+
+def reference_class(job: Job) -> str:
+    """The Auto class that the reference is loaded by."""
+    from trueup.checkpoint.json_file import read_json
+
+    if not job.runs_own_code or job.directory is None:
+        return CAUSAL
+    auto_map = read_json(job.directory, "config.json")[0].get("auto_map", {})
+    for name in (CAUSAL, "AutoModelForSeq2SeqLM", "AutoModel"):
+        if name in auto_map:
+            # ChatGLM's causal model is published as a model for sequence to sequence as well.
+            return "AutoModel" if "AutoModel" in auto_map and name != CAUSAL else name
+    raise AdaptError(
+        "the `auto_map` of config.json names no class of a model", where=str(job.directory)
+    )
+
+
+class _Captured(Exception):
+    def __init__(self, ids: list[int]) -> None:
+        super().__init__()
+        self.ids = ids
+
+
+def published_chat(model: Any, tokenizer: Any, messages: Messages) -> list[int] | None:
+    """The token ids that the model's own `chat` would generate from, else its template's.
+
+    `chat` is called with a `generate` that only looks at its input.
+    """
+    if callable(getattr(model, "chat", None)):
+        return _chat_of_model(model, tokenizer, messages)
+    if getattr(tokenizer, "chat_template", None):
+        ids = tokenizer.apply_chat_template(
+            [dict(message) for message in messages], tokenize=True, add_generation_prompt=True
+        )
+        ids = ids["input_ids"] if isinstance(ids, Mapping) else ids
+        return [int(each) for each in ids]
+    return None
+
+
+def _chat_of_model(model: Any, tokenizer: Any, messages: Messages) -> list[int] | None:
+    import inspect
+
+    def capture(*inputs: Any, **named: Any) -> None:
+        ids = next((named[key] for key in ("input_ids", "inputs") if key in named), None)
+        given: Any = inputs[0] if ids is None else ids
+        raise _Captured([int(each) for each in given[0]])
+
+    *before, last = messages
+    pairs = [(before[at]["content"], before[at + 1]["content"]) for at in range(0, len(before), 2)]
+    if "messages" in inspect.signature(model.chat).parameters:
+        tries: tuple[dict[str, Any], ...] = ({"messages": [dict(each) for each in messages]},)
+    else:
+        query = {"query": last["content"]}
+        turns = [dict(each) for each in before]
+        tries = ({**query, "history": pairs}, {**query, "history": turns})
+    own = model.__dict__.get("generate")
+    model.generate = capture
+    try:
+        for arguments in tries:
+            try:
+                model.chat(tokenizer, **arguments)
+            except _Captured as captured:
+                return captured.ids
+            except Exception:  # a history of another shape: whatever such code raises
+                continue
+        return None
+    finally:
+        del model.generate
+        if own is not None:
+            model.generate = own
+
+
+def checkpoint_of(plan_directory: str, source: str, revision: str | None) -> Checkpoint:
+    """The checkpoint of a plan, read again."""
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import Source
+
+    directory = Path(plan_directory)
+    return read_checkpoint(
+        Source(directory=directory, source=source, revision=revision, id=directory.name)
+    )
