@@ -42,8 +42,6 @@ PLANNED = (
     "engine",
     "fixes",
     "mapped",
-    "embedding",
-    "context_tokens",
 )
 # The code of ours that loads and computes.
 OWN_SOURCES = ("adapt", "engines")

@@ -30,11 +30,19 @@ def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterat
     yield from _labelled("memory:", _memory_words(plan["memory"]), width)
     if plan["context_tokens"] is not None:
         yield from _labelled("context:", f"{plan['context_tokens']} tokens", width)
+    yield from _labelled("proof:", _proof_words(plan["proof"], plan["model"]["source"]), width)
     for caveat in plan["caveats"]:
         yield Line("")
         yield Line(f"{caveat['code']} caveat", "warning")
         for line in textwrap.wrap(caveat["text"], width - len(INDENT)):
             yield Line(f"{INDENT}{line}")
+
+
+def _proof_words(proof: Mapping[str, Any], source: str) -> str:
+    reason = f" ({proof['reason']})" if proof["reason"] else ""
+    if proof["state"] == "unproven":
+        return f"unproven{reason}; prove it with: trueup verify {source}"
+    return f"{proof['state']}{reason}, in {proof['record']}"
 
 
 def _memory_words(memory: Mapping[str, int]) -> str:

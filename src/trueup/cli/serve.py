@@ -60,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, help=f"0 takes a free one (default: {DEFAULT_PORT})")
     parser.add_argument("--preload", action="store_true", help="load now, not at the first request")
+    parser.add_argument(
+        "--require-proof",
+        action="store_true",
+        help="serve only models that `trueup verify` has proven",
+    )
     parser.add_argument("--drain-seconds", type=float, metavar="S", help="to finish answers at end")
     for name, text in (
         ("route", "auto, native, fixed or isolated"),

@@ -54,7 +54,7 @@ def plan_models(
 
 
 def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptError]:
-    """Why each model without a route cannot be run, by name.
+    """Why each model cannot be run, by name: it has no route, or no proof where one is required.
 
     A role may have such a model in its chain: what stands beside it there answers.
 
@@ -64,7 +64,7 @@ def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptEr
     refused = {
         name: model
         for model, (name, plan) in zip(settings.models, plans.items(), strict=True)
-        if plan.route == "refused"
+        if plan.route == "refused" or (settings.server.require_proof and not _is_proven(plan))
     }
     able = {name for name in plans if name not in refused}
     able.update(each.name for each in settings.backends)
@@ -88,15 +88,39 @@ def _placed(model: ModelSettings, error: TrueUpError) -> TrueUpError:
     return error
 
 
+def _is_proven(plan: Plan) -> bool:
+    return plan.proof.state == "proven"
+
+
 def _refused(refused: Iterable[tuple[ModelSettings, Plan]]) -> AdaptError:
     told = tuple(refused)
     reasons = "; ".join(
-        f"`{plan.model.id}` cannot be run here: "
+        _unproven_words(plan)
+        if plan.route != "refused"
+        else f"`{plan.model.id}` cannot be run here: "
         + (", ".join((*plan.why, *plan.findings)) or "no route remains")
         for _, plan in told
     )
     return AdaptError(
         reasons,
         where=", ".join(model.places.get("") or plan.model.directory for model, plan in told),
-        hint=f"trueup check {told[0][1].model.source}",
+        hint=_refusal_hint(told[0][1]),
+    )
+
+
+def _unproven_words(plan: Plan) -> str:
+    reason = f": {plan.proof.reason}" if plan.proof.reason else ""
+    return (
+        f"`{plan.model.id}` is not served, because proof is required and its proof is "
+        f"`{plan.proof.state}`{reason}"
+    )
+
+
+def _refusal_hint(plan: Plan) -> str:
+    """The command to go on with; a proof holds for route, dtype and device as they are served."""
+    if plan.route == "refused":
+        return f"trueup check {plan.model.source}"
+    return (
+        f"trueup verify {plan.model.source} --route {plan.route} --dtype {plan.dtype} "
+        f"--device {plan.device}"
     )

@@ -46,6 +46,8 @@ def settings_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Se
     for name in ("host", "port", "drain_seconds"):
         if (value := getattr(arguments, name)) is not None:
             server = replace(server, **{name: value})
+    if arguments.require_proof:
+        server = replace(server, require_proof=True)
     wishes = {name: value for name in WISHES if (value := getattr(arguments, name)) is not None}
     backends = _with_flags(settings, arguments.backends or (), environ)
     named = arguments.models or ([] if models or backends else ["demo"])

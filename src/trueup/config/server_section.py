@@ -126,6 +126,12 @@ class ServerSection(Section):
         "refused. A client asks for it with the header `X-TrueUp-Strict: true`.",
     )
 
+    require_proof: bool = Field(
+        default=False,
+        description="true: of the models that TrueUp runs itself only those are served that "
+        "`trueup verify` has proven, and whose proof still holds.",
+    )
+
     def settings(self) -> ServerSettings:
         """The same as plain facts."""
         told = self.model_dump(exclude={"api_keys", "cors_origins", "strict"})

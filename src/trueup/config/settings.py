@@ -36,6 +36,7 @@ class ServerSettings:
     """Where to listen, who may ask, how much at a time, and how long answers finish at the end.
 
     `is_strict` refuses a request whose parameters would have to be dropped for a backend.
+    `require_proof` serves no model of TrueUp's own that is not proven.
     """
 
     host: str = DEFAULT_HOST
@@ -49,6 +50,7 @@ class ServerSettings:
     access_log: Literal["text", "json", "off"] = "text"
     log_prompts: bool = False
     is_strict: bool = False
+    require_proof: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,44 @@
-"""What cannot lie: tensors against their files, buffers against a construction on the CPU."""
+"""What cannot lie: every tensor against its file, every computed buffer against the CPU's.
+
+Runs in the child that loaded the model, before anything is asked of it: some models change what
+they hold in their first forward pass.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from trueup.adapt.guard import check_eval
+from trueup.adapt.guard_buffers import check_buffers, computed_tensors, rebuilder
+from trueup.adapt.guard_fault import Fault
+from trueup.adapt.guard_tensors import compare_tensors
+from trueup.adapt.load import mapped_family
 from trueup.adapt.plan import Plan
+from trueup.proof.subject import checkpoint_of
 
 
 def inspect_model(model: Any, plan: Plan, dtype: str) -> dict[str, Any]:
-    """What was compared and every deviation, as JSON; runs in the child that loaded the model."""
-    modules = [name for name, module in model.named_modules() if module.training]
-    deviations = [
-        {"name": name or type(model).__name__, "what": "is in training mode"} for name in modules
-    ]
-    return {"deviations": deviations}
+    """How much was compared, what could not be, and every deviation, as JSON."""
+    import torch
+
+    checkpoint = checkpoint_of(plan.model.directory, plan.model.source, plan.model.revision)
+    family = mapped_family(plan)
+    map_tensor = None if family is None else family.map_tensor(checkpoint)
+    compared = compare_tensors(
+        model, checkpoint, map_tensor, getattr(torch, dtype), share=1.0
+    )
+    faults = (
+        *check_eval(model),
+        *compared.faults,
+        *check_buffers(model, rebuilder(model)),
+    )
+    return {
+        "tensors": len(dict(model.named_parameters())) - len(compared.unexplained),
+        "buffers": len(computed_tensors(model)),
+        "not_compared": list(compared.unexplained),
+        "deviations": [_shape(each) for each in faults],
+    }
+
+
+def _shape(fault: Fault) -> dict[str, Any]:
+    return {"code": fault.code, "name": fault.name, "what": fault.what, "amount": fault.amount}
