@@ -43,6 +43,8 @@ PLANNED = (
     "fixes",
     "mapped",
 )
+# Of an isolated plan's environment, what says which it is.
+ENVIRONMENT = ("is_ours", "lock", "python", "transformers", "torch")
 # The code of ours that loads and computes.
 OWN_SOURCES = ("adapt", "engines")
 
@@ -71,11 +73,13 @@ def subject_of(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
         "weights": weights_digest(checkpoint),
         "code": read_code(checkpoint).digest,
         "plan": digest_of(planned),
-        "environment": digest_of({name: isolated.get(name) for name in ("lock", "python")}),
-        "python": str(isolated.get("python") or environment.python_version),
+        "environment": digest_of({name: isolated.get(name) for name in ENVIRONMENT}),
+        "python": str(isolated.get("python_version") or environment.python_version),
         "trueup": f"{trueup.__version__} {_own_sources()}",
     }
     packages = isolated.get("packages") or environment.packages
+    if not isinstance(packages, Mapping):  # only asked for, not resolved yet
+        packages = {}
     digests |= {name: str(packages.get(name)) for name in LIBRARIES}
     for name in sorted(checkpoint.files):
         if name.endswith(READ_SUFFIXES):

@@ -55,10 +55,8 @@ def write_answers(
     half = path.with_name(f"{path.name}.half-{os.getpid()}")
     try:
         with half.open("wb") as file:
-            if is_small:
-                np.savez_compressed(file, allow_pickle=False, **packed)
-            else:
-                np.savez(file, allow_pickle=False, **packed)
+            # Numbers alone: numpy 1.x has no `allow_pickle` here and would take it for an array.
+            (np.savez_compressed if is_small else np.savez)(file, **packed)
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)

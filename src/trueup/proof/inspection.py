@@ -21,12 +21,10 @@ def inspect_model(model: Any, plan: Plan, dtype: str) -> dict[str, Any]:
     """How much was compared, what could not be, and every deviation, as JSON."""
     import torch
 
-    checkpoint = checkpoint_of(plan.model.directory, plan.model.source, plan.model.revision)
+    checkpoint = checkpoint_of(plan)
     family = mapped_family(plan)
     map_tensor = None if family is None else family.map_tensor(checkpoint)
-    compared = compare_tensors(
-        model, checkpoint, map_tensor, getattr(torch, dtype), share=1.0
-    )
+    compared = compare_tensors(model, checkpoint, map_tensor, getattr(torch, dtype), share=1.0)
     faults = (
         *check_eval(model),
         *compared.faults,

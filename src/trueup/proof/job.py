@@ -20,8 +20,9 @@ Side = Literal["reference", "planned", "digest"]
 class Job:
     """One load and its questions; the answers are written to `output`.
 
-    `directory` is what a reference is loaded from. `asked` are answers whose token ids are used
-    again, None where prompts are made of texts. `is_streamed` goes layer by layer.
+    `code` is the hash of the model's own code where a reference runs it. `asked` are answers whose
+    token ids are used again, None where prompts are made of texts. `is_streamed` goes layer by
+    layer.
     """
 
     side: Side
@@ -29,8 +30,7 @@ class Job:
     dtype: str
     questions: Questions
     output: Path
-    directory: Path | None = None
-    runs_own_code: bool = False
+    code: str | None = None
     asked: Path | None = None
     is_streamed: bool = False
 
@@ -41,7 +41,6 @@ class Job:
             "plan": self.plan.as_dict(),
             "questions": self.questions.as_dict(),
             "output": str(self.output),
-            "directory": None if self.directory is None else str(self.directory),
             "asked": None if self.asked is None else str(self.asked),
         }
         path.write_text(json.dumps(shape), encoding="utf-8")
@@ -50,15 +49,12 @@ class Job:
     def read(cls, path: Path) -> Job:
         """Read back what `write` wrote."""
         shape: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        paths = {
-            key: None if shape[key] is None else Path(shape[key]) for key in ("directory", "asked")
-        }
         return cls(
             **{
                 **shape,
                 "plan": Plan.from_dict(shape["plan"]),
                 "questions": Questions.from_dict(shape["questions"]),
                 "output": Path(shape["output"]),
-                **paths,
+                "asked": None if shape["asked"] is None else Path(shape["asked"]),
             }
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import trueup
+from trueup.adapt.plan import Plan
 from trueup.errors import AdaptError
 from trueup.pool.scrub import worker_environment
 from trueup.proof.answers_file import Answers, read_answers
@@ -46,6 +47,24 @@ def other_interpreter(python: Path, folder: Path) -> Interpreter:
     return Interpreter(
         command=(str(python), "-s", "-m", MODULE), variables={"PYTHONPATH": str(place)}
     )
+
+
+def planned_interpreter(plan: Plan, folder: Path) -> Interpreter:
+    """The one that would serve the plan: this one, or that of an isolated plan's environment.
+
+    Raises: AdaptError where that is not built.
+    """
+    if plan.route != "isolated":
+        return this_interpreter()
+    environment = plan.environment or {}
+    python = environment.get("interpreter")
+    if python is None:
+        raise AdaptError(
+            "the environment of the plan is not built yet",
+            where=plan.model.directory,
+            hint=environment.get("command"),
+        )
+    return other_interpreter(Path(python), folder)
 
 
 def run_job(job: Job, interpreter: Interpreter, say: Callable[[str], None]) -> Answers:

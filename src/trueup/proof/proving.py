@@ -16,7 +16,7 @@ from trueup.adapt.sizes import context_tokens
 from trueup.errors import AdaptError, CheckpointError, ConfigError
 from trueup.proof.answers_file import Answers, write_answers
 from trueup.proof.golden import Golden, published, read_golden, write_golden
-from trueup.proof.process import Interpreter, this_interpreter
+from trueup.proof.process import Interpreter, planned_interpreter
 from trueup.proof.questions import LONGEST_TOKENS, questions_for
 from trueup.proof.reference import Reference, UnprovenError, choose_reference
 from trueup.proof.verify import FP32, Asking, Outcome, Say, ask_planned, ask_reference, judge
@@ -123,6 +123,12 @@ def _against(facts: PlannedFacts) -> str | None:
     plan = facts.plan
     if plan.route == "refused":
         return f"the plan is a refusal: {'; '.join(plan.why)}"
+    if plan.consent == "needed":
+        raise AdaptError(
+            "the model's own code runs only with your consent",
+            where=plan.model.directory,
+            hint=f"trueup trust {plan.model.source}",
+        )
     if plan.kind == "embedding":
         return "embedding models are not compared yet; `trueup plan` shows how far a dtype is off"
     return None
@@ -139,7 +145,7 @@ def _compared(
         told = {"kind": "file", "words": golden.words, "digest": golden.digest}
     else:
         reference = choose_reference(facts, wanted.reference_python, folder)
-        kind = "own code" if reference.runs_own_code else "library"
+        kind = "library" if reference.code is None else "own code"
         told = {
             "kind": kind,
             "words": reference.words,
@@ -147,7 +153,7 @@ def _compared(
         }
         answers = _referred(asking, reference)
     try:
-        planned = ask_planned(asking, wanted.planned or this_interpreter())
+        planned = ask_planned(asking, wanted.planned or planned_interpreter(facts.plan, folder))
         outcome = judge(asking, answers, planned)
     except (AdaptError, CheckpointError) as error:
         words = f"{error.cause} ({error.where})" if error.where else error.cause

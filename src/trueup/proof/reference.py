@@ -11,14 +11,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.version import InvalidVersion, Version
+
+from trueup.adapt.isolate.planned import planned_environment
 from trueup.adapt.planning import PlannedFacts
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.environment.packages import read_environment
-from trueup.errors import ConfigError, TrueUpError
+from trueup.errors import TrueUpError
 from trueup.proof.process import Interpreter, other_interpreter, this_interpreter
 from trueup.trust.code import read_code
-from trueup.trust.copy import TrustedCode, trusted_code
+from trueup.trust.copy import trusted_code
 
+BETWEEN = "--"
 MODEL_CLASSES = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModel")
 
 
@@ -28,11 +32,13 @@ class UnprovenError(TrueUpError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Where a reference runs and what it is loaded from; `words` say so to people."""
+    """Where a reference runs; `words` say so to people.
+
+    `code` is the hash of the model's own code, None for the library's class.
+    """
 
     interpreter: Interpreter
-    directory: Path
-    runs_own_code: bool
+    code: str | None
     words: str
 
 
@@ -44,17 +50,22 @@ def choose_reference(facts: PlannedFacts, python: Path | None, folder: Path) -> 
     Raises: UnprovenError with the reason; AdaptError where consent is needed.
     """
     checkpoint = facts.checkpoint
-    if _has_own_model(checkpoint):
-        code = trusted_code(checkpoint)
-        chosen = python or _environment_for_own_code(facts)
-        version = read_environment(chosen).packages.get("transformers")
-        directory = _staged(checkpoint, code, folder)
-        words = f"the model's own code in transformers {version}"
-        interpreter = other_interpreter(chosen, folder)
-        return Reference(
-            interpreter=interpreter, directory=directory, runs_own_code=True, words=words
+    if not _has_own_model(checkpoint):
+        return _library(facts, python, folder)
+    elsewhere = [each for each in checkpoint.auto_map.values() if BETWEEN in each]
+    if elsewhere:
+        raise UnprovenError(
+            f"its code is in another repository (`{elsewhere[0]}`), which no reference is made of",
+            where=str(checkpoint.directory / "config.json"),
         )
-    return _library(facts, python, folder)
+    code = trusted_code(checkpoint)
+    chosen = python or _built(facts, None)
+    version = read_environment(chosen).packages.get("transformers")
+    return Reference(
+        interpreter=other_interpreter(chosen, folder),
+        code=code.digest,
+        words=f"the model's own code in transformers {version}",
+    )
 
 
 def _has_own_model(checkpoint: Checkpoint) -> bool:
@@ -74,55 +85,45 @@ def _library(facts: PlannedFacts, python: Path | None, folder: Path) -> Referenc
         )
     here = facts.environment.packages.get("transformers")
     if python is None and wanted != here:
-        python = _environment_for_version(facts, str(wanted))
+        python = _built(facts, _release(str(wanted), checkpoint))
     version = here if python is None else read_environment(python).packages.get("transformers")
     interpreter = this_interpreter() if python is None else other_interpreter(python, folder)
     return Reference(
         interpreter=interpreter,
-        directory=checkpoint.directory,
-        runs_own_code=False,
+        code=None,
         words=f"the library's class in transformers {version}",
     )
 
 
-def _environment_for_own_code(facts: PlannedFacts) -> Path:
-    raise UnprovenError(
-        "no environment is known in which the model's own code runs unchanged",
-        where=facts.plan.model.directory,
-        hint="trueup verify MODEL --reference-python PATH",
-    )
-
-
-def _environment_for_version(facts: PlannedFacts, version: str) -> Path:
-    raise UnprovenError(
-        f"there is no environment with transformers {version}, in which the model was saved",
-        where=facts.plan.model.directory,
-        hint="trueup verify MODEL --reference-python PATH",
-    )
-
-
-def _staged(checkpoint: Checkpoint, code: TrustedCode, folder: Path) -> Path:
-    """A folder of links: Python files of the agreed copy, everything else of the model's."""
-    references = [each for each in checkpoint.auto_map.values() if "--" in each]
-    if references:
-        raise UnprovenError(
-            f"its code is in another repository (`{references[0]}`), which is not compared yet",
-            where=str(checkpoint.directory),
-        )
-    directory = folder / "reference_model"
+def _release(text: str, checkpoint: Checkpoint) -> str:
+    """The release that a config names; of a development version, the one that it became."""
     try:
-        for path in code.directory().rglob("*.py"):
-            _link(path, directory / path.relative_to(code.directory()))
-        for name in checkpoint.files:
-            if not name.endswith(".py"):
-                _link(checkpoint.directory / name, directory / name)
-    except OSError as error:
-        raise ConfigError(
-            f"the model's files cannot be linked: {error.strerror or error}", where=str(directory)
+        return Version(text).base_version
+    except InvalidVersion as error:
+        raise UnprovenError(
+            f"`transformers_version` is `{text[:40]}`, which is no version",
+            where=str(checkpoint.directory / "config.json"),
+            hint="trueup verify MODEL --reference-python PATH",
         ) from error
-    return directory
 
 
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.symlink_to(source.absolute())
+def _built(facts: PlannedFacts, transformers: str | None) -> Path:
+    """The interpreter of the environment that was built for the model, or for a release.
+
+    Raises: UnprovenError where there is none.
+    """
+    planned = planned_environment(facts.checkpoint, facts.environment, transformers=transformers)
+    if isinstance(planned, str):
+        raise UnprovenError(
+            f"there is no environment for the reference: {planned}",
+            where=facts.plan.model.directory,
+            hint="trueup verify MODEL --reference-python PATH",
+        )
+    if planned.built is None or not planned.is_built:
+        raise UnprovenError(
+            f"the environment of the reference, with transformers {planned.request.transformers}, "
+            "is not built yet",
+            where=facts.plan.model.directory,
+            hint=planned.command,
+        )
+    return planned.built.interpreter

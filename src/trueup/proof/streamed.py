@@ -21,7 +21,13 @@ from trueup.adapt.native.family import Part
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
 from trueup.proof.job import Job
-from trueup.proof.subject import Subject, checkpoint_of, reference_class, reference_subject
+from trueup.proof.subject import (
+    Subject,
+    checkpoint_of,
+    reference_class,
+    reference_directory,
+    reference_subject,
+)
 
 ATTRIBUTE = "_trueup_stream"
 
@@ -53,11 +59,12 @@ def load_streamed(job: Job) -> Subject:
     import torch
 
     plan = job.plan
-    checkpoint = checkpoint_of(plan.model.directory, plan.model.source, plan.model.revision)
+    checkpoint = checkpoint_of(plan)
     dtype = getattr(torch, job.dtype)
     if job.side == "reference":
-        model, map_tensor = _reference_model(job, dtype), None
-        subject = reference_subject(job, model)
+        directory = reference_directory(job)
+        model, map_tensor = _reference_model(job, directory, dtype), None
+        subject = reference_subject(job, directory, model)
     else:
         subject, map_tensor = _planned(job, checkpoint, dtype)
         model = subject.model
@@ -80,21 +87,21 @@ def layers_of(model: Any) -> dict[str, npt.NDArray[np.float32]]:
     }
 
 
-def _reference_model(job: Job, dtype: Any) -> Any:
+def _reference_model(job: Job, directory: Path, dtype: Any) -> Any:
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(
-        job.directory, trust_remote_code=job.runs_own_code, local_files_only=True
+        directory, trust_remote_code=job.code is not None, local_files_only=True
     )
     config.torch_dtype = dtype
-    if not job.runs_own_code:
+    if job.code is None:
         with without_weights(dtype):
             return transformers.AutoModelForCausalLM.from_config(config)
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     # `from_config` would resolve the code again by `_name_or_path`.
-    name = config.auto_map[reference_class(job)]
-    model_class = get_class_from_dynamic_module(name, str(job.directory))
+    name = config.auto_map[reference_class(job, directory)]
+    model_class = get_class_from_dynamic_module(name, str(directory))
     with without_weights(dtype):
         return model_class(config)
 
@@ -157,7 +164,7 @@ def without_weights(dtype: Any) -> Iterator[None]:
 
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
-    torch.nn.Module.register_parameter = on_meta  # type: ignore[method-assign]
+    torch.nn.Module.register_parameter = on_meta  # type: ignore[method-assign, assignment]
     for name, each in initialisers.items():
         setattr(torch.nn.init, name, skipping(each))
     try:
@@ -179,7 +186,7 @@ def _sources(
     for name, info in checkpoint.weights.tensors.items():
         if map_tensor is None:
             target = next((each for each in (name, prefix + name) if each in wanted), None)
-            parts = () if target is None else (Part(target=target),)
+            parts: tuple[Part, ...] = () if target is None else (Part(target=target),)
             is_known = target is not None or name.endswith("inv_freq")
         else:
             mapped = map_tensor(name)

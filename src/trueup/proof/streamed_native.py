@@ -14,9 +14,7 @@ from trueup.proof.job import Job
 from trueup.proof.subject import Messages, Subject
 
 
-def native_skeleton(
-    family: NativeFamily, checkpoint: Checkpoint, job: Job, dtype: Any
-) -> Subject:
+def native_skeleton(family: NativeFamily, checkpoint: Checkpoint, job: Job, dtype: Any) -> Subject:
     """The library's class of the family's config, with parameters on the meta device.
 
     Raises: AdaptError, CheckpointError.
@@ -38,6 +36,4 @@ def native_skeleton(
     def encode_chat(messages: Messages) -> list[int]:
         return [int(each) for each in encode(messages)]
 
-    return Subject(
-        model=model, tokenizer=tokenizer, encode_chat=encode_chat, runs_own_code=False
-    )
+    return Subject(model=model, tokenizer=tokenizer, encode_chat=encode_chat, runs_own_code=False)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError, TrueUpError
 from trueup.proof.job import Job
@@ -41,7 +42,7 @@ def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
     """
     if job.side == "reference":
         return _reference(job)
-    from trueup.adapt.load import load_plan
+    from trueup.adapt.load import load_plan, runs_own_code
 
     loaded = load_plan(replace(job.plan, dtype=job.dtype), progress)
 
@@ -55,7 +56,7 @@ def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
         model=loaded.model,
         tokenizer=loaded.tokenizer,
         encode_chat=encode,
-        runs_own_code=job.plan.route in ("fixed", "isolated"),
+        runs_own_code=runs_own_code(job.plan),
     )
 
 
@@ -63,47 +64,61 @@ def _reference(job: Job) -> Subject:
     import torch
     import transformers
 
-    auto = getattr(transformers, reference_class(job))
+    directory = reference_directory(job)
+    auto = getattr(transformers, reference_class(job, directory))
     model = auto.from_pretrained(
-        job.directory,
-        trust_remote_code=job.runs_own_code,
+        directory,
+        trust_remote_code=job.code is not None,
         local_files_only=True,
         torch_dtype=getattr(torch, job.dtype),
     )
     model.eval()
     model.requires_grad_(False)
     model.to(job.plan.device)
-    return reference_subject(job, model)
+    return reference_subject(job, directory, model)
 
 
-def reference_subject(job: Job, model: Any) -> Subject:
+def reference_directory(job: Job) -> Path:
+    """What the reference is loaded from: the model's directory, with the agreed code in it.
+
+    Raises: AdaptError for code that may not run any more.
+    """
+    if job.code is None:
+        return Path(job.plan.model.directory)
+    from trueup.adapt.staging import stage
+    from trueup.trust.copy import kept_code
+
+    return stage(checkpoint_of(job.plan), kept_code(job.code)).directory
+
+
+def reference_subject(job: Job, directory: Path, model: Any) -> Subject:
     """The subject of a reference model, with its tokenizer from the same directory."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(
-        job.directory, trust_remote_code=job.runs_own_code, local_files_only=True
+        directory, trust_remote_code=job.code is not None, local_files_only=True
     )
     return Subject(
         model=model,
         tokenizer=tokenizer,
         encode_chat=lambda messages: published_chat(model, tokenizer, messages),
-        runs_own_code=job.runs_own_code,
+        runs_own_code=job.code is not None,
     )
 
 
-def reference_class(job: Job) -> str:
+def reference_class(job: Job, directory: Path) -> str:
     """The Auto class that the reference is loaded by."""
     from trueup.checkpoint.json_file import read_json
 
-    if not job.runs_own_code or job.directory is None:
+    if job.code is None:
         return CAUSAL
-    auto_map = read_json(job.directory, "config.json")[0].get("auto_map", {})
+    auto_map = read_json(directory, "config.json")[0].get("auto_map", {})
     for name in (CAUSAL, "AutoModelForSeq2SeqLM", "AutoModel"):
         if name in auto_map:
             # ChatGLM's causal model is published as a model for sequence to sequence as well.
             return "AutoModel" if "AutoModel" in auto_map and name != CAUSAL else name
     raise AdaptError(
-        "the `auto_map` of config.json names no class of a model", where=str(job.directory)
+        "the `auto_map` of config.json names no class of a model", where=str(directory)
     )
 
 
@@ -162,12 +177,16 @@ def _chat_of_model(model: Any, tokenizer: Any, messages: Messages) -> list[int] 
             model.generate = own
 
 
-def checkpoint_of(plan_directory: str, source: str, revision: str | None) -> Checkpoint:
+def checkpoint_of(plan: Plan) -> Checkpoint:
     """The checkpoint of a plan, read again."""
     from trueup.checkpoint.files import read_checkpoint
     from trueup.checkpoint.source import Source
 
-    directory = Path(plan_directory)
     return read_checkpoint(
-        Source(directory=directory, source=source, revision=revision, id=directory.name)
+        Source(
+            directory=Path(plan.model.directory),
+            source=plan.model.source,
+            revision=plan.model.revision,
+            id=plan.model.id,
+        )
     )

@@ -74,8 +74,7 @@ def ask_reference(asking: Asking, reference: Reference) -> dict[str, Answers]:
             dtype=dtype,
             questions=asking.questions,
             output=asking.answers_path("reference", dtype),
-            directory=reference.directory,
-            runs_own_code=reference.runs_own_code,
+            code=reference.code,
             asked=asking.answers_path("reference", FP32) if answers else None,
             is_streamed=asking.is_streamed,
         )
