@@ -28,6 +28,7 @@ from trueup.trust.code import read_code
 
 FOLDER = "proofs"
 SCHEMA_VERSION = 1
+SHOWN_CHANGES = 4
 # What a loaded model is made of besides its weights.
 READ_SUFFIXES = (".json", ".py", ".model", ".txt", ".jinja", ".tiktoken", ".vocab", ".bpe")
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "tiktoken", "safetensors")
@@ -110,19 +111,21 @@ def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
 
 
 def _void_words(records: list[tuple[Path, dict[str, Any]]], subject: Subject) -> str | None:
-    """What changed since the record that is nearest to it."""
-    nearest: list[str] | None = None
+    """What changed since the nearest record of such a plan; None where there is none."""
+    nearest: list[str] = []
     for _, record in records:
         before = record["subject"]
         names = {*before, *subject.digests}
         changed = sorted(name for name in names if before.get(name) != subject.digests.get(name))
-        if nearest is None or len(changed) < len(nearest):
+        # Another dtype or route is another plan, and no proof of this one.
+        if "plan" not in changed and (not nearest or len(changed) < len(nearest)):
             nearest = changed
-    if nearest is None:
+    if not nearest:
         return None
-    shown = ", ".join(f"`{name.removeprefix('file ')}`" for name in nearest[:4])
-    more = f" and {len(nearest) - 4} more" if len(nearest) > 4 else ""
-    return f"a record is void: changed since are {shown}{more}"
+    shown = ", ".join(f"`{name.removeprefix('file ')}`" for name in nearest[:SHOWN_CHANGES])
+    more = len(nearest) - SHOWN_CHANGES
+    rest = f" and {more} more" if more > 0 else ""
+    return f"an earlier record is void, because of changes in {shown}{rest}"
 
 
 def folder() -> Path:

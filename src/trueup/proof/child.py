@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from trueup.errors import CapacityError
 from trueup.proof.job import Job
 
 PACKAGES = (
@@ -124,6 +125,7 @@ def _tell_error(error: Exception) -> None:
             "where": getattr(error, "where", None)
             or (f"{frame.filename}:{frame.lineno}" if frame else None),
             "hint": getattr(error, "hint", None),
+            "is_memory": isinstance(error, CapacityError | MemoryError),
         }
     )
     traceback.print_exception(error)

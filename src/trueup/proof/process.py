@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any
 
 import trueup
 from trueup.adapt.plan import Plan
-from trueup.errors import AdaptError
+from trueup.errors import AdaptError, CapacityError, TrueUpError
 from trueup.pool.scrub import worker_environment
 from trueup.proof.answers_file import Answers, read_answers
 from trueup.proof.job import Job
@@ -72,7 +73,8 @@ def run_job(job: Job, interpreter: Interpreter, say: Callable[[str], None]) -> A
 
     The child ends with this process, and when waiting for it is interrupted.
 
-    Raises: AdaptError with what the child met; CheckpointError for answers that cannot be read.
+    Raises: AdaptError with what the child met; CapacityError where the machine is too small;
+    CheckpointError for answers that cannot be read.
     """
     folder = job.output.parent
     path = job.output.with_suffix(".json")
@@ -132,10 +134,12 @@ def _end(child: subprocess.Popen[str]) -> None:
         child.wait()
 
 
-def _failure(job: Job, status: int, told: Mapping[str, Any], log: str) -> AdaptError:
+def _failure(job: Job, status: int, told: Mapping[str, Any], log: str) -> TrueUpError:
+    """What a child met; CapacityError where the machine was too small for it, or killed it."""
     side = "the reference" if job.side == "reference" else "the planned model"
     if told:
-        return AdaptError(
+        kind = CapacityError if told.get("is_memory") else AdaptError
+        return kind(
             f"{side} could not be asked: {told['error']}",
             where=told.get("where"),
             hint=told.get("hint"),
@@ -143,7 +147,8 @@ def _failure(job: Job, status: int, told: Mapping[str, Any], log: str) -> AdaptE
     ended = f"by signal {-status}" if status < 0 else f"with status {status}"
     with open(log, encoding="utf-8", errors="replace") as file:
         words = "".join(deque(file, maxlen=STDERR_LINES)).strip()
-    return AdaptError(f"the process of {side} ended {ended}: {words or 'it said nothing'}")
+    kind = CapacityError if status == -signal.SIGKILL else AdaptError
+    return kind(f"the process of {side} ended {ended}: {words or 'it said nothing'}")
 
 
 def _environment(folder: Path, interpreter: Interpreter) -> dict[str, str]:

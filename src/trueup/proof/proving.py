@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trueup.adapt.load import runs_own_code
 from trueup.adapt.planning import PlannedFacts
 from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of, write_record
 from trueup.adapt.sizes import context_tokens
-from trueup.errors import AdaptError, CheckpointError, ConfigError
+from trueup.errors import AdaptError, CapacityError, CheckpointError, ConfigError
 from trueup.proof.answers_file import Answers, write_answers
 from trueup.proof.golden import Golden, published, read_golden, write_golden
 from trueup.proof.process import Interpreter, planned_interpreter
@@ -138,6 +139,12 @@ def _compared(
     facts: PlannedFacts, subject: Subject, wanted: Wanted, say: Say, folder: Path
 ) -> tuple[Outcome, dict[str, Any]]:
     asking = _asking(facts, wanted, say, folder)
+    if asking.is_streamed and runs_own_code(facts.plan):
+        raise UnprovenError(
+            f"the model is larger than what may be held, and on the route `{facts.plan.route}` it "
+            "is not gone through layer by layer",
+            where=facts.plan.model.directory,
+        )
     if wanted.reference_file is not None:
         golden = read_golden(wanted.reference_file, subject)
         asking = replace(asking, questions=golden.questions)
@@ -155,6 +162,8 @@ def _compared(
     try:
         planned = ask_planned(asking, wanted.planned or planned_interpreter(facts.plan, folder))
         outcome = judge(asking, answers, planned)
+    except CapacityError as error:
+        raise UnprovenError(error.cause, where=error.where, hint=error.hint) from error
     except (AdaptError, CheckpointError) as error:
         words = f"{error.cause} ({error.where})" if error.where else error.cause
         outcome = Outcome(verdict="failed", reasons=(words,))
@@ -174,7 +183,7 @@ def _again(facts: PlannedFacts) -> dict[str, str]:
 def _referred(asking: Asking, reference: Reference) -> dict[str, Answers]:
     try:
         return ask_reference(asking, reference)
-    except AdaptError as error:
+    except (AdaptError, CapacityError) as error:
         raise UnprovenError(error.cause, where=error.where, hint=error.hint) from error
 
 
