@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,18 @@ from trueup.errors import CheckpointError
 Array = npt.NDArray[Any]
 FACTS = "facts.json"
 ANSWERS_VERSION = 1
+# What numpy and its archives raise for a file of another kind, or a damaged one.
+NOT_OURS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +81,8 @@ def read_answers(path: Path) -> Answers:
     Raises: CheckpointError where it cannot be read, or is not what was written.
     """
     try:
-        with np.load(path, allow_pickle=False) as opened:
+        # Opened here: numpy leaves a file open that turns out to be no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as opened:
             arrays = {name: opened[name] for name in opened.files}
         facts = json.loads(arrays.pop(FACTS).tobytes())
         listed, digest = facts["arrays"], facts.pop("digest")
@@ -76,7 +90,7 @@ def read_answers(path: Path) -> Answers:
         raise CheckpointError(
             f"the file cannot be read: {error.strerror or 'it is no npz'}", where=str(path)
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except NOT_OURS as error:
         raise CheckpointError(
             "this is no file that `trueup verify --record` wrote, or it is damaged: "
             f"{str(error).partition(chr(10))[0]}",
