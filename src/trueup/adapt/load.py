@@ -149,8 +149,14 @@ def _load_own(
         stop_token_ids=tuple(dict.fromkeys((*stops, *chat.stop_token_ids))),
         context_tokens=plan.context_tokens,
         encode_chat=chat.encode,
-        answers_after_space=plan.family in ENDS_ROLE_LINE,
+        answers_after_space=_answers_after_space(plan.family),
     )
+
+
+def _answers_after_space(family: str | None) -> bool:
+    """Whether the chat format of a layout, run by its own code, ends its role line itself."""
+    spoken = (each.speech for each in NATIVE if each.name == family)
+    return any(speech is not None and speech.answers_after_space for speech in spoken)
 
 
 def _prompt(encode: EncodeChat, tokenizer: Any) -> list[int] | None:

@@ -29,10 +29,7 @@ def load_native(
     """
     import torch
 
-    if family.speech is None:
-        raise AdaptError(f"{family.title} has no native mapping", where=plan.model.directory)
-    tokenizer = family.speech.build_tokenizer(checkpoint, Path(plan.model.directory))
-    stops = family.speech.stop_token_ids(checkpoint, tokenizer)
+    tokenizer, stops = native_tokenizer(family, checkpoint, plan)
     dtype: torch.dtype = getattr(torch, plan.dtype)
     config = native_config(family, checkpoint, tokenizer, stops, dtype)
     device = torch.device(plan.device)
@@ -49,6 +46,19 @@ def load_native(
     model.to(device)
     _set_generation(model, tokenizer, stops)
     return model, tokenizer, stops
+
+
+def native_tokenizer(
+    family: NativeFamily, checkpoint: Checkpoint, plan: Plan
+) -> tuple[PreTrainedTokenizerBase, tuple[int, ...]]:
+    """The family's tokenizer, rebuilt from the vocabulary file, and its stop tokens.
+
+    Raises: AdaptError for a family that has no mapping; CheckpointError.
+    """
+    if family.speech is None:
+        raise AdaptError(f"{family.title} has no native mapping", where=plan.model.directory)
+    tokenizer = family.speech.build_tokenizer(checkpoint, Path(plan.model.directory))
+    return tokenizer, family.speech.stop_token_ids(checkpoint, tokenizer)
 
 
 def build_empty(plan: Plan, config: PretrainedConfig) -> PreTrainedModel:

@@ -64,7 +64,10 @@ def write_answers(
         "arrays": {name: array_digest(values) for name, values in arrays.items()},
     }
     told["digest"] = facts_digest(told)
-    packed: dict[str, Any] = {**arrays, FACTS: np.frombuffer(json.dumps(told).encode(), dtype=np.uint8)}
+    packed: dict[str, Any] = {
+        **arrays,
+        FACTS: np.frombuffer(json.dumps(told).encode(), dtype=np.uint8),
+    }
     half = path.with_name(f"{path.name}.half-{os.getpid()}")
     try:
         with half.open("wb") as file:

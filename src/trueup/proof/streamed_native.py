@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from trueup.adapt.chat import chat_encoder
-from trueup.adapt.load_native import library_class, native_config
+from trueup.adapt.load_native import library_class, native_config, native_tokenizer
 from trueup.adapt.native.family import NativeFamily
-from trueup.adapt.native.tokenizer import build_tokenizer, stop_token_ids
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.proof.job import Job
 from trueup.proof.subject import Messages, Subject
@@ -21,17 +19,11 @@ def native_skeleton(family: NativeFamily, checkpoint: Checkpoint, job: Job, dtyp
     """
     from trueup.proof.streamed import without_weights
 
-    tokenizer = build_tokenizer(
-        family.name,
-        Path(job.plan.model.directory),
-        config=checkpoint.config,
-        tokenizer_config=checkpoint.tokenizer_config,
-    )
-    stops = stop_token_ids(family.name, tokenizer)
+    tokenizer, stops = native_tokenizer(family, checkpoint, job.plan)
     config = native_config(family, checkpoint, tokenizer, stops, dtype)
     with without_weights(dtype):
         model = library_class(job.plan.implementation or "")(config)
-    encode = chat_encoder(tokenizer, family.name)
+    encode = chat_encoder(tokenizer, checkpoint, family.speech)
 
     def encode_chat(messages: Messages) -> list[int]:
         return [int(each) for each in encode(messages)]
