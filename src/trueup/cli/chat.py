@@ -9,7 +9,7 @@ import sys
 
 import orjson
 
-from trueup.adapt.wishes import DTYPES
+from trueup.adapt.wishes import DTYPES, ROUTES
 from trueup.cli import words
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import PrivateServerEnded
@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-tokens", type=_token_count, metavar="N", help="the longest answer, in tokens"
     )
     parser.add_argument("--seed", type=int, help="makes sampled answers repeatable")
+    parser.add_argument(
+        "--route", choices=ROUTES, help="of the private server's model (default: auto)"
+    )
     parser.add_argument(
         "--dtype", choices=DTYPES, help="of the private server's model (default: auto)"
     )
@@ -120,7 +123,7 @@ async def _run(arguments: argparse.Namespace, message: str | None) -> int:
         )
         if value is not None
     }
-    wishes = {name: getattr(arguments, name) for name in ("revision", "dtype", "device")}
+    wishes = {name: getattr(arguments, name) for name in ("revision", "route", "dtype", "device")}
     name = _checked(arguments.model, "MODEL")
     async with served(name, url=arguments.url, options=wishes) as (client, model):
         if message is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from trueup.adapt.wishes import DTYPES
+from trueup.adapt.wishes import DTYPES, ROUTES
 from trueup.cli import words
 from trueup.cli.suite_reports import FORMATS, SUFFIXES
 from trueup.config.settings import ModelSettings
@@ -18,7 +18,7 @@ EXAMPLE = """  trueup suite --config trueup.yaml
   trueup suite demo --prompts prompts.yaml --only prompts --baseline last.json
   trueup suite --url http://127.0.0.1:8484 --report last.json"""
 KINDS = ("chat", "completion", "embedding")
-WISHES = ("revision", "dtype", "device", "kind")
+WISHES = ("revision", "route", "dtype", "device", "kind")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--transformers", metavar="VERSION", help="with --static: by this version")
     parser.add_argument("--revision", help="of a single MODEL: commit, tag or branch of its hub id")
+    parser.add_argument("--route", choices=ROUTES, help="of the MODELs (default: auto)")
     parser.add_argument("--dtype", choices=DTYPES, help="of the MODELs (default: auto)")
     parser.add_argument("--device", type=words.device, help="of the MODELs (default: auto)")
     parser.add_argument("--kind", choices=KINDS, help="of the MODELs (default: theirs)")
@@ -111,7 +112,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
             hint="add --static: the checks go by that version without it",
         )
     if arguments.url is not None:
-        for name in ("is_static", "revision", "dtype", "device"):
+        for name in ("is_static", "revision", "route", "dtype", "device"):
             if getattr(arguments, name):
                 flag = f"--{name.removeprefix('is_')}"
                 raise UsageError(
