@@ -256,8 +256,10 @@ def _tensor(name: str, shape: tuple[int, ...], bits: np.random.PCG64) -> Array:
         return np.float32(1) + np.float32(0.3) * uniform
     if "embed" in name:
         return np.float32(0.1) * uniform
-    turns = ("W_pack", "q_proj", "k_proj", "v_proj", "wqkv", "lm_head", "output")
-    gain = 2.0 if any(part in name for part in turns) else 1.0
+    # Sharper attention would round by more than a mapping may differ by.
+    attention = ("W_pack", "q_proj", "k_proj", "v_proj", "wqkv")
+    gain = 1.4 if any(part in name for part in attention) else 1.0
+    gain = 2.0 if "lm_head" in name or "output" in name else gain
     values = (np.float32(gain * math.sqrt(3 / shape[1])) * uniform).astype(np.float32)
     if "lm_head" in name:  # rows of different lengths, so that a head of unit rows is told apart
         values *= np.linspace(0.5, 1.5, shape[0], dtype=np.float32)[:, None]

@@ -53,8 +53,12 @@ class Distance:
         return self.logits <= LOGIT_TOLERANCE and self.tokens_are_equal
 
 
-def distance(model: Model, answers: Answers) -> Distance:
-    """Runs prefill and cached greedy decode; decode logits count while the tokens are the same."""
+def distance(model: Model, answers: Answers, *, gives_positions: bool = False) -> Distance:
+    """Runs prefill and cached greedy decode; decode logits count while the tokens are the same.
+
+    Without `gives_positions` the prefill counts padding as positions: what rope computes is the
+    same, but it rounds as at the higher ones, which rope over whole heads feels by 1e-4.
+    """
     import torch
     from transformers import GenerationConfig
 
@@ -69,8 +73,10 @@ def distance(model: Model, answers: Answers) -> Distance:
         output_logits=True,
         return_dict_in_generate=True,
     )
+    positions = (attention_mask.cumsum(-1) - 1).clamp(min=0)
+    given = {"position_ids": positions} if gives_positions else {}
     with torch.no_grad():
-        prefill = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        prefill = model(input_ids=input_ids, attention_mask=attention_mask, **given).logits
         generated = model.generate(
             input_ids=input_ids, attention_mask=attention_mask, generation_config=settings
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import sentencepiece
 from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.adapt.native.vocabularies import FUZZ, texts, train_sentencepiece
 from tests.checkpoints.build import DEMO
@@ -28,6 +30,10 @@ VARIANTS: dict[str, dict[str, Any] | None] = {
     "neither": {"add_dummy_prefix": False, "remove_extra_whitespaces": True},
     "pieces across words": {"split_by_whitespace": False, "split_by_number": False},
     "control symbols": {"control_symbols": ["<mask>", "<|user|>"]},
+    "user-defined symbols": {
+        "add_dummy_prefix": False,
+        "user_defined_symbols": ["<n>", "<n/>", "</n>", "\n", "--", "-", "a", "，", "the", "你"],
+    },
 }
 
 
@@ -92,7 +98,11 @@ def test_unknown_characters_without_byte_fallback_are_the_unknown_piece(tmp_path
     [
         ({"model_type": "unigram"}, "is of type `unigram`, not `bpe`"),
         ({"normalization_rule_name": "nmt_nfkc"}, "rewrites text by the `nmt_nfkc` table"),
-        ({"user_defined_symbols": ["<n>"]}, "has user-defined symbols"),
+        ({"user_defined_symbols": ["<n>"]}, "has user-defined symbols and changes white space"),
+        (
+            {"user_defined_symbols": ["a b"], "add_dummy_prefix": False},
+            "has a user-defined symbol with a space",
+        ),
         ({"treat_whitespace_as_suffix": True}, "treats whitespace as a suffix"),
         ({"control_symbols": ["¤"]}, "has a control symbol of one character"),
     ],
@@ -108,6 +118,45 @@ def test_what_cannot_be_reproduced_exactly_is_refused(
     assert caught.value.where == str(path)
 
 
+def test_pieces_of_one_score_are_merged_from_the_left(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.model"
+    for equal in ({"ab", "bc"}, {"ba", "cb"}, {"abc", "cc"}, {"ab", "cd"}, {"abab", "bab"}):
+        letters = "abcd▁"
+        scores = {letter: -100.0 for letter in letters} | dict.fromkeys(equal, -5.0)
+        scores |= {"bab": -5.0, "ab": -5.0} if "abab" in equal else {}
+        scores |= {"ca": -6.0, "dd": -7.0}
+        pieces = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]
+        path.write_bytes(model_of([*pieces, *((text, score, 1) for text, score in scores.items())]))
+        _same_ids_for_any_text_of("abcd", Pair(path))
+
+
+def _same_ids_for_any_text_of(letters: str, pair: Pair) -> None:
+    @FUZZ
+    @given(st.text(alphabet=letters, max_size=12))
+    def same(text: str) -> None:
+        assert (text, pair.ids(text)) == (text, pair.reference.encode(text))
+
+    same()
+
+
+def model_of(pieces: list[tuple[str, float, int]]) -> bytes:
+    """A sentencepiece BPE model file of `pieces`: text, score and kind, without a dummy prefix."""
+
+    def field(number: int, kind: int, value: bytes) -> bytes:
+        length = bytes([len(value)]) if kind == 2 else b""
+        return bytes([number << 3 | kind]) + length + value
+
+    written = b""
+    for text, score, kind in pieces:
+        piece = field(1, 2, text.encode()) + field(2, 5, struct.pack("<f", score))
+        written += field(1, 2, piece + field(3, 0, bytes([kind])))
+    trainer = field(3, 0, bytes([2]))
+    normalizer = field(1, 2, b"identity") + b"".join(
+        field(number, 0, bytes([value])) for number, value in ((3, 0), (4, 0), (5, 1))
+    )
+    return written + field(2, 2, trainer) + field(3, 2, normalizer)
+
+
 def test_damaged_vocabularies_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "tokenizer.model"
     path.write_bytes(train_sentencepiece())
@@ -118,13 +167,17 @@ def test_damaged_vocabularies_are_refused(tmp_path: Path) -> None:
     def with_piece(**changes: Any) -> SentencePieceFile:
         return replace(file, pieces=(*file.pieces, replace(merged, **{"score": -9e9} | changes)))
 
+    def with_equal_pieces(*texts: str) -> SentencePieceFile:
+        equal = tuple(replace(merged, text=text, score=-9e9) for text in texts)
+        return replace(file, pieces=(*file.pieces, *equal))
+
     cases = {
         "does not escape whitespace": replace(file, escapes_whitespace=False),
         "rewrites decoded text by a table": replace(file, denormalizes=True),
         "has a piece twice": replace(file, pieces=(*file.pieces, last)),
         "has unused pieces": with_piece(text="qqq", kind=PieceKind.UNUSED),
         "has pieces with characters that are no pieces": with_piece(text="a☃"),
-        "has several pieces of one score": with_piece(text="qqq", score=merged.score),
+        "has several pieces of one score": with_equal_pieces("bq", "qb"),
         "has no piece for unknown text": replace(file, pieces=file.pieces[1:]),
     }
     for cause, damaged in cases.items():
