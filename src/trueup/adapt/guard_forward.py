@@ -89,9 +89,9 @@ def _each_way(forward: Forward, prompt: list[int], following: list[int]) -> tupl
         again = forward.rows([whole])[0][0, -pads:]
     except Exception as error:  # whatever a class raises
         return (_stopped(error),)
-    faults = [*_numbers_faults(plain), *_ways_differ(forward, plain, again, "a second pass")]
+    faults = _numbers_faults(plain) or _ways_differ(forward, plain, again, "a second pass")
     if faults:
-        return tuple(faults)
+        return faults
     return (
         *_cache_faults(forward, prompt, following, plain),
         *_padding_faults(forward, whole, plain),
@@ -163,10 +163,10 @@ def _encoder_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
         alone = forward.model(input_ids=torch.tensor([short], device=device))[0].float()[0]
     except Exception as error:  # whatever a class raises
         return (_stopped(error),)
-    faults = [*_numbers_faults(together[1]), *_numbers_faults(alone)]
+    faults = _numbers_faults(together[1]) or _numbers_faults(alone)
     if not faults and forward.masks_padding:
-        faults += _ways_differ(forward, alone, together[0, : len(short)], "a padded row")
-    return tuple(faults)
+        return _ways_differ(forward, alone, together[0, : len(short)], "a padded row")
+    return faults
 
 
 def _own_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
@@ -195,11 +195,11 @@ def _own_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
         again = model(input_ids=whole)[0].float()[0, len(ids) - 1 :]
     except Exception as error:  # whatever a model's own code raises
         return (_stopped(error),)
-    faults = [*_numbers_faults(plain), *_ways_differ(forward, plain, again, "a second pass")]
+    faults = _numbers_faults(plain) or _ways_differ(forward, plain, again, "a second pass")
     if not faults:
         scores = torch.cat([each[:1] for each in drawn.scores]).float()
-        faults += _ways_differ(forward, plain, scores, "going on with the cache")
-    return tuple(faults)
+        return _ways_differ(forward, plain, scores, "going on with the cache")
+    return faults
 
 
 @contextlib.contextmanager

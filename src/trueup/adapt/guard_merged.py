@@ -59,7 +59,7 @@ def find_merged(
             continue
         if layer_number(target) != layer:
             continue
-        for view in _views(candidate, tensor.dim()):
+        for view in _views(candidate.detach(), tensor.dim()):
             if view.shape[-1] != source.shape[-1]:
                 continue
             off = _search(view, source, is_whole=is_whole)

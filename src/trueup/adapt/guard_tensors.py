@@ -280,5 +280,5 @@ def _untied(comparing: _Comparing) -> Iterator[Fault]:
 
 
 def _unexplained(state: dict[str, torch.Tensor], found: set[str]) -> tuple[str, ...]:
-    tied = {id(state[name]) for name in found}
+    tied = {id(state[name]) for name in found if name in state}
     return tuple(name for name, tensor in state.items() if id(tensor) not in tied)
