@@ -229,7 +229,8 @@ def forget_cache(model: Any) -> None:
 def ignore_padding(model: Any) -> None:
     forward = model.forward
 
-    def careless(attention_mask: Any = None, **rest: Any) -> Any:
+    # Without a mask the library takes positions that begin anew for another text's.
+    def careless(attention_mask: Any = None, position_ids: Any = None, **rest: Any) -> Any:
         return forward(**rest)
 
     model.forward = with_signature(careless, forward)
