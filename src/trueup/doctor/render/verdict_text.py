@@ -34,11 +34,20 @@ def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
     )
     for reason in plan["why"]:
         yield from wrapped("why:", reason, width)
-    environment = plan.get("environment")
+    for position, step in enumerate(_first_steps(plan, source)):
+        label = "then:" if position else "next:"
+        yield Line(f"{INDENT}{label:<{LABEL_WIDTH}}{step}")
+
+
+def _first_steps(plan: Mapping[str, Any], source: str) -> Iterator[str]:
+    """The commands until a model answers: to agree to its code, to build what it runs in."""
+    if plan["consent"] == "needed":
+        yield f"trueup trust {source}"
+    environment = plan["environment"]
     if environment is not None and not environment["is_built"]:
-        yield Line(f"{INDENT}{'first:':<{LABEL_WIDTH}}{printable(environment['command'])}")
+        yield printable(environment["command"])
     verb, example = FIRST_USES.get(plan["kind"], ("chat", ""))
-    yield Line(f"{INDENT}{'next:':<{LABEL_WIDTH}}trueup {verb} {source}{example}")
+    yield f"trueup {verb} {source}{example}"
 
 
 def next_steps(report: Mapping[str, Any]) -> list[str]:
