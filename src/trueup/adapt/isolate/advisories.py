@@ -42,7 +42,7 @@ class Advisory:
 ADVISORIES = (
     Advisory(
         id="CVE-2026-4372",
-        since="4.56.0",
+        since="4.54.0",  # published as 4.56.0; seen with releases on both sides
         until="5.3.0",
         reason="`_attn_implementation_internal` in config.json names code of the hub that is "
         "downloaded and run",
@@ -51,7 +51,7 @@ ADVISORIES = (
     Advisory(
         id="CVE-2026-5241",
         since="4.53.0",  # the first with LightGlue
-        until="5.3.0",
+        until="5.5.0",  # published as 5.3.0; seen with releases on both sides
         reason="the config of a LightGlue model switches `trust_remote_code` on",
         is_reached=True,
     ),
