@@ -6,8 +6,9 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.wishes import DTYPES, KINDS, POOLINGS, ROUTES, Wishes
 from trueup.cli import words
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 EXAMPLE = """  trueup plan zai-org/chatglm2-6b
   trueup plan ./model --dtype float32 --device cpu --format json
   trueup plan demo --transformers 4.56.0
-  trueup plan ./chatglm3-6b --export-native ./chatglm3-6b-native"""
+  trueup plan ./chatglm3-6b --export-native ./chatglm3-6b-native
+  trueup plan ./chatglm-6b --export-fixed ./chatglm-6b-code"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,11 +53,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     judged.add_argument(
         "--python", type=Path, metavar="PATH", help="plan for this interpreter's packages"
     )
-    parser.add_argument(
+    exported = parser.add_mutually_exclusive_group()
+    exported.add_argument(
         "--export-native",
         type=Path,
         metavar="DIR",
         help="write a checkpoint that plain transformers loads, in the file's dtype or --dtype",
+    )
+    exported.add_argument(
+        "--export-fixed",
+        type=Path,
+        metavar="DIR",
+        help="write the model's own Python files with the named fixes, a diff and their hashes",
     )
     parser.add_argument("--strict", action="store_true", help="exit 1 for any error finding")
     parser.add_argument("--format", choices=("text", "json"), default="text")
@@ -82,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
             python=arguments.python,
             transformers=arguments.transformers,
             wishes=Wishes(
-                route=arguments.route,
+                route=_route(arguments),
                 dtype=arguments.dtype,
                 device=arguments.device,
                 kind=arguments.kind,
@@ -101,6 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.export_native is not None:
             written = _export(plan, arguments.export_native, arguments.dtype)
             shown = {**report, "export": written}
+        elif arguments.export_fixed is not None:
+            shown = {**report, "export": _export_fixed(plan, report, arguments.export_fixed)}
     finally:  # a failed export leaves the plan worth reading
         if arguments.format == "json":
             print(json.dumps(shown, indent=2, ensure_ascii=False))
@@ -123,3 +134,30 @@ def _export(plan: Plan, directory: Path, dtype: str) -> dict[str, str]:
     config = json.loads((directory.expanduser() / "config.json").read_text(encoding="utf-8"))
     print(f"exported: {directory}, weights in {config['dtype']}", file=sys.stderr)
     return {"directory": str(directory.expanduser().resolve()), "dtype": config["dtype"]}
+
+
+def _route(arguments: argparse.Namespace) -> str:
+    """The route that was asked for; an export of repaired code is one of the fixed route."""
+    is_open = arguments.route == "auto" and arguments.export_fixed is not None
+    return "fixed" if is_open else str(arguments.route)
+
+
+def _export_fixed(plan: Plan, report: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+    """Write the repaired code; returns where it is and what was written."""
+    from packaging.version import Version
+
+    from trueup.adapt.fixes.export import export_fixed
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import Source
+
+    source = Source(
+        directory=Path(plan.model.directory),
+        source=plan.model.source,
+        revision=plan.model.revision,
+        id=plan.model.id,
+    )
+    version = Version(report["environment"]["transformers"] or "0")
+    manifest = export_fixed(plan, read_checkpoint(source), version, directory)
+    changed = sum(each["is_changed"] for each in manifest["files"])
+    print(f"exported: {directory}, {changed} files repaired; see fixes.diff", file=sys.stderr)
+    return {"directory": str(directory.expanduser().resolve()), **manifest}

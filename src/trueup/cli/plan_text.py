@@ -27,6 +27,10 @@ def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterat
         yield from _labelled("mapped:" if position == 0 else "", text, width)
     if plan["environment"] is not None:
         yield from _labelled("built:", _environment_words(plan["environment"]), width)
+    for position, text in enumerate(_fix_words(report)):
+        yield from _labelled("fixes:" if position == 0 else "", text, width)
+    if plan["consent"] != "not needed":
+        yield from _labelled("consent:", _consent_words(report), width)
     yield from _labelled("memory:", _memory_words(plan["memory"]), width)
     if plan["context_tokens"] is not None:
         yield from _labelled("context:", f"{plan['context_tokens']} tokens", width)
@@ -75,3 +79,22 @@ def _labelled(label: str, text: str, width: int) -> Iterator[Line]:
     )
     for position, line in enumerate(lines):
         yield Line(f"{INDENT}{label if position == 0 else '':<{MARGIN - len(INDENT)}}{line}")
+
+
+def _fix_words(report: Mapping[str, Any]) -> Iterator[str]:
+    """Each fix, the findings that it answers and what it does."""
+    if not report["plan"]["fixes"]:
+        return
+    from trueup.adapt.fixes.choice import fixes_of
+
+    met = dict.fromkeys(each["code"] for each in report["findings"])
+    for fix in fixes_of(report["plan"]["fixes"]):
+        answered = [code for code in met if code in fix.answers]
+        told = f" ({', '.join(answered)})" if answered else ""
+        yield f"{fix.title}{told}: {fix.does}"
+
+
+def _consent_words(report: Mapping[str, Any]) -> str:
+    if report["plan"]["consent"] == "given":
+        return "given; the model's own code runs"
+    return f"needed, because the model's own code runs: trueup trust {report['model']['source']}"

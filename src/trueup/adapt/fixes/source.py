@@ -6,6 +6,7 @@ Comments and layout of what is not repaired stay as they are.
 from __future__ import annotations
 
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from trueup.errors import AdaptError
 if TYPE_CHECKING:
     import libcst as cst
 
+# Comments of ours that no reader of the repaired file needs.
+FOR_CHECKERS = re.compile(r"[ ]+#[ ](?:type: ignore|noqa).*")
 # What a member is called once another one stands in its place.
 KEPT = "_published_{name}"
 
@@ -112,7 +115,11 @@ def function_text(function: Callable[..., Any], name: str | None = None) -> str:
 
     class Bare(cst.CSTTransformer):
         def leave_Param(self, original_node: cst.Param, updated_node: cst.Param) -> cst.Param:
-            return updated_node.with_changes(annotation=None)
+            bare = updated_node.with_changes(annotation=None)
+            tight = cst.AssignEqual(
+                whitespace_before=cst.SimpleWhitespace(""), whitespace_after=cst.SimpleWhitespace("")
+            )
+            return bare.with_changes(equal=tight) if bare.default is not None else bare
 
         def leave_FunctionDef(
             self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
@@ -121,7 +128,7 @@ def function_text(function: Callable[..., Any], name: str | None = None) -> str:
             named = cst.Name(name) if name is not None and own else updated_node.name
             return updated_node.with_changes(returns=None, name=named)
 
-    text = textwrap.dedent(inspect.getsource(function))
+    text = FOR_CHECKERS.sub("", textwrap.dedent(inspect.getsource(function)))
     return cst.parse_module(text).visit(Bare()).code
 
 
