@@ -155,6 +155,14 @@ class MemoryMeasured(Event):
     memory_bytes: int
 
 
+@dataclass(slots=True, kw_only=True)
+class FixApplied(Event):
+    """A named fix is part of a model that is ready; `fix` is its name and version."""
+
+    model_id: str
+    fix: str
+
+
 Subscriber = Callable[[Event], None]
 
 _subscribers: list[Subscriber] = []

@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from trueup import events
 from trueup.adapt.plan import Plan
 from trueup.errors import BackendError, TrueUpError
-from trueup.events import LoadProgressed, MemoryMeasured
+from trueup.events import FixApplied, LoadProgressed, MemoryMeasured
 from trueup.pool.event import (
     Event,
     Measured,
@@ -77,6 +77,7 @@ class Workers:
     async def _run(self, model_id: str, load: int, plan: Plan) -> None:
         """One worker's life; its last act is to post the last event."""
         run = _Run(model_id, load, self._post)
+        run.fixes = plan.fixes
         process: WorkerProcess | None = None
         try:
             process = await self._launcher.start(model_id, plan)
@@ -113,6 +114,7 @@ class _Run:
         self.failure: TrueUpError | None = None
         self.finding: dict[str, Any] | None = None
         self.is_stopped = False
+        self.fixes: Sequence[str] = ()
         self._is_ready = False
         self._model_id = model_id
         self._load = load
@@ -152,6 +154,10 @@ class _Run:
         if not self._is_ready:
             self._is_ready = True
             self._post(WorkerReady(model_id=name, load=load, **measured))
+            if self.fixes:
+                log.info("%s runs its own code with the fixes %s", name, ", ".join(self.fixes))
+            for fix in self.fixes:
+                events.emit(FixApplied(at_seconds=now, model_id=name, fix=fix))
         elif memory_bytes is not None:
             self._post(Measured(model_id=name, load=load, **measured))
         if memory_bytes is not None:

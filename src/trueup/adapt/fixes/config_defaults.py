@@ -58,36 +58,39 @@ class ConfigDefaults(Fix):
 
     def applies(self, facts: FixFacts) -> bool:
         """Whether the code reads such a setting of a config."""
+        names = _unset(facts)
         return any(
-            _is_read(node) for module in facts.code.modules.values() for node in module.nodes
+            _is_read(node, names) for module in facts.code.modules.values() for node in module.nodes
         )
 
     def mends(self, finding: Finding, facts: FixFacts) -> bool:
         """Whether the attribute is one of the table's."""
-        is_code = finding.code in self.answers
-        return (is_code and any(f"`{_words(name)}" in finding.cause for name in DEFAULTS)) or (
-            is_code and any(f".{name}`" in finding.cause for name in DEFAULTS)
+        return finding.code in self.answers and any(
+            f".{name}`" in finding.cause for name in _unset(facts)
         )
 
     def apply(self, sources: Sources, facts: FixFacts) -> None:
         """Read such settings with `getattr` and the former default."""
-        sources.edit_all(_change)
+        names = _unset(facts)
+        sources.edit_all(lambda: _change(names))
 
 
-def _words(name: str) -> str:
-    return f"{CONFIG}.{name}`"
+def _unset(facts: FixFacts) -> frozenset[str]:
+    """The settings that the model's own config class does not set itself."""
+    code = facts.code
+    return frozenset(name for name in DEFAULTS if not code.assigns(code.config, name))
 
 
-def _is_read(node: ast.AST) -> bool:
+def _is_read(node: ast.AST, names: frozenset[str]) -> bool:
     if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Load):
         return False
     owner = node.value
     is_config = isinstance(owner, ast.Name) and owner.id == CONFIG
     is_own = isinstance(owner, ast.Attribute) and owner.attr == CONFIG
-    return node.attr in DEFAULTS and (is_config or is_own)
+    return node.attr in names and (is_config or is_own)
 
 
-def _change() -> cst.CSTTransformer:
+def _change(names: frozenset[str]) -> cst.CSTTransformer:
     import libcst as cst
     import libcst.matchers as m
 
@@ -109,7 +112,7 @@ def _change() -> cst.CSTTransformer:
             self, original_node: cst.Attribute, updated_node: cst.Attribute
         ) -> cst.BaseExpression:
             name = original_node.attr.value
-            if name not in DEFAULTS or not m.matches(original_node.value, config):
+            if name not in names or not m.matches(original_node.value, config):
                 return updated_node
             owner = cst.Module([]).code_for_node(updated_node.value)
             return cst.parse_expression(f'getattr({owner}, "{name}", {DEFAULTS[name]})')

@@ -116,9 +116,8 @@ def function_text(function: Callable[..., Any], name: str | None = None) -> str:
     class Bare(cst.CSTTransformer):
         def leave_Param(self, original_node: cst.Param, updated_node: cst.Param) -> cst.Param:
             bare = updated_node.with_changes(annotation=None)
-            tight = cst.AssignEqual(
-                whitespace_before=cst.SimpleWhitespace(""), whitespace_after=cst.SimpleWhitespace("")
-            )
+            none = cst.SimpleWhitespace("")
+            tight = cst.AssignEqual(whitespace_before=none, whitespace_after=none)
             return bare.with_changes(equal=tight) if bare.default is not None else bare
 
         def leave_FunctionDef(
