@@ -83,8 +83,8 @@ class SmallForCausalLM(PreTrainedModel, GenerationMixin):
         places = torch.arange(1, input_ids.shape[1] + 1)[None, :, None].to(self.table.dtype)
         state = torch.cumsum(self.embed(input_ids) * torch.cos(places * self.table), dim=1)
         for layer in self.layers:
-            state = torch.tanh(layer(state)) * self.scale
-        return CausalLMOutputWithPast(logits=self.head(state))
+            state = torch.tanh(layer(state.to(layer.weight.dtype))) * self.scale
+        return CausalLMOutputWithPast(logits=self.head(state.to(self.head.weight.dtype)))
 
     def chat(self, tokenizer, query, history=None, meta_instruction="Be brief.", **kwargs):
         text = meta_instruction + "".join(f"<{q}|{a}>" for q, a in history or [])

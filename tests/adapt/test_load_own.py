@@ -214,3 +214,21 @@ def test_files_in_another_dtype_are_converted(tmp_path: Path) -> None:
     save_file(half, directory / "model.safetensors")
     model = loaded(directory).model
     assert torch.equal(model.layers[0].weight, half["layers.0.weight"].float())
+
+
+def test_what_code_keeps_in_fp32_stays_there_and_what_it_builds_in_halves_does_not(
+    tmp_path: Path,
+) -> None:
+    layer = "nn.Linear(config.hidden_size, config.hidden_size"
+    for built, wanted, kept in (
+        ("float32", "bfloat16", "float32"),
+        ("float16", "float32", "float32"),
+        ("float16", "bfloat16", "bfloat16"),
+    ):
+        code = MODELING.replace(layer, f"{layer}, dtype=torch.{built}")
+        directory = write_small(
+            tmp_path / f"{built}-{wanted}", small_tensors(), modeling_small=code
+        )
+        model = loaded(directory, dtype=wanted).model
+        assert str(model.layers[0].weight.dtype) == f"torch.{kept}"
+        assert str(model.embed.weight.dtype) == f"torch.{wanted}"

@@ -26,11 +26,14 @@ def answers(job: dict[str, Any]) -> list[dict[str, Any]]:
         )
         (prompt,) = engine.prepare(request)
         steps = list(engine.generate(prompt, request, bool))
+        tokens = [token for step in steps for token in step.token_ids]
+        said = tokens[:-1] if tokens[-1] in loaded.stop_token_ids else tokens
         found.append(
             {
                 "prompt": list(prompt.token_ids),
-                "tokens": [token for step in steps for token in step.token_ids],
+                "tokens": tokens,
                 "text": "".join(step.text for step in steps),
+                "decoded": loaded.tokenizer.decode(said),
                 "stops": sorted(loaded.stop_token_ids),
             }
         )

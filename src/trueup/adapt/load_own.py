@@ -69,12 +69,11 @@ def load_own(
         config = _config(classes, staging, dtype)
     with own_errors("the model cannot be built", staging):
         model = build_own(classes.model, config, dtype)
+        _out_of_half(model, dtype)
     fill_own_weights(model, checkpoint.weights, checkpoint.directory, progress)
     _set_generation(model, checkpoint, staging)
     model.eval()
-    # Some code builds its layers in a dtype of its own, whatever the config asks for.
-    is_asked_for = all(each.dtype == dtype for each in model.parameters())
-    model.to(plan.device) if is_asked_for else model.to(plan.device, dtype)
+    model.to(plan.device)
     return model, tokenizer, _stop_tokens(model, tokenizer)
 
 
@@ -235,6 +234,22 @@ def _parameters_skipped() -> Iterator[None]:
     finally:
         for name, each in functions.items():
             setattr(torch.nn.init, name, each)
+
+
+def _out_of_half(model: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Convert what code builds in 16 bits, whatever the config asks for.
+
+    What it keeps in fp32 stays there: rope's tables and some norms are exact in nothing else.
+    """
+    import torch
+
+    def is_half(tensor: torch.Tensor) -> bool:
+        return tensor.dtype in (torch.float16, torch.bfloat16) and tensor.dtype != dtype
+
+    for parameter in filter(is_half, model.parameters()):
+        parameter.data = torch.empty_like(parameter, dtype=dtype)  # its values come from the files
+    for buffer in filter(is_half, model.buffers()):
+        buffer.data = buffer.data.to(dtype)
 
 
 def _set_generation(model: Any, checkpoint: Checkpoint, staging: Staging) -> None:

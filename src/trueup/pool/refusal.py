@@ -9,6 +9,8 @@ from trueup.pool.model import Model
 
 QUEUE_RETRY_SECONDS = 2.0
 CAPACITY_RETRY_SECONDS = 10.0
+# The plan's environment cannot be used: whoever serves the model has to build it.
+NO_ENVIRONMENT = "environment_not_built"
 
 
 def unknown_model(model_id: str) -> TrueUpError:
@@ -49,6 +51,7 @@ def load_failed(model: Model, seconds: float) -> TrueUpError:
     Its place and the worker's last words are about this host: they go to the server's log.
     """
     error = model.error
+    is_unbuilt = isinstance(error, BackendError) and error.code == NO_ENVIRONMENT
     return BackendError(
         error.cause if error else f"`{model.id}` did not load",
         retryable=False,
@@ -56,7 +59,7 @@ def load_failed(model: Model, seconds: float) -> TrueUpError:
         status=503,
         retry_after_seconds=seconds,
         where=f"models.{model.id}",
-        hint="the server's log tells more",
+        hint=error.hint if error and is_unbuilt else "the server's log tells more",
     )
 
 

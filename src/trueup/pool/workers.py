@@ -13,7 +13,7 @@ from typing import Any
 
 from trueup import events
 from trueup.adapt.plan import Plan
-from trueup.errors import BackendError, TrueUpError
+from trueup.errors import AdaptError, BackendError, TrueUpError
 from trueup.events import FixApplied, LoadProgressed, MemoryMeasured
 from trueup.pool.event import (
     Event,
@@ -25,6 +25,7 @@ from trueup.pool.event import (
 )
 from trueup.pool.launcher import Launcher
 from trueup.pool.process import WorkerProcess, reason_of
+from trueup.pool.refusal import NO_ENVIRONMENT
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +86,11 @@ class Workers:
             await run.listen(process)
         except asyncio.CancelledError:
             run.is_stopped = True
-        except TrueUpError as error:
+        except AdaptError as error:
             run.failure = BackendError(
                 f"no worker for `{model_id}` can be started: {error.cause}",
                 retryable=False,
-                code="worker_not_started",
+                code=NO_ENVIRONMENT,
                 status=503,
                 where=error.where,
                 hint=error.hint,
@@ -137,8 +138,8 @@ class _Run:
             elif not self._is_ready:
                 self.failure = process.death(returncode)
         if self.failure is not None:
-            where = self.failure.where
-            log.warning("%s%s", self.failure.cause, f"\n{where}" if where else "")
+            lines = (self.failure.cause, self.failure.where, self.failure.hint)
+            log.warning("%s", "\n".join(line for line in lines if line))
             return WorkerFailed(model_id=self._model_id, load=self._load, error=self.failure)
         return WorkerExited(model_id=self._model_id, load=self._load, reason=reason)
 
