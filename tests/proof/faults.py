@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MethodType
 from typing import Any
 
 import torch
@@ -83,3 +84,22 @@ FAULTS: Mapping[str, tuple[Callable[[Loaded], Loaded], str]] = {
     "training mode": (training_mode, "training mode"),
     "one bit of a weight": (flipped_weight, "mlp.down_proj.weight"),
 }
+
+
+def lost_cache(loaded: Loaded) -> Loaded:
+    """What a guide to such models says to do, and it says nothing of `self`.
+
+    Bound to the model, its first argument is the model: there is no cache in it, and each step
+    sees one token alone.
+    """
+
+    def _extract_past_from_model_output(outputs: Any, *_: Any, **__: Any) -> Any:
+        past_key_values = None
+        if "past_key_values" in vars(outputs):
+            past_key_values = outputs.past_key_values
+        return past_key_values
+
+    loaded.model._extract_past_from_model_output = MethodType(
+        _extract_past_from_model_output, loaded.model
+    )
+    return loaded

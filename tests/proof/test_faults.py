@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.environments import python_for
-from tests.proof.faults import FAULTS
+from tests.proof.faults import FAULTS, lost_cache
 from tests.proof.sides import (
     FP32,
     answers_here,
@@ -78,3 +80,26 @@ def test_a_tokenizer_without_the_prefix_is_found(
     assert outcome.verdict == "failed"
     assert outcome.reasons[0].startswith("tokenizer: the text")
     assert "number 1 on" in outcome.reasons[0]
+
+
+def test_its_own_code_with_named_fixes_is_what_was_published(
+    asking: Asking, reference: Answers
+) -> None:
+    fixed = replace(asking, facts=facts_of("demo", route="fixed"))
+    assert fixed.plan.route == "fixed"
+
+    outcome = judge(fixed, {FP32: reference}, {FP32: answers_here(fixed, "planned")})
+
+    assert (outcome.verdict, outcome.reasons) == ("proven", ())
+
+
+def test_a_cache_that_is_lost_between_steps_is_found(
+    asking: Asking, reference: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixed = replace(asking, facts=facts_of("demo", route="fixed"))
+
+    outcome = judge(fixed, {FP32: reference}, {FP32: planned_with(fixed, lost_cache, monkeypatch)})
+
+    assert outcome.verdict == "failed"
+    # What it makes is right on this route, by reading the whole text again for every token.
+    assert outcome.reasons[0].startswith("greedy: its cache is lost, 164 positions were read")

@@ -108,7 +108,10 @@ def forward(model: Any, ids: Array) -> Array:
 def generate(
     model: Any, inputs: Mapping[str, Any], tokens: int, uses_cache: bool
 ) -> dict[str, Array]:
-    """Greedy tokens [rows, tokens] and the logits of each step, [tokens * rows, vocabulary]."""
+    """Greedy tokens [rows, tokens] and the logits of each step, [tokens * rows, vocabulary].
+
+    `read` says how many positions each step fed to the model: one, where there is a cache.
+    """
     import torch
     from transformers import GenerationConfig
 
@@ -125,13 +128,30 @@ def generate(
     published = model.generation_config
     # Stop tokens and penalties of the model would be filled in.
     model.generation_config = GenerationConfig(pad_token_id=0)
+    read: list[int] = []
+    hook = model.register_forward_pre_hook(
+        lambda _, inputs, named: read.append(_positions(inputs, named)), with_kwargs=True
+    )
     try:
         with torch.no_grad():
             made = model.generate(**given, generation_config=settings)
     finally:
+        hook.remove()
         model.generation_config = published
     logits: Array = torch.cat([each.float() for each in made.scores]).cpu().numpy()
-    return {"tokens": made.sequences[:, ids.shape[1] :].cpu().numpy(), "logits": logits}
+    return {
+        "tokens": made.sequences[:, ids.shape[1] :].cpu().numpy(),
+        "logits": logits,
+        "read": np.array(read, dtype=np.int64),
+    }
+
+
+def _positions(inputs: tuple[Any, ...], named: Mapping[str, Any]) -> int:
+    """How many positions a forward pass is given."""
+    for name in ("input_ids", "inputs_embeds"):
+        if named.get(name) is not None:
+            return int(named[name].shape[1])
+    return int(inputs[0].shape[1]) if inputs else 0
 
 
 def batch_of(

@@ -117,6 +117,20 @@ def against_fp32(cases: tuple[Figures, ...]) -> list[str]:
     return reasons
 
 
+def against_lost_cache(reference: Answers, planned: Answers) -> list[str]:
+    """Where the plan reads more to make the same: right, and slower with every token."""
+    reasons = []
+    for case in reference.cases():
+        both = [each.arrays.get(f"{case}/read") for each in (reference, planned)]
+        if both[0] is None or both[1] is None or both[1].sum() <= both[0].sum():
+            continue
+        reasons.append(
+            f"{case}: its cache is lost, {int(both[1].sum())} positions were read where the "
+            f"reference reads {int(both[0].sum())}"
+        )
+    return reasons
+
+
 def against_rounding(
     dtype: str, planned: tuple[Figures, ...], own: tuple[Figures, ...]
 ) -> list[str]:

@@ -127,6 +127,7 @@ def judge(
         *comparison.against_tokens(reference[FP32], planned[FP32]),
         *comparison.against_layers(layers),
         *comparison.against_fp32(exact),
+        *comparison.against_lost_cache(reference[FP32], planned[FP32]),
     ]
     measured: dict[str, Any] = {"figures": {FP32: [each.as_dict() for each in exact]}}
     if layers:
