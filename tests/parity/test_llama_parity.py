@@ -7,19 +7,13 @@ made by hand (docs/parity.md). The reference side imports nothing of ours.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
-from tests.checkpoints.llama_kinds import Kind, build_llama_kind
-from tests.checkpoints.vocabularies import SENTENCEPIECE_TOKENS
-from tests.environments import python_for
 from tests.parity.comparison import Answers, distance, with_mistake
+from tests.parity.llama_cases import KINDS, write_answers
 from tests.parity.llama_mistakes import LLAMA_MISTAKES
 from tests.parity.llama_texts import CHATS, TEXTS
 from trueup.adapt.load import Loaded, load_plan
@@ -27,55 +21,12 @@ from trueup.adapt.planning import Wishes, plan_model
 
 pytestmark = pytest.mark.environment
 
-REFERENCE = Path(__file__).with_name("reference.py")
-LIMIT_SECONDS = 300
-KINDS: Mapping[str, tuple[Kind, int, dict[str, Any]]] = {
-    "baichuan-7b": ("baichuan-7b", 401, {}),
-    "baichuan2-7b": ("baichuan2-7b", 402, {}),
-    "internlm": ("internlm", 403, {}),
-    "internlm-without-bias": ("internlm", 404, {"bias": False, "rms_norm_eps": 1e-05}),
-    "internlm2": ("internlm2", 405, {}),
-    "internlm2-one-group": ("internlm2", 406, {"groups": 1, "bias": True}),
-    "internlm2-linear": (
-        "internlm2",
-        407,
-        {"groups": 4, "rope_scaling": {"type": "linear", "factor": 4.0}},
-    ),
-    "internlm2-sharded": ("internlm2", 408, {"weights_format": "sharded-pickle"}),
-}
-PROMPT_TOKENS = (1, 6, 40, 430)
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoints, and what the remote code of each says, from one run of the old interpreter."""
     home = tmp_path_factory.mktemp("llama")
-    np.savez(home / "prompts.npz", **_ragged_prompts())
-    (home / "texts.json").write_text(json.dumps(TEXTS))
-    (home / "chats.json").write_text(json.dumps(CHATS))
-    jobs = []
-    for name, (kind, seed, overrides) in KINDS.items():
-        build_llama_kind(kind, home / name, seed=seed, **overrides)
-        jobs.append(
-            {
-                "checkpoint": str(home / name),
-                "prompts": str(home / "prompts.npz"),
-                "answers": str(home / f"{name}.npz"),
-                "makes_positions": "yes",
-                "texts": str(home / "texts.json"),
-                "chats": str(home / "chats.json"),
-                "tokens": str(home / f"{name}.json"),
-            }
-        )
-    (home / "jobs.json").write_text(json.dumps(jobs))
-    environment = os.environ | {"HF_MODULES_CACHE": str(home / "modules"), "HF_HUB_OFFLINE": "1"}
-    # -I: neither this directory nor PYTHONPATH, so nothing of ours can be imported there.
-    subprocess.run(
-        [python_for("reference-4.41"), "-I", REFERENCE, home / "jobs.json"],
-        env=environment,
-        check=True,
-        timeout=LIMIT_SECONDS,
-    )
+    write_answers(home)
     return home
 
 
@@ -97,7 +48,7 @@ def test_native_logits_and_greedy_tokens_equal_those_of_the_remote_code(
     name: str, native: Callable[[str], Loaded], home: Path
 ) -> None:
     assert type(native(name).model).__name__ == "LlamaForCausalLM"
-    answers = Answers.load(home / f"{name}.npz")
+    answers = Answers.load(home / f"{name}.float32.npz")
     assert distance(native(name).model, answers, gives_positions=True).is_parity
 
 
@@ -107,7 +58,7 @@ def test_greedy_tokens_without_a_cache_are_those_with_one(
 ) -> None:
     import torch
 
-    answers = Answers.load(home / f"{name}.npz")
+    answers = Answers.load(home / f"{name}.float32.npz")
     input_ids = torch.from_numpy(answers.input_ids).long()[:, -48:]
     attention_mask = torch.from_numpy(answers.attention_mask).long()[:, -48:]
     tokens = [
@@ -131,7 +82,7 @@ def test_a_mistake_in_the_mapping_fails_the_same_comparison(
     name: str, mistake: str, native: Callable[[str], Loaded], home: Path
 ) -> None:
     mistaken = with_mistake(native(name).model, LLAMA_MISTAKES[name][mistake])
-    answers = Answers.load(home / f"{name}.npz")
+    answers = Answers.load(home / f"{name}.float32.npz")
     assert not distance(mistaken, answers, gives_positions=True).is_parity
 
 
@@ -163,15 +114,3 @@ def test_every_conversation_is_the_prompt_of_the_models_own_chat_function(
             chat, add_generation_prompt=True, tokenize=True, return_dict=False
         )
         assert (chat, by_template) == (chat, ids)
-
-
-def _ragged_prompts() -> dict[str, Any]:
-    drawn = np.random.PCG64(400).random_raw(sum(PROMPT_TOKENS)) >> np.uint64(40)
-    tokens = np.split(drawn % SENTENCEPIECE_TOKENS, np.cumsum(PROMPT_TOKENS)[:-1])
-    longest = max(PROMPT_TOKENS)
-    input_ids = np.zeros((len(PROMPT_TOKENS), longest), dtype=np.int64)
-    attention_mask = np.zeros_like(input_ids)
-    for row, ids in enumerate(tokens):
-        input_ids[row, longest - len(ids) :] = ids
-        attention_mask[row, longest - len(ids) :] = 1
-    return {"input_ids": input_ids, "attention_mask": attention_mask}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from trueup.adapt.guard_fault import NOT_FINITE, TENSOR, Fault
 from trueup.adapt.guard_merged import find_merged, find_split, merged_faults
 from trueup.adapt.guard_names import Names, layer_number, state_of
-from trueup.adapt.load_weights import MapTensor, read_tensors
+from trueup.adapt.load_weights import MapTensor, read_tensors, unit_rows
 from trueup.checkpoint.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -35,13 +35,14 @@ Block = tuple[int, int]
 class Piece:
     """Rows of a model's tensor that must equal rows of a file's, from these starts on.
 
-    `rows` is None where the whole tensors must.
+    `rows` is None where the whole tensors must; `has_unit_rows` as in a mapping's `Part`.
     """
 
     target: str
     source_start: int = 0
     target_start: int = 0
     rows: int | None = None
+    has_unit_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ def _by_mapping(map_tensor: MapTensor) -> Callable[[str, torch.Tensor], Sequence
                 )
                 done += rows
             if not part.rows:
-                pieces.append(Piece(target=part.target))
+                pieces.append(Piece(target=part.target, has_unit_rows=part.has_unit_rows))
         return pieces
 
     return place
@@ -192,6 +193,7 @@ def _compare(
     for start, stop in _blocks(comparing, piece.target, name, target):
         there = source[start:stop] if source.dim() else source
         here = target[start:stop] if target.dim() else target
+        there = unit_rows(there.to(here.dtype)) if piece.has_unit_rows else there
         found = difference(there, here.detach().cpu(), comparing.dtype)
         if found is not None:
             code, what, amount = found

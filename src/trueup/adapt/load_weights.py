@@ -191,7 +191,14 @@ def part_values(
         for piece in pieces:
             target[start : start + len(piece)].copy_(piece) if piece.dim() else target.copy_(piece)
             start += _rows(piece)
-    return torch.nn.functional.normalize(target) if part.has_unit_rows else target
+    return unit_rows(target.cpu()).to(device) if part.has_unit_rows else target
+
+
+def unit_rows(tensor: torch.Tensor) -> torch.Tensor:
+    """Every row divided by its length in the tensor's dtype; the same bits on every device."""
+    import torch
+
+    return torch.nn.functional.normalize(tensor)
 
 
 def _rows(tensor: torch.Tensor) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trueup.adapt.load_weights import unit_rows
 from trueup.adapt.native.family import Part
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
@@ -325,6 +326,8 @@ def _read(stream: Stream, name: str) -> Any:
         whole = _tensor(stream, source)
         rows = source.part.rows
         pieces += [whole[start:stop] for start, stop in rows] if rows else [whole]
+    if stream.sources[name][0].part.has_unit_rows:
+        return unit_rows(pieces[0].to(stream.dtype))
     if len(pieces) == 1:
         return pieces[0].to(stream.dtype, copy=True)
     return torch.cat([each.to(stream.dtype) for each in pieces])
