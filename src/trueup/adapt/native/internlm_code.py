@@ -30,7 +30,7 @@ def _rounds(function: ast.FunctionDef) -> Rounds | None:
     record = query = system = None
     asks_tokenizer = False
     for node in function.body:
-        if isinstance(node, ast.For):
+        if isinstance(node, ast.For) and ast.unparse(node.iter) == "history":
             record = _template(node.body, ("record[0]", "record[1]"))
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "meta_instruction":
             system = _template(node.body, ("meta_instruction",))
