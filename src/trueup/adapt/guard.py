@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.adapt.guard_buffers import check_some_buffers
-from trueup.adapt.guard_fault import NOT_EVALUATING, Fault
+from trueup.adapt.guard_fault import FORWARD, NOT_EVALUATING, Fault
 from trueup.adapt.guard_forward import check_forward
 from trueup.adapt.guard_tensors import check_tensors
 from trueup.adapt.load_weights import MapTensor
@@ -95,6 +95,12 @@ def _error(faults: tuple[Fault, ...], directory: Path, plan: Plan) -> AdaptError
         f"{first.code}: the loaded model is not the published one: {quoted}{origin} "
         f"{first.what}{more}",
         where=str(directory / first.file) if first.file else str(directory),
-        hint=f"trueup check {plan.model.source}",
+        hint=_hint(first, plan),
         code=first.code,
     )
+
+
+def _hint(fault: Fault, plan: Plan) -> str:
+    if fault.code == FORWARD and plan.dtype != "float32":
+        return "try it with `--dtype float32`"
+    return f"trueup verify {plan.model.source}"

@@ -1,6 +1,6 @@
 """What a check of a loaded model found wrong; data only.
 
-The codes are those of docs/proof.md, section "Load guards".
+docs/guards.md says what each code means.
 """
 
 from __future__ import annotations
