@@ -133,6 +133,7 @@ def test_show_fills_in_defaults_and_variables_and_hides_keys(
             {"name": "TRUEUP_API_KEY", "key": "***", "profile": None},
         ],
         "drain_seconds": 30.0,
+        "require_proof": False,
         "cors_origins": [],
         "max_body_bytes": 2**24,
         "max_header_bytes": 2**16,

@@ -129,7 +129,7 @@ def test_a_model_that_is_not_there_fails_its_check_at_its_line(
 
 
 def test_a_static_run_goes_by_another_version(capsys: pytest.CaptureFixture[str]) -> None:
-    report = static(capsys, "demo", "--transformers", "4.40.0", status=1)
+    report = static(capsys, "demo", "--transformers", "4.40.0", "--route", "native", status=1)
     assert report["environment"]["packages"] == {"transformers": "4.40.0"}
     assert "4.40.0 is older than" in report["cases"][0]["cause"]
 
@@ -137,7 +137,7 @@ def test_a_static_run_goes_by_another_version(capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("words", "cause", "where"),
     [
-        (["--transformers", "4.49.0"], "needs an isolated environment", "--transformers"),
+        (["--transformers", "4.49.0"], "run on the installed transformers", "--transformers"),
         (["--url", "http://h", "--static"], "`--url` names a server", "--static"),
         (["--url", "http://h", "--dtype", "float32"], "`--url` names a server", "--dtype"),
         (["a", "b", "--revision", "x"], "a revision and 2 MODELs", "--revision"),

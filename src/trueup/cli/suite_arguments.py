@@ -106,8 +106,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     """
     if arguments.transformers is not None and not arguments.is_static:
         raise UsageError(
-            f"running on transformers {arguments.transformers} needs an isolated environment, and "
-            "this release of TrueUp builds none",
+            "the models of a suite run on the installed transformers, or in the environment of "
+            f"their isolated route, and on {arguments.transformers} by no other way",
             where="--transformers",
             hint="add --static: the checks go by that version without it",
         )
