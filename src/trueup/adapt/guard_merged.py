@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"\d+")
 TELLING_NUMBERS = 8
+# A file's tensor without a name in the model: its name, file and numbers.
+Unnamed = tuple[str, str, "torch.Tensor"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +39,21 @@ class Merged:
     off: float | None = None
 
 
+def sampled(unnamed: Sequence[Unnamed]) -> list[Unnamed]:
+    """Of tensors that differ by a number within their layer, such as experts, a few."""
+    groups: dict[tuple[int, str], list[Unnamed]] = {}
+    for each in unnamed:
+        groups.setdefault((layer_number(each[0]), _kind(each[0])), []).append(each)
+    chosen = []
+    for (layer, kind), members in groups.items():
+        start = zlib.crc32(f"{layer} {kind}".encode()) % len(members)
+        places = {0, start, (start + len(members) // 2) % len(members), len(members) - 1}
+        chosen += [members[place] for place in sorted(places)]
+    return chosen
+
+
 def find_merged(
-    state: dict[str, torch.Tensor],
-    matched: set[str],
+    candidates: Mapping[str, torch.Tensor],
     name: str,
     file: str,
     tensor: torch.Tensor,
@@ -49,29 +64,29 @@ def find_merged(
 
     With `is_whole` every number is compared where it is found, else three rows.
     """
+    best = Merged(name=name, file=file)
     if tensor.dim() == 0 or tensor.numel() == 0 or not tensor.is_floating_point():
-        return Merged(name=name, file=file)
+        return best
     source = tensor if tensor.dim() > 1 else tensor[:, None]
     source = source.flatten(0, -2)
-    layer = layer_number(name)
-    for target, candidate in state.items():
-        if target in matched or candidate.numel() < tensor.numel():
-            continue
-        if layer_number(target) != layer:
+    for target, candidate in candidates.items():
+        if candidate.numel() < tensor.numel():
             continue
         for view in _views(candidate.detach(), tensor.dim()):
             if view.shape[-1] != source.shape[-1]:
                 continue
             off = _search(view, source, is_whole=is_whole)
-            if off is not None:
-                return Merged(name=name, file=file, target=target, off=off or None)
-    return Merged(name=name, file=file)
+            if off == 0:
+                return Merged(name=name, file=file, target=target)
+            if off is not None and (best.off is None or off < best.off):
+                best = Merged(name=name, file=file, target=target, off=off)
+    return best
 
 
 def find_split(
-    state: dict[str, torch.Tensor],
+    state: Mapping[str, torch.Tensor],
     names: Sequence[str],
-    sources: Sequence[tuple[str, str, torch.Tensor]],
+    sources: Sequence[Unnamed],
     *,
     is_whole: bool,
 ) -> list[Merged]:
@@ -84,7 +99,7 @@ def find_split(
                 continue
             there = {source: tensor.to(state[name].dtype)}
             here = state[name].detach().cpu()
-            each = find_merged(there, set(), name, file, here, is_whole=is_whole)
+            each = find_merged(there, name, file, here, is_whole=is_whole)
             if each.target is not None:
                 found.append(each)
                 break
@@ -123,7 +138,8 @@ def _kind(name: str) -> str:
 def _views(candidate: torch.Tensor, dims: int) -> Iterator[torch.Tensor]:
     """The candidate as [blocks, rows, columns], and with its last two dimensions swapped."""
     if dims == 1:
-        yield candidate.reshape(1, -1, 1)
+        if candidate.dim() <= 2:  # biases, also of experts: no weights, which may be large
+            yield candidate.reshape(1, -1, 1)
     elif candidate.dim() == 2:
         yield candidate[None]
         yield candidate.T[None]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from trueup.adapt.guard_fault import NOT_FINITE, TENSOR, Fault
-from trueup.adapt.guard_merged import find_merged, find_split, merged_faults
+from trueup.adapt.guard_merged import Unnamed, find_merged, find_split, merged_faults, sampled
 from trueup.adapt.guard_names import Names, layer_number, state_of
 from trueup.adapt.load_weights import MapTensor, read_tensors, unit_rows
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -101,7 +101,7 @@ def compare_tensors(
         share=share,
         last_layer=max((layer_number(name) for name in state), default=0),
     )
-    unnamed = []
+    unnamed: list[Unnamed] = []
     names = Names(model, state)
     place = _by_mapping(map_tensor) if map_tensor is not None else _by_name(names, state)
     files = read_tensors(checkpoint.weights, checkpoint.directory, allows_legacy=True)
@@ -117,13 +117,19 @@ def compare_tensors(
     return _searched(comparing, unnamed)
 
 
-def _searched(
-    comparing: _Comparing, unnamed: list[tuple[str, str, torch.Tensor]]
-) -> TensorComparison:
+def _searched(comparing: _Comparing, unnamed: list[Unnamed]) -> TensorComparison:
     """What was found by name, and by its numbers after that."""
     is_whole = comparing.share >= 1
     state, matched = comparing.state, comparing.matched
-    merged = [find_merged(state, matched, *each, is_whole=is_whole) for each in unnamed]
+    by_layer: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in state.items():
+        if name not in matched:
+            by_layer.setdefault(layer_number(name), {})[name] = tensor
+    unnamed = unnamed if is_whole else sampled(unnamed)
+    merged = [
+        find_merged(by_layer.get(layer_number(each[0]), {}), *each, is_whole=is_whole)
+        for each in unnamed
+    ]
     found = matched | comparing.faults.keys()
     found |= {each.target for each in merged if each.target is not None}
     left = [each for each, place in zip(unnamed, merged, strict=True) if place.target is None]
