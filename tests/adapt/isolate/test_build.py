@@ -327,10 +327,13 @@ def test_an_environment_in_which_a_process_runs_is_kept(
 ) -> None:
     built = build_environment(planned, tell=silent)
     with subprocess.Popen(
-        [f"{built.folder}/bin/python", "-c", "import sys; sys.stdin.read()"],
+        [f"{built.folder}/bin/python", "-c", "import sys; print(flush=True); sys.stdin.read()"],
         executable=sys.executable,
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it runs under its name
         done = prune(named=[built.digest])
         process.communicate()
     assert (done.environments, done.in_use) == ((), (built.digest,))
