@@ -128,6 +128,7 @@ def _users_shape(environment: Environment, path: Path) -> dict[str, Any]:
     known: tuple[Advisory, ...] = advisories_of(Version(release))
     return {
         "is_ours": False,
+        "request": None,
         "lock": None,
         "python": str(interpreter.absolute()),
         "python_version": environment.python_version,

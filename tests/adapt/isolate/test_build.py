@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,34 @@ def test_an_environment_that_is_not_built_is_told_with_the_command() -> None:
     with pytest.raises(AdaptError, match="is not built") as told:
         interpreter_of({"lock": None, "command": "trueup env build demo"})
     assert told.value.hint == "trueup env build demo"
+
+
+def test_a_plan_from_before_the_build_finds_what_was_built_since(
+    fake: FakeUv, planned: PlannedEnvironment, root: Path
+) -> None:
+    before = planned.as_dict()
+    with pytest.raises(AdaptError, match="is not built"):
+        interpreter_of(before)
+    assert interpreter_of(before | {"is_ours": False, "interpreter": "/x"}) == Path("/x")
+    built = build_environment(planned, tell=silent)
+    assert before["lock"] is None
+    assert interpreter_of(before) == built.interpreter
+
+
+def test_a_whole_torch_comes_from_the_builds_that_the_running_one_is_of(
+    fake: FakeUv, planned: PlannedEnvironment, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = replace(planned.request, shares_torch=False, torch="torch==2.13.0")
+    planned = replace(planned, shared=None, request=replace(whole, torch_is_for_cpu=True))
+    assert planned.disk_bytes > 900_000_000
+    built = build_environment(planned, tell=silent)
+    assert not (site_packages(built.folder, MINOR) / "torch").exists()
+    assert built.lock.shared == {}
+    for words in (fake.calls[0], fake.calls[2]):
+        assert words[words.index("--torch-backend") + 1] == "cpu"
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cu128")
+    build_environment(planned, tell=silent, resolves_anew=True)
+    assert "--torch-backend" not in fake.calls[-1]
 
 
 def test_two_builders_at_once_build_it_once(

@@ -88,6 +88,7 @@ class PlannedEnvironment:
         request, lock = self.request, self.lock
         return {
             "is_ours": True,
+            "request": request.digest,
             "lock": None if lock is None else f"{PREFIX}{lock.digest}",
             "python": str(self.interpreter.path),
             "python_version": self.interpreter.version,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from trueup.adapt.isolate.shared_torch import SharedTorch
 from trueup.adapt.isolate.uv import run_uv
 
 LIBRARY = "transformers"
+TORCH_VARIABLE = "UV_TORCH_BACKEND"
 
 
 def resolve_lock(
@@ -62,7 +64,10 @@ def build_flags(builds: Iterable[str]) -> list[str]:
 
 
 def torch_flags(request: Request) -> list[str]:
-    """Where a whole torch comes from: the index of its builds for CPUs, where ours is one."""
-    if request.shares_torch:
+    """Where a whole torch comes from: the index of its builds for CPUs, where ours is one.
+
+    What the user says of it holds.
+    """
+    if request.shares_torch or os.environ.get(TORCH_VARIABLE):
         return []
     return ["--torch-backend", "cpu" if request.torch_is_for_cpu else "auto"]

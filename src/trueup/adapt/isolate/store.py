@@ -172,12 +172,16 @@ def write_manifest(folder: Path, lock: Lock, *, base: str, disk_bytes: int) -> N
 
 def kept_lock(request: Request, *, root: Path | None = None) -> Lock | None:
     """What a request was resolved to, None where it was not yet."""
-    path = (root or environments_folder()) / REQUESTS / f"{request.digest}.json"
+    lock = _lock_of(request.digest, environments_folder() if root is None else root)
+    return lock if lock is not None and lock.request == request else None
+
+
+def _lock_of(request: str, root: Path) -> Lock | None:
     try:
-        lock = Lock.from_dict(json.loads(path.read_bytes()))
+        shape = json.loads((root / REQUESTS / f"{request}.json").read_bytes())
+        return Lock.from_dict(shape)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return lock if lock.request == request else None
 
 
 def keep_lock(lock: Lock, root: Path) -> None:
@@ -215,11 +219,16 @@ def unknown_folders(root: Path) -> list[Path]:
 def interpreter_of(environment: Mapping[str, Any]) -> Path:
     """The Python of a plan's `environment`, checked to be what its lock says.
 
+    One that was built after the plan was made will do.
+
     Raises: AdaptError where it is not built, or was changed since.
     """
-    lock = environment.get("lock")
     if not environment.get("is_ours", True):
         return Path(str(environment["interpreter"]))
+    lock = environment.get("lock")
+    if lock is None and environment.get("request") is not None:
+        kept = _lock_of(str(environment["request"]), environments_folder())
+        lock = None if kept is None else kept.digest
     found = None if lock is None else built_environment(str(lock))
     if found is None:
         raise AdaptError("the environment is not built", hint=str(environment.get("command")))
