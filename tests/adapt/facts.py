@@ -29,7 +29,7 @@ SIZES = {
 MODERN = Environment(
     python="python",
     python_version="3.11.7",
-    packages={"transformers": "5.23.0", "torch": "2.13.0"},
+    packages={"transformers": "5.23.0", "torch": "2.13.0", "sentencepiece": "0.2.1"},
     library_models={
         "glm": "GlmForCausalLM",
         "qwen2": "Qwen2ForCausalLM",

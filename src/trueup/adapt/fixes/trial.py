@@ -37,7 +37,10 @@ def left_after(
     return tuple(
         each
         for each in findings
-        if "fixed" in each.blocks and not any(fix.mends(each, facts) for fix in choice.fixes)
+        # What closes the native route too is not about the code.
+        if "fixed" in each.blocks
+        and "native" not in each.blocks
+        and not any(fix.mends(each, facts) for fix in choice.fixes)
     )
 
 
