@@ -33,7 +33,7 @@ def answers(job: dict[str, Any]) -> list[dict[str, Any]]:
                 "prompt": list(prompt.token_ids),
                 "tokens": tokens,
                 "text": "".join(step.text for step in steps),
-                "decoded": loaded.tokenizer.decode(said),
+                "decoded": loaded.tokenizer.decode(said, skip_special_tokens=True),
                 "stops": sorted(loaded.stop_token_ids),
             }
         )
