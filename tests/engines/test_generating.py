@@ -121,3 +121,19 @@ def test_the_models_own_settings_for_generating_are_left_as_they_were() -> None:
     steps = run(generating(model=model), request)
     assert steps == run(engine(model=model), request)
     assert model.generation_config.to_dict() == before
+
+
+def test_code_that_cannot_generate_is_no_engine() -> None:
+    model = glm.__wrapped__(4)
+    forward = model.forward
+
+    def fails_from_the_cache_on(*values: Any, **options: Any) -> Any:
+        if options["input_ids"].shape[1] == 1 and options["past_key_values"].get_seq_length():
+            raise TypeError("'DynamicCache' object is not subscriptable")
+        return forward(*values, **options)
+
+    model.forward = fails_from_the_cache_on
+    with pytest.raises(TypeError, match="not subscriptable"):
+        generating(model=model)
+    model.forward = forward
+    assert generating(model=model).work.decoded_tokens == 0

@@ -65,6 +65,8 @@ def load_own(
     dtype: torch.dtype = getattr(torch, plan.dtype)
     with own_errors("its tokenizer cannot be built", staging):
         tokenizer = _tokenizer(classes, staging)
+    with own_errors("its tokenizer encodes no text", staging):
+        tokenizer("a")
     with own_errors("its config cannot be read", staging):
         config = _config(classes, staging, dtype)
     with own_errors("the model cannot be built", staging):

@@ -159,7 +159,10 @@ class _Serve:
     ) -> tuple[dict[str, Plan], dict[str, AdaptError]]:
         """The plans; nothing where a signal ended the server while a model was downloaded."""
         watch = DownloadLine()
-        planning = asyncio.create_task(asyncio.to_thread(plan_models, self._settings.models, watch))
+        builds = _say if self._arguments.preload else None
+        planning = asyncio.create_task(
+            asyncio.to_thread(plan_models, self._settings.models, watch, builds=builds)
+        )
         await asyncio.wait((planning, ended), return_when=asyncio.FIRST_COMPLETED)
         watch.stop.set()
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trueup.cli.settings import WISHES, flag_of
@@ -12,15 +13,21 @@ from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError,
 
 if TYPE_CHECKING:
     from trueup.adapt.plan import Plan
+    from trueup.adapt.planning import PlannedFacts
     from trueup.checkpoint.hub.watch import Watch
 
 
 def plan_models(
-    models: Sequence[ModelSettings], watch: Watch | None = None, *, is_run: bool = True
+    models: Sequence[ModelSettings],
+    watch: Watch | None = None,
+    *,
+    is_run: bool = True,
+    builds: Callable[[str], None] | None = None,
 ) -> dict[str, Plan]:
     """The plans by served name, in order, refused ones among them; nothing is loaded.
 
-    What is on a hub is downloaded if it `is_run` and can be.
+    What is on a hub is downloaded if it `is_run` and can be. Environments are built where `builds`
+    is there, which is told of progress, and the user has agreed to the code that runs in them.
 
     Raises:
         TrueUpError: a checkpoint cannot be read, or two models have one name.
@@ -33,13 +40,19 @@ def plan_models(
     plans: dict[str, Plan] = {}
     for model in models:
         try:
-            plan = plan_with_facts(
+            make = partial(
+                plan_with_facts,
                 model.source,
                 wishes_of(model),
                 revision=model.revision,
                 watch=watch,
                 is_run=is_run,
-            ).plan
+            )
+            facts = make()
+            if builds is not None and _is_to_be_built(facts.plan):
+                _build(facts, builds)
+                facts = make()
+            plan = facts.plan
         except TrueUpError as error:
             raise _placed(model, error) from None
         name = model.name or plan.model.id
@@ -51,6 +64,30 @@ def plan_models(
             )
         plans[name] = replace(plan, model=replace(plan.model, id=name))
     return plans
+
+
+def _is_to_be_built(plan: Plan) -> bool:
+    environment = plan.environment or {}
+    has_consent = plan.route == "isolated" and plan.consent == "given"
+    return has_consent and environment.get("is_ours", False) and not environment.get("is_built")
+
+
+def _build(facts: PlannedFacts, tell: Callable[[str], None]) -> None:
+    """Build the environment of a plan; one that cannot be had is an error of its load.
+
+    A model that stands in a chain with others must not keep them from being served.
+    """
+    from trueup.adapt.isolate.build import build_environment
+    from trueup.adapt.isolate.planned import planned_environment
+
+    planned = planned_environment(facts.checkpoint, facts.environment)
+    if isinstance(planned, str):
+        return
+    try:
+        build_environment(planned, tell=tell)
+    except (AdaptError, ConfigError) as error:
+        lines = (f"no environment for `{facts.plan.model.id}`: {error.cause}", error.where)
+        tell("\n".join(line for line in lines if line))
 
 
 def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptError]:

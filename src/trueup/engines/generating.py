@@ -24,13 +24,17 @@ from trueup.engines.base import Prompt, Step, Work
 from trueup.engines.head import widen_head
 from trueup.engines.prompts import Prompts, Request, to_make
 from trueup.engines.sampling import Sampler
+from trueup.protocol.completion import parse_completion_request
 
 if TYPE_CHECKING:
     from trueup.adapt.load import Loaded
 
 
 class GeneratingEngine:
-    """Answers chat and completion requests with one loaded model (see `ChatEngine`)."""
+    """Answers chat and completion requests with one loaded model (see `ChatEngine`).
+
+    Raises what the model's own code raises where it cannot make a token.
+    """
 
     def __init__(self, loaded: Loaded) -> None:
         self.work = Work()
@@ -39,6 +43,8 @@ class GeneratingEngine:
         self._takes_mask = "attention_mask" in inspect.signature(self._model.forward).parameters
         self._thread = _Thread()
         widen_head(self._model)
+        self._try()
+        self.work = Work()
 
     def prepare(self, request: Request) -> tuple[Prompt, ...]:
         """Render, tokenize and check a request.
@@ -74,6 +80,15 @@ class GeneratingEngine:
             for step in self._thread.steps(partial(self._run, answer, is_cancelled)):
                 self.work.decoded_tokens += 1
                 yield step
+
+    def _try(self) -> None:
+        """Make two tokens, the second from the cache: code that loads may fail to generate."""
+        request = parse_completion_request(
+            {"model": "m", "prompt": "a", "temperature": 0, "max_tokens": 2}
+        )
+        for prompt in self.prepare(request):
+            for _ in self.generate(prompt, request, bool):
+                pass
 
     def _run(
         self, answer: _Answer, is_cancelled: Callable[[], bool], put: Callable[[Step], bool]

@@ -91,6 +91,7 @@ class App:
             "device_bytes": model.device_bytes,
             "finding": model.finding,
             "queued": model.queued,
+            "one_request_at_a_time": model.kind != "embedding",
             "prefilled_tokens": model.work.prefilled_tokens,
             "decoded_tokens": model.work.decoded_tokens,
             "sandbox": self._sandbox,
