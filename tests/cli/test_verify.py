@@ -44,9 +44,8 @@ def test_the_text_tells_verdict_reasons_and_figures() -> None:
     )
     assert text[1] == "FAILED"
     assert "logits differ by 3.0e-03" in text[2]
-    assert any(
-        line.split() == ["greedy", "3.0e-03", "1.0e-03", "50.0%", "differ", "from", "number", "3"] for line in text
-    )
+    words = ["greedy", "3.0e-03", "1.0e-03", "50.0%", "differ", "from", "number", "3"]
+    assert any(line.split() == words for line in text)
     assert "2 layers: outputs differ by 2.0e-03 of their scale" in text
     assert "tried layer by layer, up to 64 of 512 tokens of context" in text
     assert "in memory, float32: 58 tensors and 2 buffers compared" in text

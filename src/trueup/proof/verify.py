@@ -144,8 +144,8 @@ def judge(
         "planned": planned[FP32].facts["versions"],
     }
     measured["peak_bytes"] = {
-        "reference": max(each.facts["peak_bytes"] for each in reference.values()),
-        "planned": max(each.facts["peak_bytes"] for each in planned.values()),
+        side: max((each.facts["peak_bytes"] or 0 for each in answers.values()), default=0)
+        for side, answers in (("reference", reference), ("planned", planned))
     }
     return Outcome(
         verdict="failed" if reasons else "proven", reasons=tuple(reasons), measured=measured
