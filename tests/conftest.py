@@ -18,7 +18,10 @@ hypothesis.settings.load_profile("same")
 # Before anything of ours or of Hugging Face is imported: both read these at import.
 HOME = Path(tempfile.mkdtemp(prefix="trueup-tests-"))
 os.environ["TRUEUP_HOME"] = str(HOME / "home")
+# In it the modules of models' own code, all in one place: their package stays where it was first
+# imported from.
 os.environ["HF_HOME"] = str(HOME / "huggingface")
+os.environ.pop("HF_MODULES_CACHE", None)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 for name in ("TRUEUP_API_KEY", "TRUEUP_CONFIG", "HF_TOKEN", "HF_ENDPOINT", "OPENAI_API_KEY"):

@@ -35,12 +35,6 @@ LAYER = "model.layers.1.self_attn"
 
 
 @pytest.fixture(scope="module")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # One for the process: the package of such modules stays where it was first imported from.
-    return tmp_path_factory.mktemp("modules")
-
-
-@pytest.fixture(scope="module")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_checkpoint(
         "chatglm2", tmp_path_factory.mktemp("native"), multi_query_attention=False
@@ -315,14 +309,13 @@ def test_a_failed_load_carries_the_code_of_its_finding(library: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["baichuan-7b", "internlm"])
 def test_tables_that_the_meta_device_left_without_values_are_found(
-    kind: Any, tmp_path: Path, modules: Path, monkeypatch: pytest.MonkeyPatch
+    kind: Any, tmp_path: Path
 ) -> None:
     import transformers
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     from trueup.adapt.guard_buffers import check_buffers, rebuilder
 
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(modules))
     directory = build_llama_kind(kind, tmp_path / kind)
     entry = json.loads((directory / "config.json").read_text())["auto_map"]["AutoModelForCausalLM"]
     model_class: Any = get_class_from_dynamic_module(entry, str(directory))

@@ -22,18 +22,11 @@ from trueup.errors import AdaptError, RequestError
 from trueup.trust.consents import Consents
 
 
-@pytest.fixture(scope="module")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # One for the process: the package of such modules stays where it was first imported from.
-    return tmp_path_factory.mktemp("modules")
-
-
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, modules: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(modules))
     return tmp_path / "home"
 
 

@@ -53,7 +53,6 @@ def load(folder: Path) -> Any:
         patch.setenv("TRUEUP_HOME", str(folder / "home"))
         patch.setenv("TMPDIR", str(folder))
         patch.setattr("tempfile.tempdir", None)
-        patch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(folder / "modules"))
 
         def loaded(name: str) -> Loaded:
             if name not in done:
