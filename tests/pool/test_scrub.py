@@ -43,3 +43,13 @@ def test_what_the_user_set_for_openmp_wins_and_offline_does_not_yield() -> None:
 def test_relative_places_of_modules_are_found_from_the_worker_s_directory() -> None:
     found = worker_environment({"PYTHONPATH": f"src{os.pathsep}/b{os.pathsep}"})
     assert found["PYTHONPATH"] == f"{Path('src').absolute()}{os.pathsep}/b"
+
+
+def test_the_home_of_agreed_code_is_kept_and_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    for given, wanted in (
+        ("~/trueup", "/home/somebody/trueup"),
+        ("here", f"{os.getcwd()}/here"),
+        ("", ""),
+    ):
+        assert worker_environment({"TRUEUP_HOME": given})["TRUEUP_HOME"] == wanted
