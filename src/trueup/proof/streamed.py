@@ -8,8 +8,7 @@ child process.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from trueup.adapt.native.family import Part
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
 from trueup.proof.job import Job
+from trueup.proof.skeleton import native_skeleton, without_weights
 from trueup.proof.subject import (
     Subject,
     checkpoint_of,
@@ -112,7 +112,6 @@ def _planned(
 ) -> tuple[Subject, Callable[[str], tuple[Part, ...] | None] | None]:
     from trueup.adapt.load import mapped_family
     from trueup.adapt.load_native import library_class
-    from trueup.proof.streamed_native import native_skeleton
 
     if job.plan.route != "native":
         raise AdaptError(
@@ -134,47 +133,6 @@ def _planned(
         model=model, tokenizer=tokenizer, encode_chat=lambda _: None, runs_own_code=False
     )
     return subject, None
-
-
-@contextlib.contextmanager
-def without_weights(dtype: Any) -> Iterator[None]:
-    """Modules built in it have parameters on the meta device, and buffers with their values."""
-    import torch
-
-    register = torch.nn.Module.register_parameter
-    initialisers = {
-        name: each
-        for name, each in vars(torch.nn.init).items()
-        if name.endswith("_") and not name.startswith("_") and callable(each)
-    }
-
-    def on_meta(module: Any, name: str, parameter: Any) -> None:
-        register(module, name, parameter)
-        if parameter is not None:
-            module._parameters[name] = torch.nn.Parameter(
-                parameter.detach().to("meta"), requires_grad=False
-            )
-
-    def skipping(function: Callable[..., Any]) -> Callable[..., Any]:
-        def skip(tensor: Any, *values: Any, **options: Any) -> Any:
-            if isinstance(tensor, torch.nn.Parameter):
-                return tensor
-            return function(tensor, *values, **options)
-
-        return skip
-
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    torch.nn.Module.register_parameter = on_meta  # type: ignore[method-assign, assignment]
-    for name, each in initialisers.items():
-        setattr(torch.nn.init, name, skipping(each))
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-        torch.nn.Module.register_parameter = register  # type: ignore[method-assign]
-        for name, each in initialisers.items():
-            setattr(torch.nn.init, name, each)
 
 
 def _sources(
