@@ -196,7 +196,7 @@ def _attach(model: Any, stream: Stream) -> None:
     for number, layer in enumerate(layers.values()):
         layer.register_forward_hook(_keeping(stream, number))
     for name, module in (*layers.items(), *model.named_modules()):
-        if id(module) in seen or not _has_parameters(module, name in layers):
+        if id(module) in seen or not _parameters(module, name in layers):
             continue
         seen |= {id(each) for each in module.modules()} if name in layers else {id(module)}
         names = {f"{name}.{each}" if name else each for each in _parameters(module, name in layers)}
@@ -224,10 +224,6 @@ def _layers(model: Any) -> dict[str, Any]:
 
 def _parameters(module: Any, is_layer: bool) -> list[str]:
     return [name for name, _ in module.named_parameters(recurse=is_layer)]
-
-
-def _has_parameters(module: Any, is_layer: bool) -> bool:
-    return bool(_parameters(module, is_layer))
 
 
 def _empty(parameter: Any) -> Any:
