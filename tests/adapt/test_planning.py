@@ -385,7 +385,9 @@ def test_models_without_a_vector_of_a_text_are_no_embedding_models(
 @pytest.mark.parametrize(
     ("config", "word"),
     [
-        ({"model_type": "baichuan"}, "`baichuan`"),
+        ({"model_type": "moss"}, "`moss`"),
+        ({"model_type": "baichuan"}, "no modeling code"),
+        ({"model_type": "internlm2"}, "no modeling code"),
         ({}, "`model_type`"),
         ({"model_type": "qwen2", "quantization_config": {"bits": 4}}, "`quantization_config`"),
         (
