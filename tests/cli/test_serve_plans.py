@@ -1,74 +1,97 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.cli.test_serve import settings as settings_of_words
-from trueup.adapt.plan import Memory, Plan, PlannedModel, Proof
-from trueup.cli.serve_plans import refusals
-from trueup.config.settings import ModelSettings, RoleSettings, ServerSettings, Settings
+from tests.adapt.own_model import own_plan, small_tensors, write_small
+from trueup.adapt.plan import Plan
+from trueup.cli.serve_plans import plan_models
+from trueup.config.settings import ModelSettings
 from trueup.errors import AdaptError
 
-PLAN = Plan(
-    model=PlannedModel(id="a", source="org/a", revision=None, digest="sha256:0", directory="/a"),
-    route="native",
-    why=(),
-    family=None,
-    implementation="transformers.LlamaForCausalLM",
-    kind="chat",
-    dtype="bfloat16",
-    device="cpu",
-    memory=Memory(weights_bytes=0, kv_bytes_per_1k_tokens=0, overhead_bytes=0),
-)
-PROVEN = replace(PLAN, proof=Proof(state="proven", record="/records/1.json"))
-A, B = ModelSettings(name="a", source="org/a"), ModelSettings(name="b", source="org/b")
-STRICT = ServerSettings(require_proof=True)
+UNBUILT = {"is_ours": True, "lock": None, "is_built": False, "command": "trueup env build m"}
 
 
-def test_without_the_wish_an_unproven_model_is_served() -> None:
-    assert refusals(Settings(models=(A,)), {"a": PLAN}) == {}
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    directory = write_small(tmp_path / "m", small_tensors())
+    return own_plan(directory, route="isolated", environment=UNBUILT)
 
 
-def test_a_proven_model_is_served_where_proof_is_required() -> None:
-    assert refusals(Settings(models=(A,), server=STRICT), {"a": PROVEN}) == {}
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The environments that were built, by what they were planned as."""
+    done: list[str] = []
+
+    def build(planned: str, *, tell: Any) -> None:
+        tell("building")
+        done.append(planned)
+
+    monkeypatch.setattr("trueup.adapt.isolate.build.build_environment", build)
+    monkeypatch.setattr(
+        "trueup.adapt.isolate.planned.planned_environment", lambda *_: SimpleNamespace()
+    )
+    return done
+
+
+def planned(
+    monkeypatch: pytest.MonkeyPatch, built: list[str], plan: Plan, *, builds: Any
+) -> dict[str, Plan]:
+    def plan_with_facts(*_: Any, **__: Any) -> Any:
+        environment = {**(plan.environment or {}), "is_built": bool(built)}
+        made = replace(plan, environment=environment if plan.environment else None)
+        return SimpleNamespace(plan=made, checkpoint=None, environment=None)
+
+    monkeypatch.setattr("trueup.adapt.planning.plan_with_facts", plan_with_facts)
+    return plan_models([ModelSettings(name="m", source="m")], builds=builds)
+
+
+def test_a_preload_builds_what_is_missing_and_serves_the_new_plan(
+    plan: Plan, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    found = planned(monkeypatch, built, plan, builds=told.append)["m"]
+    assert (len(built), told) == (1, ["building"])
+    assert found.environment is not None
+    assert found.environment["is_built"]
 
 
 @pytest.mark.parametrize(
-    ("proof", "told"),
+    "changes",
     [
-        (Proof(), "its proof is `unproven`"),
-        (
-            Proof(reason="an earlier record is void, because of changes in `weights`"),
-            "its proof is `unproven`: an earlier record is void, because of changes in `weights`",
-        ),
-        (
-            Proof(state="failed", record="/records/1.json", reason="greedy: logits differ"),
-            "its proof is `failed`: greedy: logits differ",
-        ),
+        {"consent": "needed"},
+        {"route": "refused"},
+        {"route": "fixed", "environment": None},
+        {"environment": {"is_ours": False, "interpreter": "/usr/bin/python"}},
     ],
 )
-def test_a_model_that_is_not_proven_is_refused_with_the_reason_and_the_command(
-    proof: Proof, told: str
+def test_nothing_is_built_without_consent_or_need(
+    changes: dict[str, Any], plan: Plan, built: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(models=(A,), server=STRICT)
-
-    with pytest.raises(AdaptError) as met:
-        refusals(settings, {"a": replace(PLAN, proof=proof)})
-
-    assert met.value.cause.endswith(told)
-    assert met.value.hint == ("trueup verify org/a --route native --dtype bfloat16 --device cpu")
+    planned(monkeypatch, built, replace(plan, **changes), builds=print)
+    assert built == []
 
 
-def test_in_a_role_s_chain_a_proven_model_stands_in_for_it() -> None:
-    role = RoleSettings(name="talk", chain=("a", "b"), place="c.yaml:9: roles.talk")
-    settings = Settings(models=(A, B), server=STRICT, roles=(role,))
-
-    refused = refusals(settings, {"a": PLAN, "b": PROVEN})
-
-    assert list(refused) == ["a"]
+def test_without_a_preload_nothing_is_built(
+    plan: Plan, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned(monkeypatch, built, plan, builds=None)
+    assert built == []
 
 
-def test_the_flag_requires_proof() -> None:
-    assert not settings_of_words("demo").server.require_proof
-    assert settings_of_words("demo", "--require-proof").server.require_proof
+def test_an_environment_that_cannot_be_built_is_told_and_the_plan_stays(
+    plan: Plan, built: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise AdaptError("no wheel of `x` fits", where="wheels")
+
+    monkeypatch.setattr("trueup.adapt.isolate.build.build_environment", fail)
+    told: list[str] = []
+    found = planned(monkeypatch, built, plan, builds=told.append)["m"]
+    assert told == ["no environment for `m`: no wheel of `x` fits\nwheels"]
+    assert found.environment == UNBUILT
