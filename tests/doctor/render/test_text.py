@@ -39,6 +39,8 @@ def report(
             "kind": "chat",
             "dtype": "float32",
             "device": "cpu",
+            "consent": "not needed",
+            "environment": None,
             "why": list(why),
         },
     }
