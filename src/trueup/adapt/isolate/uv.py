@@ -1,7 +1,8 @@
 """uv, which resolves and installs: where it is, and what its failures mean.
 
 The only file that starts it. It is found beside the running interpreter, then on PATH; its own
-settings (an index, a proxy, its cache) hold as they do when it is run by hand.
+settings (an index, a proxy, its cache) hold as they do when it is run by hand; where it has no
+index of its own it takes pip's.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from trueup.adapt.isolate.half_built import HALF
+from trueup.adapt.isolate.pip_settings import index_variables
 from trueup.errors import AdaptError
 
 INSTALL = "pip install 'trueup[isolated]'"
@@ -71,6 +73,8 @@ def run_uv(
     offline = [] if wheelhouse is None else ["--offline"]
     words = [str(uv), *arguments, *sources, *offline, "--no-progress", "--color", "never"]
     kept = {name: value for name, value in os.environ.items() if name not in IGNORED}
+    if wheelhouse is None:
+        kept |= index_variables(os.environ)
     try:
         process = subprocess.Popen(
             words,
