@@ -196,7 +196,7 @@ def test_experts_drawn_at_random_are_seen_where_the_library_merges_them(
     name, experts = next(
         (name, each)
         for name, each in model.named_parameters()
-        if "layers.1." in name and "experts" in name
+        if "layers.1." in name and ("experts" in name or "input_linear" in name)
     )
     with torch.no_grad():
         experts[-1].normal_()
@@ -311,7 +311,6 @@ def test_a_failed_load_carries_the_code_of_its_finding(library: Path) -> None:
 def test_tables_that_the_meta_device_left_without_values_are_found(
     kind: Any, tmp_path: Path
 ) -> None:
-    import transformers
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
     from trueup.adapt.guard_buffers import check_buffers, rebuilder
@@ -320,9 +319,10 @@ def test_tables_that_the_meta_device_left_without_values_are_found(
     entry = json.loads((directory / "config.json").read_text())["auto_map"]["AutoModelForCausalLM"]
     model_class: Any = get_class_from_dynamic_module(entry, str(directory))
     model = model_class.from_pretrained(directory, dtype=torch.float32).eval()
-    # Memory that nobody has written to may hold anything, so also the right numbers.
+    # Memory that nobody has written to may hold anything, so also the right numbers; before
+    # release 5 it does.
     for name, buffer in model.named_buffers():
-        if name.endswith("cos_cached") and transformers.__version__ >= "5":
+        if name.endswith("cos_cached"):
             buffer.fill_(0.5)
     faults = check_buffers(model, rebuilder(model))
     assert any(each.name.endswith("cos_cached") for each in faults)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from trueup.cli.main import main
 from trueup.doctor.finding import Finding
 from trueup.errors import AdaptError
 
+IS_FIVE = metadata.version("transformers") >= "5"
 FIXED = Wishes(route="fixed", dtype="float32", device="cpu")
 
 
@@ -30,7 +32,8 @@ def test_a_model_without_a_class_of_the_library_takes_the_fixed_route(tmp_path: 
     plan = plan_model(str(build_chatglm_v1(tmp_path / "m")), Wishes(dtype="float32"))
     assert (plan.route, plan.family, plan.consent) == ("fixed", "chatglm", "needed")
     assert {"flat-mask@1", "vocabulary-first@1", "extract-past@1"} <= set(plan.fixes)
-    assert {"TOK101", "GEN104", "GEN101", "LOAD102"} <= set(plan.findings)
+    assert {"TOK101", "GEN104", "GEN101"} <= set(plan.findings)
+    assert ("LOAD102" in plan.findings) == IS_FIVE
     assert any("two-dimensional rope" in reason for reason in plan.why)
 
 
@@ -58,8 +61,9 @@ def test_what_a_failing_import_hid_closes_the_route_too(tmp_path: Path) -> None:
     assert body
     path.write_text(head + name + before + forward + body + after + late)
     plan = plan_model(str(directory), FIXED)
-    assert plan.route == "refused"
-    assert "with its fixes still LOAD108" in " ".join(plan.why)
+    # Before release 5 the base class takes such a shape.
+    assert plan.route == ("refused" if IS_FIVE else "fixed")
+    assert ("with its fixes still LOAD108" in " ".join(plan.why)) == IS_FIVE
     path.write_text(text + late)
     mended = plan_model(str(directory), FIXED)
     assert mended.route == "fixed"
