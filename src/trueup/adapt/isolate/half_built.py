@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -19,7 +18,6 @@ from typing import IO
 from trueup.errors import ConfigError
 
 LOCKS, HALF, SUFFIX = "locks", ".half-", ".lock"
-WAIT_SECONDS = 0.2
 BLOCK_BYTES = 512  # of st_blocks, whatever the file system's are
 
 
@@ -30,19 +28,13 @@ def alone_at(name: str, root: Path, waiting: Callable[[], None]) -> Iterator[Non
     Raises: ConfigError where no file can be kept.
     """
     with _lock_file(root / LOCKS / f"{name}{SUFFIX}") as file:
-        is_told = False
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not is_told:
-                    waiting()
-                    is_told = True
-                time.sleep(WAIT_SECONDS)
-                continue
-            except OSError:  # a network file system without locks: the rename decides
-                pass
-            break
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # a network file system without locks: the rename decides
+            pass
         yield
 
 

@@ -5,7 +5,7 @@ A mapping lies in a module of its own and is listed in `NATIVE`. Nothing here lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,3 +91,23 @@ def whole_number(config: Mapping[str, Any], key: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
         return None
     return value
+
+
+def value_refusals(
+    config: Mapping[str, Any], *, sizes: Sequence[str], epsilon: str, flags: Sequence[str]
+) -> list[Refusal]:
+    """What of a config is no positive integer, no number between 0 and 1, no boolean."""
+    found = [
+        Refusal(reason=f"expected a positive number, found `{config.get(key)!r}`", key=key)
+        for key in sizes
+        if whole_number(config, key) is None
+    ]
+    value = config.get(epsilon)
+    if not isinstance(value, float) or not 0 < value < 1:
+        reason = f"expected a number between 0 and 1, found `{value!r}`"
+        found.append(Refusal(reason=reason, key=epsilon))
+    for key in flags:
+        if not isinstance(config.get(key, False), bool):
+            reason = f"expected true or false, found `{config[key]!r}`"
+            found.append(Refusal(reason=reason, key=key))
+    return found

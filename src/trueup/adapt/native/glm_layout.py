@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from trueup.adapt.native.family import Part, Refusal, ranges, whole_number
+from trueup.adapt.native.family import Part, Refusal, ranges, value_refusals, whole_number
 from trueup.adapt.native.glm_code import defines, mentions, read_rope
 from trueup.checkpoint.checkpoint import Checkpoint
 
@@ -101,19 +101,12 @@ def refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
 
 def _size_refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
     config = checkpoint.config
-    found = [
-        Refusal(reason=f"expected a positive number, found `{config.get(key)!r}`", key=key)
-        for key in SIZES
-        if whole_number(config, key) is None
-    ]
-    epsilon = config.get("layernorm_epsilon")
-    if not isinstance(epsilon, float) or not 0 < epsilon < 1:
-        reason = f"expected a number between 0 and 1, found `{epsilon!r}`"
-        found.append(Refusal(reason=reason, key="layernorm_epsilon"))
-    for key in ("multi_query_attention", "add_qkv_bias", "tie_word_embeddings"):
-        if not isinstance(config.get(key, False), bool):
-            reason = f"expected true or false, found `{config[key]!r}`"
-            found.append(Refusal(reason=reason, key=key))
+    found = value_refusals(
+        config,
+        sizes=SIZES,
+        epsilon="layernorm_epsilon",
+        flags=("multi_query_attention", "add_qkv_bias", "tie_word_embeddings"),
+    )
     if found:
         return tuple(found)
     heads = config["num_attention_heads"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from trueup.adapt.native.family import Refusal, whole_number
+from trueup.adapt.native.family import Refusal, value_refusals
 from trueup.adapt.native.llama_code import mentions, read_code
 from trueup.checkpoint.checkpoint import Checkpoint
 
@@ -73,18 +73,9 @@ def code_refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
 
 def _size_refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
     config = checkpoint.config
-    found = [
-        Refusal(reason=f"expected a positive number, found `{config.get(key)!r}`", key=key)
-        for key in SIZES
-        if whole_number(config, key) is None
-    ]
-    epsilon = config.get("rms_norm_eps")
-    if not isinstance(epsilon, float) or not 0 < epsilon < 1:
-        reason = f"expected a number between 0 and 1, found `{epsilon!r}`"
-        found.append(Refusal(reason=reason, key="rms_norm_eps"))
-    if not isinstance(config.get("tie_word_embeddings", False), bool):
-        reason = f"expected true or false, found `{config['tie_word_embeddings']!r}`"
-        found.append(Refusal(reason=reason, key="tie_word_embeddings"))
+    found = value_refusals(
+        config, sizes=SIZES, epsilon="rms_norm_eps", flags=("tie_word_embeddings",)
+    )
     if not found and config["hidden_size"] % (2 * config["num_attention_heads"]):
         reason = (
             f"expected heads of an even size, found {config['hidden_size']} for "
