@@ -165,6 +165,8 @@ FILE_EXAMPLES: tuple[FileExample, ...] = (
     _config(
         "CFG109", {**BARE, "max_position_embeddings": "32"}, ("4.57.6", ""), (NEWEST, "CFG109")
     ),
+    _config("CFG109", {**BARE, "eos_token_id": "</s>"}, ("4.57.6", ""), (NEWEST, "CFG109")),
+    _config("CFG110", {**BARE, "num_attention_heads": 0}),
     _config("DIR115", {**BARE, "vocab_size": 9, "hidden_size": 4}),
     _config("DIR121", {**BARE, "rope_theta": 10000.0, MARK: ["rope_theta"]}),
     FileExample(

@@ -178,6 +178,7 @@ def test_the_vocabulary_is_the_one_that_the_tokenizers_own_code_reads() -> None:
         ({"model_type": "llama"}, []),
         ({"model_type": "chatglm"}, ["CFG103"]),
         ({"hidden_size": 1}, ["CFG103"]),
+        ({"model_type": 7}, ["CFG103"]),
         ({}, []),
     ],
 )
@@ -185,6 +186,11 @@ def test_an_architecture_that_nothing_implements_is_found(
     config: dict[str, Any], codes: list[str]
 ) -> None:
     assert [each.code for each in examine(checkpoint(config=config), environment())] == codes
+
+
+def test_a_type_that_is_no_name_is_shown() -> None:
+    (finding,) = examine(checkpoint(config={"model_type": 7}), environment())
+    assert finding.cause == "`model_type` is 7, expected a name such as `qwen2`"
 
 
 def test_an_interpreter_without_transformers_is_one_finding() -> None:

@@ -163,7 +163,11 @@ def _caveats(published: str, dtype: str) -> tuple[Caveat, ...]:
 
 
 def size_words(size_bytes: int) -> str:
-    """A size to be read by people: GiB, and MiB below one."""
+    """A size to be read by people: GiB, MiB below one, and no number that nobody could read."""
+    if size_bytes >= GIB * GIB:
+        return "over a billion GiB"
+    if size_bytes >= GIB * 10_000:
+        return f"{size_bytes / GIB:,.0f} GiB"
     if size_bytes >= GIB:
         return f"{size_bytes / GIB:.1f} GiB"
     return f"{size_bytes / MIB:.1f} MiB"

@@ -67,7 +67,7 @@ class UnknownArchitecture(Rule):
         model_type = checkpoint.model_type
         if model_type is None:
             yield self.found(
-                "config.json has no `model_type`, and no code of its own says what it is",
+                _without_type(checkpoint),
                 where=Where(path="config.json", key="model_type"),
                 hint=config_hint(checkpoint),
             )
@@ -136,6 +136,13 @@ def _hint(model_type: str, known: Mapping[str, object]) -> str:
     if not near or near[0].translate(WITHOUT_DIGITS) == model_type.translate(WITHOUT_DIGITS):
         return hint
     return f"did you mean `{near[0]}`? Else {hint}"
+
+
+def _without_type(checkpoint: Checkpoint) -> str:
+    given = checkpoint.config.get("model_type")
+    if given is None:
+        return "config.json has no `model_type`, and no code of its own says what it is"
+    return f"`model_type` is {str(given)[:80]}, expected a name such as `qwen2`"
 
 
 def _without_code(checkpoint: Checkpoint) -> str:

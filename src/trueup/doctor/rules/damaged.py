@@ -126,7 +126,7 @@ class Unreadable(ProblemRule):
     )
     kind = "unreadable"
     stage = "load"
-    hint = "look at the file's permissions, and at where it links to"
+    hint = "it must be a file that may be read: look at its permissions, and at where it links to"
 
 
 RULES: tuple[Rule, ...] = (
