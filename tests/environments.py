@@ -2,9 +2,10 @@
 
 An environment is named after its pin file and lies under .envs/ by the hash of that file, so a
 changed pin builds a new one. torch is shared with the running environment by hard links (a
-copy across file systems): it is the same version in every pin file that names it. The pins of
-clients and servers of others are all that is installed there: what their packages ask for beyond
-that is left out on purpose (torchvision, whose wheels fit no torch for CPUs).
+copy across file systems): it is the same version in every pin file that names it. The rest is
+linked from uv's cache, so that what several environments have is unpacked once. The pins are all
+that is installed: what packages ask for beyond that is left out on purpose (torchvision, whose
+wheels fit no torch for CPUs).
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from trueup.adapt.isolate.uv import run_uv
+
 ROOT = Path(__file__).resolve().parent.parent
-SHARED_PACKAGES = ("torch", "torchgen", "functorch")
-TORCH_LIBRARIES = ("nvidia", "triton")  # a torch for GPUs has them beside it
-WHOLE_PINS = ("client-", "server-")
-BUILD_LIMIT_SECONDS = 900
+# A torch for GPUs has the last two beside it.
+SHARED_PACKAGES = ("torch", "torchgen", "functorch", "nvidia", "triton")
 
 
 def python_for(name: str) -> Path:
@@ -51,23 +50,25 @@ def python_for(name: str) -> Path:
 def _build(home: Path, python: Path, pins: Path) -> None:
     for stale in home.parent.glob(f"{pins.stem}-*"):
         shutil.rmtree(stale)
-    subprocess.run([sys.executable, "-m", "venv", home], check=True, timeout=BUILD_LIMIT_SECONDS)
-    is_whole = pins.name.startswith(WHOLE_PINS)
+    doing = f"the environment of {pins.name} cannot be built"
+    run_uv(["venv", "--python", sys.executable, str(home)], doing=doing, tell=_tell)
     if any(line.startswith("torch==") for line in pins.read_text().splitlines()):
-        _share_torch(home, SHARED_PACKAGES + TORCH_LIBRARIES * is_whole)
-    only = ["--no-deps"] * is_whole
-    subprocess.run(
-        [python, "-m", "pip", "install", "-qq", *only, "--requirement", pins],
-        check=True,
-        timeout=BUILD_LIMIT_SECONDS,
+        _share_torch(home)
+    run_uv(
+        ["pip", "install", "--python", str(python), "--no-deps", "--requirement", str(pins)],
+        doing=doing,
+        tell=_tell,
     )
 
 
-def _share_torch(home: Path, packages: Sequence[str]) -> None:
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _share_torch(home: Path) -> None:
     source = Path(sysconfig.get_path("purelib"))
     target = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
-    folders = [*(source / name for name in packages), *source.glob("torch-*.dist-info")]
-    for folder in folders:
+    for folder in [*map(source.joinpath, SHARED_PACKAGES), *source.glob("torch-*.dist-info")]:
         if folder.exists():
             shutil.copytree(folder, target / folder.name, copy_function=_link_or_copy)
 
