@@ -1,7 +1,7 @@
 """Small random models of many classes of the library; `python -m tests.adapt.library_zoo` guards.
 
-Saves each, loads it again in float32 and bfloat16, and prints what the guards find: nothing, where
-all is well. Runs beside any transformers.
+Saves each, loads it again in float32 and bfloat16, and prints what the guards find and where its
+engine computes otherwise than one pass: nothing, where all is well. Runs beside any transformers.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 # What every config gets: fields that it does not know do no harm.
 SIZES: dict[str, Any] = {
@@ -23,7 +25,12 @@ SIZES: dict[str, Any] = {
     "pad_token_id": 0,
     "bos_token_id": 1,
     "eos_token_id": 2,
+    "sliding_window": 8,
 }
+# Longer than a window and than several pieces.
+PROMPT = "The quick brown fox jumps over the lazy dog. Hello there"
+PIECE_TOKENS = 7
+STEPS_BAR = 1e-3
 GROUPED = {"num_key_value_heads": 2, "head_dim": 8}
 OLD = {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64, "rotary_dim": 4}
 PLAIN: dict[str, Any] = {}
@@ -58,7 +65,20 @@ CAUSAL: dict[str, dict[str, Any]] = {
         "expert_layer_offset": 1,
         "use_mamba_kernels": False,
     },
-    "recurrent_gemma": {**GROUPED, "lru_width": 32, "attention_window_size": 16},
+    "bamba": {
+        **GROUPED,
+        "attn_layer_indices": [1],
+        "mamba_n_heads": 8,
+        "mamba_d_head": 8,
+        "mamba_d_state": 8,
+        "mamba_chunk_size": 16,
+    },
+    "lfm2": {
+        **GROUPED,
+        "block_multiple_of": 8,
+        "layer_types": ["conv", "full_attention", "conv"],
+    },
+    "recurrent_gemma": {**GROUPED, "lru_width": 32, "attention_window_size": 64},
     "rwkv": {"attention_hidden_size": 32, "context_length": 64},
 }  # fmt: skip
 ENCODERS: dict[str, dict[str, Any]] = {
@@ -109,7 +129,42 @@ def guarded(model_type: str, directory: Path, *, is_encoder: bool = False) -> li
         ]
         found += [f"{dtype}: {each}" for each in faults]
         found += [f"{dtype}: nothing found for {each}" for each in whole.unexplained]
+        if dtype == torch.float32 and not is_encoder:
+            found += answered(loaded)
     return found
+
+
+def answered(model: Any) -> list[str]:
+    """Where an answer to a long prompt, resumed after some tokens, is not as in one pass."""
+    import torch
+
+    from tests.engines.tiny import TinyLoaded, byte_level_tokenizer, run
+    from trueup.engines.sampling import Sampler
+    from trueup.protocol.completion import parse_completion_request
+    from trueup.worker.process import chat_engine
+
+    logits: list[torch.Tensor] = []
+    choose = Sampler.choose
+
+    def recorded(self: Sampler, scores: torch.Tensor, answer: Sequence[int]) -> int:
+        logits.append(scores)
+        return choose(self, scores, answer)
+
+    loaded: Any = TinyLoaded(model=model, stop_token_ids=(), context_tokens=64)
+    engine: Any = chat_engine(loaded, is_own_code=False)
+    engine._piece_tokens = PIECE_TOKENS
+    given = [17, 300, 41]
+    resumed = {"trueup": {"continue_token_ids": given}}
+    request = parse_completion_request(
+        {"model": "m", "prompt": PROMPT, "max_tokens": 12, "temperature": 0, **resumed}
+    )
+    with mock.patch.object(Sampler, "choose", recorded), torch.inference_mode():
+        made = [step.token_ids[0] for step in run(engine, request)]
+        prompt = byte_level_tokenizer()(PROMPT)["input_ids"]
+        whole = model(input_ids=torch.tensor([[*prompt, *given, *made]]), use_cache=False)[0][0]
+    expected = whole[len(prompt) + len(given) - 1 : -1].float()
+    off = float((torch.stack(logits) - expected).abs().max() / expected.std())
+    return [f"an answer is off by {off:.2g} of the logits' size"] if off > STEPS_BAR else []
 
 
 def main() -> None:

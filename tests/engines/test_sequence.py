@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from tests.engines.tiny import glm, qwen2
-from trueup.engines import sequence as sequence_module
 from trueup.engines.sequence import ModelSequence, forward_options, piece_tokens
 
 MODELS: dict[str, Callable[[], Any]] = {
@@ -32,11 +31,8 @@ def uncached(model: Any, ids: list[int]) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize(("piece", "room"), [(1, 2), (7, 1024), (32, 2), (90, 1024)])
-def test_logits_of_every_step_equal_those_of_the_whole_sequence(
-    name: str, piece: int, room: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sequence_module, "_FIRST_ROOM_TOKENS", room)
+@pytest.mark.parametrize("piece", [1, 7, 32, 90])
+def test_logits_of_every_step_equal_those_of_the_whole_sequence(name: str, piece: int) -> None:
     model = MODELS[name]()
     ids = tokens(120)
     whole = uncached(model, ids)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.guard_fault import FORWARD, Fault
 from trueup.adapt.guard_passes import (
-    CACHES,
     NEXT_TOKENS,
     PROMPT_TOKENS,
     Forward,
@@ -20,6 +19,7 @@ from trueup.adapt.guard_passes import (
     sample_ids,
     shortened,
 )
+from trueup.adapt.key_value_cache import steps_by_cache
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +39,10 @@ def check_forward(
 
     Logits must be finite and not constant; two passes, passes with and without a cache, and a
     padded and an unpadded row must agree within the bar of the dtype. `token_ids` are six or
-    more, or chosen here. A model's own code is compared with what `generate` draws with it
-    instead of by rows. With `forward_bytes` a larger model of the library's goes without its
-    later layers and most of its vocabulary.
+    more, or chosen here. What is served by `generate` (a model's own code, and what keeps more
+    than keys and values) is compared with what that draws instead of by rows. With
+    `forward_bytes` a larger model of the library's goes without its later layers and most of its
+    vocabulary.
     """
     import torch
 
@@ -50,14 +51,14 @@ def check_forward(
         forward = Forward(model)
         if _is_encoder(forward):
             return _encoder_faults(forward, ids)
-        if is_own_code:
-            return _own_faults(forward, ids)
+        if is_own_code or not steps_by_cache(model):
+            return _generate_faults(forward, ids)
         return _causal_faults(forward, ids)
 
 
 def _causal_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
     prompt, following = ids[:PROMPT_TOKENS], ids[PROMPT_TOKENS:]
-    if forward.cache_name == CACHES[0] and forward.masks_padding:
+    if forward.masks_padding:
         with contextlib.suppress(Exception):  # below each way is tried by itself
             plain, resumed = _both_rows(forward, prompt, following)
             if (
@@ -101,37 +102,12 @@ def _each_way(forward: Forward, prompt: list[int], following: list[int]) -> tupl
 def _cache_faults(
     forward: Forward, prompt: list[int], following: list[int], plain: torch.Tensor
 ) -> tuple[Fault, ...]:
-    """All following tokens at once, or one by one: some models only take the latter."""
-    if forward.cache_name is None:
-        return ()
-    faults: tuple[Fault, ...] = ()
-    for pieces in ([following], [[token] for token in following]):
-        try:
-            resumed = _resumed(forward, prompt, pieces)
-        except Exception as error:  # whatever a class raises
-            faults = () if forward.is_stateful else (_stopped(error),)
-            continue
-        if resumed is None:
-            return ()
-        faults = _ways_differ(forward, plain, resumed, "going on with the cache")
-        if not faults:
-            return ()
-    return faults
-
-
-def _resumed(forward: Forward, prompt: list[int], pieces: list[list[int]]) -> Any:
-    """Logits of pieces that follow a prompt; None where the model keeps no cache."""
-    import torch
-
-    _, cache = forward.rows([prompt], use_cache=True)
-    if cache is None:
-        return None
-    found, seen = [], len(prompt)
-    for piece in pieces:
-        numbers, cache = forward.rows([piece], (), cache, seen, use_cache=True)
-        found.append(numbers[0])
-        seen += len(piece)
-    return torch.cat(found)
+    try:
+        _, cache = forward.rows([prompt], use_cache=True)
+        resumed, _ = forward.rows([following], (), cache, seen=len(prompt), use_cache=True)
+    except Exception as error:  # whatever a class raises
+        return (_stopped(error),)
+    return _ways_differ(forward, plain, resumed[0], "going on with the cache")
 
 
 def _padding_faults(forward: Forward, whole: list[int], plain: torch.Tensor) -> Iterator[Fault]:
@@ -169,7 +145,7 @@ def _encoder_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
     return faults
 
 
-def _own_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
+def _generate_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:
     """What `generate` draws with the cache, against passes over all tokens at once."""
     import torch
     from transformers import GenerationConfig

@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from trueup.adapt.key_value_cache import CACHE_ARGUMENT, key_value_cache
+
 if TYPE_CHECKING:
     import torch
 
@@ -14,7 +16,6 @@ PROMPT_TOKENS = 4
 NEXT_TOKENS = 2
 # The length of the difference over the length of the logits, each about its mean.
 BARS = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.25}
-CACHES = ("past_key_values", "cache_params", "state")
 # Of what is shortened, so much stays.
 LEAST_LAYERS = 2
 HEAD_ROWS = 4096
@@ -28,9 +29,6 @@ class Forward:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.known = inspect.signature(model.forward).parameters
-        self.cache_name = next((name for name in CACHES if name in self.known), None)
-        # Recurrent models: some take one token at a time, some keep their state in themselves.
-        self.is_stateful = bool(getattr(model, "_is_stateful", False))
         self.bar = BARS.get(str(model.dtype).removeprefix("torch."), BARS["bfloat16"])
 
     @property
@@ -40,8 +38,6 @@ class Forward:
 
         return (
             "attention_mask" in self.known
-            and self.cache_name in (None, CACHES[0])
-            and not self.is_stateful
             and self.model.config.model_type not in BY_LENGTH
             and not any(isinstance(each, torch.nn.Conv1d) for each in self.model.modules())
         )
@@ -73,19 +69,14 @@ class Forward:
             "use_cache": use_cache,
             "return_dict": True,
         }
-        if cache is not None and self.cache_name is not None:
-            arguments[self.cache_name] = cache
-            if "cache_position" in self.known:
-                arguments["cache_position"] = torch.arange(seen, total, device=device)
-        if self.cache_name not in (None, CACHES[0]):
-            arguments.pop("attention_mask")  # these multiply it with the new tokens alone
+        if use_cache:
+            arguments[CACHE_ARGUMENT] = key_value_cache(self.model) if cache is None else cache
+        if cache is not None and "cache_position" in self.known:
+            arguments["cache_position"] = torch.arange(seen, total, device=device)
         known = {name: value for name, value in arguments.items() if name in self.known}
         output = self.model(input_ids=tokens, **known)
         numbers = output[0] if not hasattr(output, "logits") else output.logits
-        return numbers.float(), self._cache(output)
-
-    def _cache(self, output: Any) -> Any:
-        return None if self.cache_name is None else getattr(output, self.cache_name, None)
+        return numbers.float(), arguments.get(CACHE_ARGUMENT)
 
 
 def sample_ids(model: Any) -> list[int]:

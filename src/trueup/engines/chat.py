@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class TorchChatEngine:
-    """Answers chat and completion requests with one loaded model (see `ChatEngine`)."""
+    """Answers chat and completion requests with one loaded model that `steps_by_cache`.
+
+    See `ChatEngine`.
+    """
 
     def __init__(self, loaded: Loaded) -> None:
         self.work = Work()

@@ -1,5 +1,6 @@
 """An engine over `model.generate`, for models that only their own code can step.
 
+Those are remote code, and the library's models that keep more of the past than keys and values.
 One request at a time. Old code makes its positions, masks and caches in its own
 `prepare_inputs_for_generation`, each in its own way, so nothing here calls the model itself.
 Tokens are chosen by our sampler, as a logits processor: the draws are those of the other engine.

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+
+from trueup.adapt.key_value_cache import key_value_cache
 
 # About half a second of work on a small CPU for one piece of a prompt, so that cancelling is
 # quick; a fixed size for each model, so that a request computes the same on every run.
 _CPU_PARAMETER_TOKENS = 64_000_000_000
 _CPU_PIECE_TOKENS = (32, 512)
 _GPU_PIECE_TOKENS = 2048
-_FIRST_ROOM_TOKENS = 1024
 
 
 def piece_tokens(model: Any) -> int:
@@ -35,7 +35,7 @@ def forward_options(model: Any) -> dict[str, Any]:
 
 
 class ModelSequence:
-    """Tokens that were fed to the model.
+    """Tokens that were fed to the model, one that `steps_by_cache`.
 
     Not for several threads. `options` are those of `forward_options`.
     """
@@ -43,11 +43,8 @@ class ModelSequence:
     def __init__(self, model: Any, *, options: dict[str, Any]) -> None:
         self._model = model
         self._options = options
-        self._cache = DynamicCache(config=model.config)
-        device = model.device
-        self._make_room(0)
-        self._token = torch.zeros(1, 1, dtype=torch.long, device=device)
-        self._length = 0
+        self._cache = key_value_cache(model)
+        self._token = torch.zeros(1, 1, dtype=torch.long, device=model.device)
 
     @torch.inference_mode()
     def feed(self, token_ids: Sequence[int]) -> Tensor:
@@ -56,29 +53,16 @@ class ModelSequence:
             tokens = self._token.fill_(token_ids[0])
         else:
             tokens = torch.tensor([token_ids], device=self._token.device)
-        start, end = self._length, self._length + len(token_ids)
-        if end > self._mask.shape[1]:
-            self._make_room(end)
+        # Positions and mask are the model's to make from the cache: some do not count from 0.
         output = self._model(
             input_ids=tokens,
-            attention_mask=self._mask[:, :end],
-            position_ids=self._positions[:, start:end],
             past_key_values=self._cache,
             use_cache=True,
             return_dict=True,
             **self._options,
         )
-        self._length = end
         logits: Tensor = output.logits[0, -1].float()
         return logits
-
-    def _make_room(self, tokens: int) -> None:
-        # Views of these are passed on, so that few steps allocate what grows with the sequence.
-        # They double with it: how long an answer may become is the client's word.
-        room = max(_FIRST_ROOM_TOKENS, 2 * tokens)
-        device = self._model.device
-        self._mask = torch.ones(1, room, dtype=torch.long, device=device)
-        self._positions = torch.arange(room, device=device)[None]
 
     @torch.inference_mode()
     def copy(self) -> ModelSequence:

@@ -16,7 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import uvicorn
@@ -25,6 +25,10 @@ from trueup.adapt.plan import Plan
 from trueup.worker.app import App
 from trueup.worker.confinement import confine, die_with_parent, set_process_name
 from trueup.worker.model_thread import Engine, LoadEngine, ModelThread
+
+if TYPE_CHECKING:
+    from trueup.adapt.load import Loaded
+    from trueup.engines.base import ChatEngine
 
 # Exit statuses of a worker that was not killed.
 SERVER_GONE = 0
@@ -39,13 +43,20 @@ def load_torch_engine(plan: Plan, progress: Callable[[float], None]) -> Engine:
         return load_embedding_engine(plan, progress)
     from trueup.adapt.load import load_plan, runs_own_code
 
-    if runs_own_code(plan):
+    return chat_engine(load_plan(plan, progress=progress), is_own_code=runs_own_code(plan))
+
+
+def chat_engine(loaded: Loaded, *, is_own_code: bool) -> ChatEngine:
+    """The engine that computes what one pass computes: our own loop where that does."""
+    from trueup.adapt.key_value_cache import steps_by_cache
+
+    if is_own_code or not steps_by_cache(loaded.model):
         from trueup.engines.generating import GeneratingEngine
 
-        return GeneratingEngine(load_plan(plan, progress=progress))
+        return GeneratingEngine(loaded)
     from trueup.engines.chat import TorchChatEngine
 
-    return TorchChatEngine(load_plan(plan, progress=progress))
+    return TorchChatEngine(loaded)
 
 
 def run_worker(
