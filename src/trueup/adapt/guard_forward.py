@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 # Weights of layers that a forward pass may read: what is more goes without its later layers.
-FORWARD_BYTES = 64 * 1024**2
+FORWARD_BYTES = 32 * 1024**2
 
 
 def check_forward(
@@ -47,13 +47,26 @@ def check_forward(
     import torch
 
     ids = list(token_ids or sample_ids(model))
-    with torch.no_grad(), shortened(model, None if is_own_code else forward_bytes):
+    with torch.no_grad(), _one_thread(), shortened(model, None if is_own_code else forward_bytes):
         forward = Forward(model)
         if _is_encoder(forward):
             return _encoder_faults(forward, ids)
         if is_own_code or not steps_by_cache(model):
             return _generate_faults(forward, ids)
         return _causal_faults(forward, ids)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """A few tokens are too little to share: threads that wait for each other cost far more."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _causal_faults(forward: Forward, ids: list[int]) -> tuple[Fault, ...]:

@@ -17,8 +17,8 @@ NEXT_TOKENS = 2
 # The length of the difference over the length of the logits, each about its mean.
 BARS = {"float32": 1e-3, "float16": 0.05, "bfloat16": 0.25}
 # Of what is shortened, so much stays.
-LEAST_LAYERS = 2
-HEAD_ROWS = 4096
+LEAST_LAYERS = 1
+HEAD_ROWS = 1024
 # What these compute of a token depends on how long its row is.
 BY_LENGTH = frozenset({"nystromformer"})
 
@@ -100,7 +100,7 @@ def pad_id(model: Any) -> int:
 
 @contextlib.contextmanager
 def shortened(model: Any, forward_bytes: int | None) -> Iterator[None]:
-    """Leave out layers beyond `forward_bytes`, but for the first two, and most of the vocabulary.
+    """Leave out layers beyond `forward_bytes`, but for the first, and most of the vocabulary.
 
     None leaves the model whole.
     """
