@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # The Auto classes whose entry in auto_map generates text, in the order of preference.
 MODEL_ENTRIES = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModel")
+# From class, config and dtype to a model.
+Build = Callable[[type[Any], "PretrainedConfig", "torch.dtype"], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,21 @@ def load_own(
     Raises: AdaptError where the code may not run, cannot be loaded, or does not fit the weights;
     CheckpointError for a file that cannot be read.
     """
+    model, tokenizer, staging = unfilled_own(checkpoint, plan, build_own)
+    fill_own_weights(model, checkpoint.weights, checkpoint.directory, progress)
+    _set_generation(model, checkpoint, staging)
+    model.eval()
+    model.to(plan.device)
+    return model, tokenizer, _stop_tokens(model, tokenizer)
+
+
+def unfilled_own(
+    checkpoint: Checkpoint, plan: Plan, build: Build
+) -> tuple[Any, PreTrainedTokenizerBase, Staging]:
+    """A model without the values of its files, its tokenizer, and the folder of its code.
+
+    Raises: as `load_own`.
+    """
     import torch
 
     code = kept_code(plan.code) if plan.code is not None else trusted_code(checkpoint)
@@ -70,13 +87,9 @@ def load_own(
     with own_errors("its config cannot be read", staging):
         config = _config(classes, staging, dtype)
     with own_errors("the model cannot be built", staging):
-        model = build_own(classes.model, config, dtype)
+        model = build(classes.model, config, dtype)
         _out_of_half(model, dtype)
-    fill_own_weights(model, checkpoint.weights, checkpoint.directory, progress)
-    _set_generation(model, checkpoint, staging)
-    model.eval()
-    model.to(plan.device)
-    return model, tokenizer, _stop_tokens(model, tokenizer)
+    return model, tokenizer, staging
 
 
 def own_classes(checkpoint: Checkpoint, plan: Plan, staging: Staging) -> OwnClasses:

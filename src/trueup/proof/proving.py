@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from trueup.adapt.load import runs_own_code
 from trueup.adapt.planning import PlannedFacts
 from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of, write_record
 from trueup.adapt.sizes import context_tokens
@@ -139,12 +138,6 @@ def _compared(
     facts: PlannedFacts, subject: Subject, wanted: Wanted, say: Say, folder: Path
 ) -> tuple[Outcome, dict[str, Any]]:
     asking = _asking(facts, wanted, say, folder)
-    if asking.is_streamed and runs_own_code(facts.plan):
-        raise UnprovenError(
-            f"the model is larger than what may be held, and on the route `{facts.plan.route}` it "
-            "is not gone through layer by layer",
-            where=facts.plan.model.directory,
-        )
     if wanted.reference_file is not None:
         golden = read_golden(wanted.reference_file, subject)
         asking = replace(asking, questions=golden.questions)

@@ -21,7 +21,12 @@ from trueup.adapt.native.family import Part
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
 from trueup.proof.job import Job
-from trueup.proof.skeleton import native_skeleton, without_weights
+from trueup.proof.skeleton import (
+    library_skeleton,
+    native_skeleton,
+    own_skeleton,
+    without_weights,
+)
 from trueup.proof.subject import (
     Subject,
     checkpoint_of,
@@ -110,29 +115,14 @@ def _reference_model(job: Job, directory: Path, dtype: Any) -> Any:
 def _planned(
     job: Job, checkpoint: Checkpoint, dtype: Any
 ) -> tuple[Subject, Callable[[str], tuple[Part, ...] | None] | None]:
-    from trueup.adapt.load import mapped_family
-    from trueup.adapt.load_native import library_class
+    from trueup.adapt.load import mapped_family, runs_own_code
 
-    if job.plan.route != "native":
-        raise AdaptError(
-            f"a model on the route `{job.plan.route}` is not gone through layer by layer",
-            where=job.plan.model.directory,
-            hint="trueup verify on a machine that holds it in fp32",
-        )
+    if runs_own_code(job.plan):
+        return own_skeleton(checkpoint, job), None
     family = mapped_family(job.plan)
     if family is not None:
         return native_skeleton(family, checkpoint, job, dtype), family.map_tensor(checkpoint)
-    from transformers import AutoConfig, AutoTokenizer
-
-    directory = job.plan.model.directory
-    config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    with without_weights(dtype):
-        model = library_class(job.plan.implementation or "")(config)
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    subject = Subject(
-        model=model, tokenizer=tokenizer, encode_chat=lambda _: None, runs_own_code=False
-    )
-    return subject, None
+    return library_skeleton(job, dtype), None
 
 
 def _sources(
@@ -144,7 +134,8 @@ def _sources(
     sources: dict[str, list[Source]] = {}
     for name, info in checkpoint.weights.tensors.items():
         if map_tensor is None:
-            target = next((each for each in (name, prefix + name) if each in wanted), None)
+            spellings = (name, prefix + name, name.removeprefix(prefix))
+            target = next((each for each in spellings if each in wanted), None)
             parts: tuple[Part, ...] = () if target is None else (Part(target=target),)
             is_known = target is not None or name.endswith("inv_freq")
         else:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trueup.adapt.chat import EncodeChat
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError, TrueUpError
@@ -45,19 +46,24 @@ def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
     from trueup.adapt.load import load_plan, runs_own_code
 
     loaded = load_plan(replace(job.plan, dtype=job.dtype), progress)
-
-    def encode(messages: Messages) -> list[int] | None:
-        try:
-            return [int(each) for each in loaded.encode_chat(messages)]
-        except TrueUpError:
-            return None
-
     return Subject(
         model=loaded.model,
         tokenizer=loaded.tokenizer,
-        encode_chat=encode,
+        encode_chat=chat_tokens(loaded.encode_chat),
         runs_own_code=runs_own_code(job.plan),
     )
+
+
+def chat_tokens(encode: EncodeChat) -> Callable[[Messages], list[int] | None]:
+    """A plan's way to write conversations down, which is None of one that it refuses."""
+
+    def tokens(messages: Messages) -> list[int] | None:
+        try:
+            return [int(each) for each in encode(messages)]
+        except TrueUpError:
+            return None
+
+    return tokens
 
 
 def _reference(job: Job) -> Subject:
