@@ -96,6 +96,13 @@ def test_rounding_is_measured_with_the_reference_s_own() -> None:
     assert len(reasons(0.05)) == 2
 
 
+def test_where_the_reference_is_not_finite_no_bar_is_wide_enough() -> None:
+    exact, odd = answers(prompt__logits=logits()), answers(prompt__logits=logits() + np.inf)
+    both = comparison.figures(exact, odd)
+
+    assert len(comparison.against_rounding("float16", both, both)) == 2
+
+
 def tokens(texts: list[list[int]], chats: list[list[int] | None]) -> Answers:
     return Answers(arrays={}, facts={"tokens": {"texts": texts, "chats": chats}})
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.adapt.library_checkpoints import build_library_checkpoint
@@ -15,11 +16,13 @@ from trueup.adapt.planning import PlannedFacts
 from trueup.cli.main import main
 from trueup.errors import CheckpointError
 from trueup.proof import proving
+from trueup.proof.answers_file import Answers
 from trueup.proof.golden import file_digest
 from trueup.proof.proving import Proved, Wanted, prove, record_golden
 from trueup.proof.questions import Questions
+from trueup.proof.reference import UnprovenError
 from trueup.proof.streamed import layers_of, load_streamed
-from trueup.proof.verify import judge
+from trueup.proof.verify import check_reference, judge
 
 FP32 = "float32"
 
@@ -66,6 +69,7 @@ def test_the_record_is_what_was_measured(proved: Proved) -> None:
         "greedy",
         "uncached",
         "batch",
+        "served",
     ]
 
 
@@ -122,6 +126,88 @@ def test_golden_answers_in_another_dtype_prove_nothing(golden: Path, facts: Plan
     assert found.record is None
 
 
+def test_golden_answers_to_other_questions_prove_nothing(
+    golden: Path, facts: PlannedFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        proving, "questions_for", lambda *_, **__: replace(FEW, lengths=(5, 17, 64))
+    )
+
+    found = prove(facts, Wanted(reference_file=golden), lambda _: None)
+
+    assert (found.outcome.verdict, found.record) == ("unproven", None)
+    assert "to other questions" in found.outcome.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("left_out", "told"),
+    [
+        ("greedy/logits", "gives no answer to `greedy`"),
+        ("tokens", "does not say how the 14 texts become tokens"),
+        ("inspection", "was not compared with its files"),
+    ],
+)
+def test_answers_that_are_not_all_prove_nothing(
+    left_out: str, told: str, facts: PlannedFacts, tmp_path: Path
+) -> None:
+    asking = asking_of(facts, tmp_path)
+    whole = answers_here(asking, "reference")
+    part = Answers(
+        arrays={name: each for name, each in whole.arrays.items() if name != left_out},
+        facts={name: each for name, each in whole.facts.items() if name != left_out},
+    )
+
+    check_reference(asking, {FP32: whole}, "the library's class")
+    with pytest.raises(UnprovenError, match=told):
+        check_reference(asking, {FP32: part}, "the library's class")
+
+
+def test_a_reference_that_is_not_finite_in_the_plan_s_dtype_proves_nothing(
+    facts: PlannedFacts, tmp_path: Path
+) -> None:
+    asking = asking_of(facts, tmp_path)
+    whole = answers_here(asking, "reference")
+    odd = whole.arrays["batch/logits"].copy()
+    odd[0, 0] = np.inf
+    half = Answers(arrays={**whole.arrays, "batch/logits": odd}, facts=whole.facts)
+
+    with pytest.raises(UnprovenError, match="batch: its logits in float16 are not finite"):
+        check_reference(asking, {FP32: whole, "float16": half}, "the library's class")
+
+
+def test_a_reference_that_is_not_its_files_proves_nothing(
+    facts: PlannedFacts, tmp_path: Path
+) -> None:
+    asking = asking_of(facts, tmp_path)
+    whole = answers_here(asking, "reference")
+    stale = {"name": "rotary_emb.inv_freq", "what": "has no values"}
+    odd = replace(whole, facts={**whole.facts, "inspection": {"deviations": [stale]}})
+
+    with pytest.raises(UnprovenError, match="not what its files hold: `rotary_emb"):
+        check_reference(asking, {FP32: odd}, "the library's class")
+
+
+def test_an_engine_that_serves_another_answer_is_found(
+    facts: PlannedFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trueup.engines.sequence import ModelSequence
+
+    asking = asking_of(facts, tmp_path)
+    reference = answers_here(asking, "reference")
+    feed = ModelSequence.feed
+
+    def misread(sequence: ModelSequence, token_ids: Sequence[int]) -> object:
+        """What comes after a cache, several tokens at a time, is read in another order."""
+        return feed(sequence, token_ids[::-1] if sequence._length else token_ids)
+
+    monkeypatch.setattr(ModelSequence, "feed", misread)
+
+    outcome = judge(asking, {FP32: reference}, {FP32: answers_here(asking, "planned")})
+
+    assert outcome.verdict == "failed"
+    assert [each.partition(":")[0] for each in outcome.reasons] == ["served"]
+
+
 LITTLE = Questions(
     seed=0,
     lengths=(5, 17),
@@ -138,7 +224,8 @@ def test_layer_by_layer_is_what_the_whole_model_says(facts: PlannedFacts, tmp_pa
     whole = answers_here(asking, "reference")
     by_layer = answers_here(asking, "planned", is_streamed=True)
 
-    outcome = judge(asking, {FP32: whole}, {FP32: by_layer})
+    streamed = replace(asking, is_streamed=True)
+    outcome = judge(streamed, {FP32: whole}, {FP32: by_layer})
 
     assert (outcome.verdict, outcome.reasons) == ("proven", ())
     layers = [name for name in by_layer.arrays if name.startswith("layers/")]
@@ -172,7 +259,7 @@ def test_a_layer_that_is_another_one_is_named(
 ) -> None:
     from trueup.proof import streamed
 
-    asking = asking_of(facts, tmp_path, LITTLE)
+    asking = replace(asking_of(facts, tmp_path, LITTLE), is_streamed=True)
     reference = answers_here(asking, "reference", is_streamed=True)
     reads = streamed._read
 

@@ -28,7 +28,14 @@ VOCABULARY = ("padded_vocab_size", "vocab_size")
 HOST_HEAD_BLOCK_BYTES = 4 * 2**20
 CUDA_HEAD_BLOCK_BYTES = 4 * 2**26
 LARGEST_CONTEXT_TOKENS = 2**31
-CONTEXT = ("max_position_embeddings", "seq_length", "n_positions", "n_ctx", "max_seq_len")
+CONTEXT = (
+    "max_position_embeddings",
+    "seq_length",
+    "n_positions",
+    "n_ctx",
+    "max_seq_len",
+    "max_sequence_length",
+)
 
 
 def file_dtype(checkpoint: Checkpoint) -> str:

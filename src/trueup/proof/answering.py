@@ -13,8 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from trueup.proof.questions import (
+    BATCH,
     CONVERSATIONS,
+    GREEDY,
+    LIMIT,
     SENTENCES,
+    SERVED,
+    UNCACHED,
     Questions,
     start_tokens,
     text_of,
@@ -24,7 +29,8 @@ from trueup.proof.subject import Subject
 Array = npt.NDArray[Any]
 Say = Callable[[str], None]
 KEPT_POSITIONS = 32
-GREEDY, UNCACHED, BATCH, LIMIT = "greedy", "uncached", "batch", "near-limit"
+# The engine that serves reads the prompt of the greedy answer in pieces of so many tokens.
+PIECE_TOKENS = 8
 
 
 def answer(
@@ -66,7 +72,33 @@ def answer(
         ids = prompt(LIMIT, questions.limit_tokens)
         inputs = {"input_ids": _tensor(subject, ids)}
         keep(LIMIT, ids, **generate(subject.model, inputs, questions.limit_steps, True))
+    if asked is not None and f"{GREEDY}/tokens" in asked and is_stepped(subject):
+        say("the greedy answer, by the engine that serves")
+        answers |= served(subject.model, asked[f"{GREEDY}/ids"], asked[f"{GREEDY}/tokens"])
     return answers
+
+
+def is_stepped(subject: Subject) -> bool:
+    """Whether our own decode loop serves the model; what runs its own code generates by itself."""
+    return subject.is_served and not subject.runs_own_code
+
+
+def served(model: Any, ids: Array, tokens: Array) -> dict[str, Array]:
+    """Logits of each step of an answer that is given, and the tokens that they choose.
+
+    By the very sequence and head that chat is served with: the prompt in several pieces, then
+    token by token. Changes the model, so it comes last.
+    """
+    from trueup.engines.head import widen_head
+    from trueup.engines.sequence import ModelSequence, forward_options
+
+    widen_head(model)
+    sequence = ModelSequence(model, options=forward_options(model))
+    prompt, answer = ids[0].tolist(), tokens[0].tolist()
+    pieces = [prompt[at : at + PIECE_TOKENS] for at in range(0, len(prompt), PIECE_TOKENS)]
+    fed = [sequence.feed(each) for each in (*pieces, *([each] for each in answer[:-1]))]
+    logits: Array = np.stack([each.cpu().numpy() for each in fed[len(pieces) - 1 :]])
+    return {f"{SERVED}/logits": logits, f"{SERVED}/tokens": logits.argmax(-1)[None]}
 
 
 def token_facts(subject: Subject) -> dict[str, Any]:
@@ -99,9 +131,15 @@ def forward(model: Any, ids: Array) -> Array:
     with torch.no_grad():
         given = torch.from_numpy(ids).to(_device(model))
         logits = model(input_ids=given, use_cache=False, return_dict=True).logits[0]
-        count = min(ids.shape[1], KEPT_POSITIONS)
-        positions = np.unique(np.linspace(0, ids.shape[1] - 1, count).round().astype(np.int64))
+        positions = kept_positions(ids.shape[1])
         kept: Array = logits[torch.from_numpy(positions).to(logits.device)].float().cpu().numpy()
+    return kept
+
+
+def kept_positions(tokens: int) -> Array:
+    """Which positions of a text are kept: spread over it, the first and the last among them."""
+    count = min(tokens, KEPT_POSITIONS)
+    kept: Array = np.unique(np.linspace(0, tokens - 1, count).round().astype(np.int64))
     return kept
 
 

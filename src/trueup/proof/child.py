@@ -54,22 +54,26 @@ def run(job: Job) -> None:
     asked = None if job.asked is None else read_answers(job.asked).arrays
     facts: dict[str, Any] = {"side": job.side, "dtype": job.dtype, "versions": versions()}
     arrays: dict[str, Any] = {}
-    if job.side == "digest":
-        subject = _subject(job)
-        facts["memory_digest"] = memory_digest(subject.model)
-    else:
-        from trueup.proof.answering import answer, token_facts
+    subject = _subject(job)
+    if not job.is_streamed:
+        from trueup.proof.inspection import inspect_model
 
-        subject = _subject(job)
+        if job.side != "digest" or job.is_inspected:
+            say("comparing every tensor with its file")
+            facts["inspection"] = inspect_model(subject.model, job)
+        if job.side != "reference":
+            facts["memory_digest"] = memory_digest(subject.model)
+    if job.side != "digest":
+        from trueup.proof.answering import answer, token_facts
+        from trueup.proof.answering_embedding import answer_embedding
+
         facts["tokens"] = token_facts(subject)
         facts["questions"] = job.questions.as_dict()
-        if job.side == "planned" and not job.is_streamed:
-            from trueup.proof.inspection import inspect_model
-
-            say("comparing every tensor with its file")
-            facts["inspection"] = inspect_model(subject.model, job.plan, job.dtype)
-            facts["memory_digest"] = memory_digest(subject.model)
-        arrays = answer(subject, job.questions, asked, say)
+        embedding = job.plan.embedding
+        if embedding is None:
+            arrays = answer(subject, job.questions, asked, say)
+        else:
+            arrays = answer_embedding(subject, job.questions, asked, say, embedding.pooling)
         if job.is_streamed:
             from trueup.proof.streamed import layers_of
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trueup.proof.answers_file import Answers
-from trueup.proof.questions import CONVERSATIONS, SENTENCES
+from trueup.proof.questions import CONVERSATIONS, GREEDY, SENTENCES, SERVED
 
 FP32_BAR = 1e-4
 # Of the reference's own rounding: two correct implementations differ by less than that.
@@ -45,6 +45,14 @@ class Figures:
 def figures(reference: Answers, other: Answers) -> tuple[Figures, ...]:
     """Each case of `reference`; one that `other` lacks is infinitely far."""
     return tuple(_figures(case, reference, other) for case in reference.cases())
+
+
+def as_served(reference: Answers) -> Answers:
+    """With the greedy answer once more, for what the engine that serves makes of it."""
+    again = {
+        f"{SERVED}/{name}": reference.arrays[f"{GREEDY}/{name}"] for name in ("logits", "tokens")
+    }
+    return Answers(arrays={**reference.arrays, **again}, facts=reference.facts)
 
 
 def _figures(case: str, reference: Answers, other: Answers) -> Figures:
@@ -146,7 +154,8 @@ def against_rounding(
             ("at most", found.maximum, MAXIMUM_FACTOR, allowed.maximum),
         ):
             bar = factor * usual + FP32_BAR
-            if not figure <= bar:
+            # Of what is not finite nothing is near: a bar that is infinite is none.
+            if not figure <= bar or not np.isfinite(bar):
                 reasons.append(
                     f"{found.case}: in {dtype} logits are {figure:.1e} from fp32 {what}, the bar "
                     f"is {bar:.1e}: {factor:g} times what the reference's own rounding costs"

@@ -13,22 +13,23 @@ from trueup.adapt.guard_buffers import check_buffers, computed_tensors, rebuilde
 from trueup.adapt.guard_fault import Fault
 from trueup.adapt.guard_tensors import compare_tensors
 from trueup.adapt.load import mapped_family
-from trueup.adapt.plan import Plan
+from trueup.proof.job import Job
 from trueup.proof.subject import checkpoint_of
 
 
-def inspect_model(model: Any, plan: Plan, dtype: str) -> dict[str, Any]:
+def inspect_model(model: Any, job: Job) -> dict[str, Any]:
     """How much was compared, what could not be, and every deviation, as JSON."""
     import torch
 
-    checkpoint = checkpoint_of(plan)
-    family = mapped_family(plan)
+    checkpoint = checkpoint_of(job.plan)
+    family = None if job.side == "reference" else mapped_family(job.plan)
     map_tensor = None if family is None else family.map_tensor(checkpoint)
-    compared = compare_tensors(model, checkpoint, map_tensor, getattr(torch, dtype), share=1.0)
+    dtype = getattr(torch, job.dtype)
+    compared = compare_tensors(model, checkpoint, map_tensor, dtype, share=1.0)
     faults = (
         *check_eval(model),
         *compared.faults,
-        *check_buffers(model, rebuilder(model)),
+        *check_buffers(model, rebuilder(model), after_forward=job.side != "reference"),
     )
     return {
         "tensors": len(dict(model.named_parameters())) - len(compared.unexplained),

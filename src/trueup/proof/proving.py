@@ -13,13 +13,23 @@ from typing import Any
 from trueup.adapt.planning import PlannedFacts
 from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of, write_record
 from trueup.adapt.sizes import context_tokens
+from trueup.adapt.wishes import INT8
 from trueup.errors import AdaptError, CapacityError, CheckpointError, ConfigError
 from trueup.proof.answers_file import Answers, write_answers
 from trueup.proof.golden import Golden, published, read_golden, write_golden
 from trueup.proof.process import Interpreter, planned_interpreter
-from trueup.proof.questions import LONGEST_TOKENS, questions_for
+from trueup.proof.questions import LONGEST_TOKENS, Questions, questions_for
 from trueup.proof.reference import Reference, UnprovenError, choose_reference
-from trueup.proof.verify import FP32, Asking, Outcome, Say, ask_planned, ask_reference, judge
+from trueup.proof.verify import (
+    FP32,
+    Asking,
+    Outcome,
+    Say,
+    ask_planned,
+    ask_reference,
+    check_reference,
+    judge,
+)
 
 # Of the memory that is free a comparison takes at most that share.
 MEMORY_SHARE = 0.8
@@ -129,8 +139,11 @@ def _against(facts: PlannedFacts) -> str | None:
             where=plan.model.directory,
             hint=f"trueup trust {plan.model.source}",
         )
-    if plan.kind == "embedding":
-        return "embedding models are not compared yet; `trueup plan` shows how far a dtype is off"
+    if plan.dtype == INT8:
+        return (
+            "int8 is made to differ from what was published; `trueup plan` shows by how much, and "
+            "fp32 and bf16 can be proven"
+        )
     return None
 
 
@@ -140,8 +153,9 @@ def _compared(
     asking = _asking(facts, wanted, say, folder)
     if wanted.reference_file is not None:
         golden = read_golden(wanted.reference_file, subject)
-        asking = replace(asking, questions=golden.questions)
+        asking = _as_asked(asking, golden)
         answers = _unpacked(asking, golden)
+        check_reference(asking, answers, golden.words)
         told = {"kind": "file", "words": golden.words, "digest": golden.digest}
     else:
         reference = choose_reference(facts, wanted.reference_python, folder)
@@ -181,9 +195,45 @@ def _referred(asking: Asking, reference: Reference) -> dict[str, Answers]:
 
 
 def _asking(facts: PlannedFacts, wanted: Wanted, say: Say, folder: Path) -> Asking:
-    is_streamed = _needed_bytes(facts) > _bound(wanted)
-    questions = questions_for(facts.plan.context_tokens, wanted.seed, is_streamed=is_streamed)
-    return Asking(facts=facts, questions=questions, folder=folder, say=say, is_streamed=is_streamed)
+    plan, bound = facts.plan, _bound(wanted)
+    is_streamed = _needed_bytes(facts) > bound
+    if is_streamed and plan.embedding is not None:
+        raise UnprovenError(
+            "the model is larger than what may be held, and one that makes embeddings is not gone "
+            "through layer by layer",
+            where=plan.model.directory,
+        )
+    asking = Asking(
+        facts=facts,
+        questions=_questions(facts, wanted.seed, is_streamed=is_streamed),
+        folder=folder,
+        say=say,
+        is_streamed=is_streamed,
+        loads_whole=not is_streamed or plan.memory.weights_bytes + OVERHEAD_BYTES <= bound,
+    )
+    return asking
+
+
+def _questions(facts: PlannedFacts, seed: int, *, is_streamed: bool) -> Questions:
+    generates = facts.plan.embedding is None
+    context = facts.plan.context_tokens
+    return questions_for(context, seed, is_streamed=is_streamed, generates=generates)
+
+
+def _as_asked(asking: Asking, golden: Golden) -> Asking:
+    """With the questions of a golden file, which must be those that are asked here as well."""
+    seed = golden.questions.seed
+    for is_streamed in (asking.is_streamed, not asking.is_streamed):
+        questions = _questions(asking.facts, seed, is_streamed=is_streamed)
+        if golden.questions == questions:
+            # Little was asked where it went layer by layer, and layers need layers.
+            return replace(
+                asking, questions=questions, is_streamed=asking.is_streamed or is_streamed
+            )
+    raise UnprovenError(
+        "the golden answers are to other questions than those that are asked here",
+        hint="trueup verify MODEL --record FILE, with this version of TrueUp",
+    )
 
 
 def _needed_bytes(facts: PlannedFacts) -> int:

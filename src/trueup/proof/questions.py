@@ -14,6 +14,9 @@ GREEDY_TOKENS = 64
 LENGTHS = (5, 17, 64, 256)
 BATCH_LENGTHS = (5, 12, 33, 64)
 
+GREEDY, UNCACHED, BATCH, LIMIT = "greedy", "uncached", "batch", "near-limit"
+ALONE, SERVED = "alone", "served"
+
 SENTENCES = (
     "The quick brown fox jumps over the lazy dog.",
     "人工智能正在改变我们的生活方式。",
@@ -53,6 +56,19 @@ class Questions:
     limit_tokens: int
     limit_steps: int = STEPS_AT_THE_LIMIT
 
+    def cases(self, *, generates: bool) -> tuple[str, ...]:
+        """The names of what has to be answered."""
+        has_batch = bool(self.batch_lengths)
+        asked = {
+            GREEDY: generates and self.greedy_tokens > 0,
+            UNCACHED: generates and self.uncached_tokens > 0,
+            ALONE: has_batch and not generates,
+            BATCH: has_batch,
+            LIMIT: self.limit_tokens > 0,
+        }
+        prompts = (f"prompt-{each}" for each in self.lengths)
+        return (*prompts, *(case for case, is_asked in asked.items() if is_asked))
+
     def as_dict(self) -> dict[str, Any]:
         """The JSON shape."""
         return asdict(self)
@@ -64,12 +80,25 @@ class Questions:
         return cls(**{**shape, **lists})
 
 
-def questions_for(context_tokens: int | None, seed: int, *, is_streamed: bool) -> Questions:
-    """What a model of that context is asked.
+def questions_for(
+    context_tokens: int | None, seed: int, *, is_streamed: bool, generates: bool = True
+) -> Questions:
+    """What a model of that context is asked; one that makes embeddings `generates` nothing.
 
     One that is gone through layer by layer is asked little: each token reads all weights again.
     """
     longest = min(context_tokens or LONGEST_TOKENS, LONGEST_TOKENS)
+    if not generates:
+        return Questions(
+            seed=seed,
+            lengths=tuple(each for each in LENGTHS if each <= longest) or (longest,),
+            greedy_tokens=0,
+            uncached_tokens=0,
+            batch_lengths=tuple(each for each in BATCH_LENGTHS if each <= longest),
+            batch_tokens=0,
+            limit_tokens=longest,
+            limit_steps=0,
+        )
     if is_streamed:
         lengths: tuple[int, ...] = (17, 64) if longest > 64 else (max(longest // 2, 1),)
         return Questions(

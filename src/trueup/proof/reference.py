@@ -50,14 +50,19 @@ def choose_reference(facts: PlannedFacts, python: Path | None, folder: Path) -> 
     Raises: UnprovenError with the reason; AdaptError where consent is needed.
     """
     checkpoint = facts.checkpoint
+    references = (checkpoint.auto_map.get(name, "") for name in MODEL_CLASSES)
+    elsewhere = next((each for each in references if BETWEEN in each), None)
+    if elsewhere is not None:
+        repository = elsewhere.partition(BETWEEN)[0]
+        raise UnprovenError(
+            f"its code is in another repository (`{elsewhere}`), which has commits of its own: "
+            "these files do not say which of them is the reference",
+            where=str(checkpoint.directory / "config.json"),
+            hint=f"copy the Python files of `{repository}` beside config.json, and leave "
+            f"`{repository}{BETWEEN}` out in its `auto_map`",
+        )
     if not _has_own_model(checkpoint):
         return _library(facts, python, folder)
-    elsewhere = [each for each in checkpoint.auto_map.values() if BETWEEN in each]
-    if elsewhere:
-        raise UnprovenError(
-            f"its code is in another repository (`{elsewhere[0]}`), which no reference is made of",
-            where=str(checkpoint.directory / "config.json"),
-        )
     code = trusted_code(checkpoint)
     chosen = python or _built(facts, None)
     version = read_environment(chosen).packages.get("transformers")
@@ -75,7 +80,11 @@ def _has_own_model(checkpoint: Checkpoint) -> bool:
 
 def _library(facts: PlannedFacts, python: Path | None, folder: Path) -> Reference:
     checkpoint = facts.checkpoint
+    here = facts.environment.packages.get("transformers")
     wanted = checkpoint.config.get("transformers_version")
+    if wanted is None and facts.plan.embedding is not None:
+        # As CodeBERT's: an architecture so old that every release has had it since.
+        wanted = here
     if python is None and not isinstance(wanted, str):
         raise UnprovenError(
             "config.json names no `transformers_version`, so which release is the reference is "
@@ -83,7 +92,6 @@ def _library(facts: PlannedFacts, python: Path | None, folder: Path) -> Referenc
             where=str(checkpoint.directory / "config.json"),
             hint="trueup verify MODEL --reference-python PATH",
         )
-    here = facts.environment.packages.get("transformers")
     if python is None and wanted != here:
         python = _built(facts, _release(str(wanted), checkpoint))
     version = here if python is None else read_environment(python).packages.get("transformers")

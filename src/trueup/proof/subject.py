@@ -20,6 +20,7 @@ from trueup.proof.job import Job
 
 Messages = Sequence[Mapping[str, str]]
 CAUSAL = "AutoModelForCausalLM"
+EMBEDDING = "embedding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +28,15 @@ class Subject:
     """A model in evaluation mode with its tokenizer.
 
     `encode_chat` gives a conversation's token ids, None where the model cannot write it down.
-    `runs_own_code` says that tokenizer and model are the published Python files.
+    `runs_own_code` says that tokenizer and model are the published Python files, `is_served` that
+    it was loaded by what serves.
     """
 
     model: Any
     tokenizer: Any
     encode_chat: Callable[[Messages], list[int] | None]
     runs_own_code: bool
+    is_served: bool = False
 
 
 def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
@@ -43,14 +46,24 @@ def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
     """
     if job.side == "reference":
         return _reference(job)
-    from trueup.adapt.load import load_plan, runs_own_code
+    from trueup.adapt.load import load_encoder_plan, load_plan, runs_own_code
 
+    if job.plan.kind == EMBEDDING:
+        encoder = load_encoder_plan(job.plan, progress, dtype=job.dtype)
+        return Subject(
+            model=encoder.model,
+            tokenizer=encoder.tokenizer,
+            encode_chat=lambda _: None,
+            runs_own_code=False,
+            is_served=True,
+        )
     loaded = load_plan(replace(job.plan, dtype=job.dtype), progress)
     return Subject(
         model=loaded.model,
         tokenizer=loaded.tokenizer,
         encode_chat=chat_tokens(loaded.encode_chat),
         runs_own_code=runs_own_code(job.plan),
+        is_served=True,
     )
 
 
@@ -78,6 +91,9 @@ def _reference(job: Job) -> Subject:
         local_files_only=True,
         torch_dtype=getattr(torch, job.dtype),
     )
+    if job.dtype == "float32":
+        # ChatGLM-6B builds its layers in fp16, whatever it is asked for; its authors call `float`.
+        model.float()
     model.eval()
     model.requires_grad_(False)
     model.to(job.plan.device)
@@ -116,6 +132,8 @@ def reference_class(job: Job, directory: Path) -> str:
     """The Auto class that the reference is loaded by."""
     from trueup.checkpoint.json_file import read_json
 
+    if job.plan.kind == EMBEDDING:
+        return "AutoModel"
     if job.code is None:
         return CAUSAL
     auto_map = read_json(directory, "config.json")[0].get("auto_map", {})

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from trueup.adapt.load import runs_own_code
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import PlannedFacts
 from trueup.proof import comparison
-from trueup.proof.answering import GREEDY, UNCACHED
 from trueup.proof.answers_file import Answers
 from trueup.proof.job import Job, Side
 from trueup.proof.process import Interpreter, run_job
-from trueup.proof.questions import Questions
+from trueup.proof.questions import CONVERSATIONS, GREEDY, SENTENCES, UNCACHED, Questions
 from trueup.proof.reference import Reference, UnprovenError
 
 FP32 = "float32"
@@ -30,13 +30,17 @@ Verdict = Literal["proven", "failed", "unproven"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """One run: which plan, which questions, where files lie meanwhile, how it tells progress."""
+    """One run: which plan, which questions, where files lie meanwhile, how it tells progress.
+
+    `loads_whole` says that the plan as it serves may lie in memory, whatever its fp32 needs.
+    """
 
     facts: PlannedFacts
     questions: Questions
     folder: Path
     say: Say
     is_streamed: bool = False
+    loads_whole: bool = True
 
     @property
     def plan(self) -> Plan:
@@ -79,12 +83,19 @@ def ask_reference(asking: Asking, reference: Reference) -> dict[str, Answers]:
             is_streamed=asking.is_streamed,
         )
         answers[dtype] = run_job(job, reference.interpreter, _said(asking, "reference", dtype))
-    contradiction = _contradiction(answers[FP32])
-    if contradiction is not None:
-        raise UnprovenError(
-            f"the reference contradicts itself: {contradiction}", where=reference.words
-        )
+    check_reference(asking, answers, reference.words)
     return answers
+
+
+def check_reference(asking: Asking, answers: Mapping[str, Answers], words: str) -> None:
+    """Refuse answers that prove nothing: some are missing, or they cannot be right.
+
+    Raises: UnprovenError with what is wrong with the reference, which `words` describe.
+    """
+    for dtype, each in answers.items():
+        reason = _lacking(asking, each) or _contradiction(each, dtype)
+        if reason is not None:
+            raise UnprovenError(f"the reference {reason}", where=words)
 
 
 def ask_planned(asking: Asking, interpreter: Interpreter) -> dict[str, Answers]:
@@ -96,7 +107,7 @@ def ask_planned(asking: Asking, interpreter: Interpreter) -> dict[str, Answers]:
     """
     dtype = asking.plan.dtype
     runs: list[tuple[Side, str]] = [("planned", each) for each in asking.dtypes()]
-    if not asking.is_streamed:
+    if asking.loads_whole:
         runs.append(("digest", dtype))
     answers: dict[str, Answers] = {}
     for side, each in runs:
@@ -107,7 +118,8 @@ def ask_planned(asking: Asking, interpreter: Interpreter) -> dict[str, Answers]:
             questions=asking.questions,
             output=asking.answers_path(side, each),
             asked=None if side == "digest" else asking.answers_path("reference", FP32),
-            is_streamed=asking.is_streamed,
+            is_streamed=asking.is_streamed and side == "planned",
+            is_inspected=asking.is_streamed,
         )
         word = "planned" if side == "planned" else "planned, a second load"
         answers["digest" if side == "digest" else each] = run_job(
@@ -121,6 +133,8 @@ def judge(
 ) -> Outcome:
     """Figures of every dtype, and whether the plan is what was published."""
     dtype = asking.plan.dtype
+    if _is_stepped(asking):
+        reference = {name: comparison.as_served(each) for name, each in reference.items()}
     exact = comparison.figures(reference[FP32], planned[FP32])
     layers = comparison.layer_figures(reference[FP32], planned[FP32])
     reasons = [
@@ -167,25 +181,51 @@ def _against_memory(
     if "digest" in planned:
         again = planned["digest"].facts["memory_digest"]
         measured["memory_digest"] = again
-        if again != planned[dtype].facts["memory_digest"]:
+        if again != planned[dtype].facts.get("memory_digest", again):
             reasons.append("two loads of the same files leave different values in memory")
     return reasons
 
 
-def _contradiction(answers: Answers) -> str | None:
+def _is_stepped(asking: Asking) -> bool:
+    """Whether the planned side has to answer by our own decode loop too."""
+    is_generated = asking.plan.embedding is None and asking.questions.greedy_tokens > 0
+    return is_generated and not asking.is_streamed and not runs_own_code(asking.plan)
+
+
+def _lacking(asking: Asking, answers: Answers) -> str | None:
+    """What was asked and has no answer."""
+    asked = asking.questions.cases(generates=asking.plan.embedding is None)
+    missing = [case for case in asked if case not in answers.cases()]
+    if missing:
+        return f"gives no answer to `{missing[0]}`"
+    tokens = answers.facts.get("tokens", {})
+    for kind, texts in (("texts", SENTENCES), ("chats", CONVERSATIONS)):
+        if len(tokens.get(kind, ())) != len(texts):
+            return f"does not say how the {len(texts)} {kind} become tokens"
+    if not asking.is_streamed and "inspection" not in answers.facts:
+        return "was not compared with its files"
+    return None
+
+
+def _contradiction(answers: Answers, dtype: str) -> str | None:
     """Why answers cannot be right by themselves."""
     import numpy as np
 
+    for found in answers.facts.get("inspection", {}).get("deviations", ()):
+        return f"is not what its files hold: `{found['name']}` {found['what']}"
     for case in answers.cases():
         if not np.isfinite(answers.arrays[f"{case}/logits"]).all():
-            return f"{case}: its logits are not finite"
+            return f"contradicts itself: {case}: its logits in {dtype} are not finite"
     both = [answers.arrays.get(f"{case}/logits") for case in (GREEDY, UNCACHED)]
-    if both[0] is None or both[1] is None:
+    if dtype != FP32 or both[0] is None or both[1] is None:
         return None
     steps = len(both[1])
     furthest = float(np.abs(both[0][:steps] - both[1]).max())
     if furthest > 10 * comparison.FP32_BAR:
-        return f"with and without its cache, logits differ by {furthest:.1e} in fp32"
+        return (
+            f"contradicts itself: with and without its cache, logits differ by {furthest:.1e} in "
+            "fp32"
+        )
     return None
 
 
