@@ -14,10 +14,17 @@ from tests.checkpoints.build import build_checkpoint
 from trueup.adapt import proof_record
 from trueup.adapt.plan import Plan, Proof
 from trueup.adapt.planning import PlannedFacts, plan_with_facts
-from trueup.adapt.proof_record import SCHEMA_VERSION, subject_of, with_proof, write_record
+from trueup.adapt.proof_record import (
+    SCHEMA_VERSION,
+    check_proof,
+    subject_of,
+    with_proof,
+    write_record,
+)
 from trueup.adapt.wishes import Wishes
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import Source
+from trueup.errors import AdaptError
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +36,13 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> PlannedFacts:
 
 @pytest.fixture
 def model(template: PlannedFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlannedFacts:
-    """The plan of a copy that a test may change, with a home of its own."""
+    """The plan of a copy that a test may change, with a home of its own.
+
+    Its environment has no files: hashing those of the libraries for each test takes long.
+    """
     monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
-    return copied(template, tmp_path / "model")
+    bare = replace(template, environment=replace(template.environment, folders={}))
+    return copied(bare, tmp_path / "model")
 
 
 def copied(facts: PlannedFacts, directory: Path) -> PlannedFacts:
@@ -190,13 +201,49 @@ def test_a_record_that_somebody_changed_is_none(model: PlannedFacts) -> None:
 def test_a_damaged_record_is_none(content: str, model: PlannedFacts) -> None:
     keep(model).write_bytes(content.encode("latin-1"))
 
-    assert proof_of(model).state == "unproven"
+    proof = proof_of(model)
+
+    assert proof.state == "unproven"
+    assert "somebody changed it" in (proof.reason or "")
 
 
-def test_planning_shows_the_record_and_the_plan_s_json_carries_it(model: PlannedFacts) -> None:
-    path = keep(model)
+def test_planning_shows_the_record_and_the_plan_s_json_carries_it(
+    model: PlannedFacts, template: PlannedFacts
+) -> None:
+    path = keep(replace(model, environment=template.environment))
 
     plan = plan_with_facts(model.plan.model.directory, Wishes(dtype="float32", device="cpu")).plan
 
     assert plan.as_dict()["proof"] == {"state": "proven", "record": str(path), "reason": None}
     assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
+
+
+def test_a_plan_that_was_proven_is_refused_when_a_byte_changes_before_it_is_loaded(
+    model: PlannedFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof_record, "read_environment", lambda: model.environment)
+    keep(model)
+    plan = with_proof(model.plan, model.checkpoint, model.environment)
+    check_proof(plan)
+    flip_weight(Path(plan.model.directory))
+
+    with pytest.raises(AdaptError, match="no longer holds: an earlier record is void"):
+        check_proof(plan)
+    check_proof(model.plan)  # nothing was promised of it
+
+
+def test_a_file_of_the_library_that_somebody_edits_voids_a_record(
+    model: PlannedFacts, tmp_path: Path
+) -> None:
+    packages = tmp_path / "site-packages"
+    library = packages / "transformers"
+    library.mkdir(parents=True)
+    (library / "modeling.py").write_text("one = 1\n")
+    folders = {**model.environment.folders, "transformers": packages}
+    here = replace(model, environment=replace(model.environment, folders=folders))
+    keep(here)
+    assert proof_of(here).state == "proven"
+
+    (library / "modeling.py").write_text("one = 2\n")
+
+    assert "`files of transformers`" in (proof_of(here).reason or "")

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.chat import EncodeChat, chat_encoder
@@ -19,10 +18,9 @@ from trueup.adapt.native import NATIVE
 from trueup.adapt.native.family import NativeFamily
 from trueup.adapt.placement import NARROWER_HINT
 from trueup.adapt.plan import Plan
+from trueup.adapt.planned_files import checkpoint_of
 from trueup.adapt.wishes import INT8
 from trueup.checkpoint.checkpoint import Checkpoint
-from trueup.checkpoint.files import read_checkpoint
-from trueup.checkpoint.source import Source
 from trueup.errors import AdaptError, CapacityError, ConfigError
 
 if TYPE_CHECKING:
@@ -263,13 +261,7 @@ def _word(name: str, value: object, *kinds: type) -> str:
 def _read_again(plan: Plan) -> Checkpoint:
     if plan.route not in (NATIVE_ROUTE, *OWN_ROUTES):
         raise AdaptError(_refusal(plan), where=plan.model.directory, hint=_hint(plan))
-    source = Source(
-        directory=Path(plan.model.directory),
-        source=plan.model.source,
-        revision=plan.model.revision,
-        id=plan.model.id,
-    )
-    checkpoint = read_checkpoint(source)
+    checkpoint = checkpoint_of(plan)
     if checkpoint.digest != plan.model.digest:
         raise AdaptError(
             "the model's files have changed since the plan was made",

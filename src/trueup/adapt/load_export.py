@@ -21,10 +21,9 @@ from trueup.adapt.native.family import NativeFamily
 from trueup.adapt.native.tokenizer import save_tokenizer
 from trueup.adapt.placement import size_words
 from trueup.adapt.plan import Plan
+from trueup.adapt.planned_files import checkpoint_of
 from trueup.adapt.sizes import DTYPE_BYTES, file_dtype
 from trueup.checkpoint.checkpoint import Checkpoint
-from trueup.checkpoint.files import read_checkpoint
-from trueup.checkpoint.source import Source
 from trueup.errors import AdaptError
 
 if TYPE_CHECKING:
@@ -54,14 +53,7 @@ def export_native(
         )
     directory = directory.expanduser().resolve()
     _refuse_full(directory)
-    checkpoint = read_checkpoint(
-        Source(
-            directory=Path(plan.model.directory),
-            source=plan.model.source,
-            revision=plan.model.revision,
-            id=plan.model.id,
-        )
-    )
+    checkpoint = checkpoint_of(plan)
     dtype = file_dtype(checkpoint) if dtype == "auto" else dtype
     loaded = load_plan(replace(plan, dtype=dtype, device="cpu"))
     partial = directory.parent / f".{directory.name}.partial-{os.getpid()}"

@@ -19,16 +19,20 @@ from typing import Any
 
 import trueup
 from trueup.adapt.plan import Plan, Proof
+from trueup.adapt.planned_files import checkpoint_of
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.content import weights_digest
 from trueup.config.home import trueup_home
+from trueup.environment.content import package_digest
 from trueup.environment.environment import Environment
-from trueup.errors import CheckpointError, ConfigError
+from trueup.environment.packages import read_environment
+from trueup.errors import AdaptError, CheckpointError, ConfigError
 from trueup.trust.code import read_code
 
 FOLDER = "proofs"
 SCHEMA_VERSION = 1
 SHOWN_CHANGES = 4
+PROOF_VOID = "proof_void"
 # What a loaded model is made of besides its weights.
 READ_SUFFIXES = (".json", ".py", ".model", ".txt", ".jinja", ".tiktoken", ".vocab", ".bpe")
 LIBRARIES = ("torch", "transformers", "tokenizers", "sentencepiece", "tiktoken", "safetensors")
@@ -47,7 +51,9 @@ PLANNED = (
 # Of an isolated plan's environment, what says which it is.
 ENVIRONMENT = ("is_ours", "lock", "python", "transformers", "torch")
 # The code of ours that loads and computes.
-OWN_SOURCES = ("adapt", "engines")
+OWN_SOURCES = ("adapt", "checkpoint", "engines")
+# Of how hidden states become a vector, what is measured or where it is kept.
+NOT_COMPUTED = ("artifact", "deviation", "weights_digest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +75,9 @@ def subject_of(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
     """
     shape = plan.as_dict()
     planned = {name: shape[name] for name in PLANNED}
+    if plan.embedding is not None:
+        embedding = shape["embedding"]
+        planned |= {name: each for name, each in embedding.items() if name not in NOT_COMPUTED}
     isolated = plan.environment or {}
     digests = {
         "weights": weights_digest(checkpoint),
@@ -82,6 +91,9 @@ def subject_of(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
     if not isinstance(packages, Mapping):  # only asked for, not resolved yet
         packages = {}
     digests |= {name: str(packages.get(name)) for name in LIBRARIES}
+    python = isolated.get("interpreter")
+    there = environment if python is None else read_environment(Path(python))
+    digests |= {f"files of {name}": str(package_digest(there, name)) for name in LIBRARIES}
     for name in sorted(checkpoint.files):
         if name.endswith(READ_SUFFIXES):
             digests[f"file {name}"] = _file_digest(checkpoint.directory / name)
@@ -91,12 +103,12 @@ def subject_of(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
 def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> Plan:
     """The plan with what a record says of it; unproven where none holds.
 
-    Where there is no record of this model nothing is read.
+    Where there is no record of this model, and none is damaged, nothing is read.
     """
     if plan.route == "refused":
         return plan
     records = list(records_of(plan.model.digest, plan.model.directory))
-    if not records:
+    if not records and all(map(read_record, _paths())):
         return plan
     try:
         subject = subject_of(plan, checkpoint, environment)
@@ -107,7 +119,29 @@ def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
             reason = "; ".join(record["reasons"]) or None
             proof = Proof(state=record["verdict"], record=str(path), reason=reason)
             return replace(plan, proof=proof)
+    damaged = path_of(subject)
+    if damaged.exists():
+        reason = f"its record is not what was written, somebody changed it: `{damaged}`"
+        return replace(plan, proof=Proof(reason=reason))
     return replace(plan, proof=Proof(reason=_void_words(records, subject)))
+
+
+def check_proof(plan: Plan) -> None:
+    """Refuse a plan that was proven when it was made, and of which that no longer holds.
+
+    Raises: AdaptError with what changed since.
+    """
+    if plan.proof.state != "proven":
+        return
+    checkpoint = checkpoint_of(plan)
+    now = with_proof(replace(plan, proof=Proof()), checkpoint, read_environment()).proof
+    if now.state != "proven":
+        raise AdaptError(
+            f"the proof of `{plan.model.id}` no longer holds: {now.reason or 'its record is gone'}",
+            where=plan.model.directory,
+            hint=f"trueup verify {plan.model.source}, and start the server again",
+            code=PROOF_VOID,
+        )
 
 
 def _void_words(records: list[tuple[Path, dict[str, Any]]], subject: Subject) -> str | None:
@@ -135,14 +169,23 @@ def folder() -> Path:
 
 def records_of(digest: str, directory: str) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Every whole record of a model, the newest first: of its files as they are, or its folder."""
+    dated = [(path, record) for path in _paths() if (record := read_record(path)) is not None]
+    dated.sort(key=lambda each: str(each[1].get("date")), reverse=True)
+    for path, record in dated:
+        model = record["model"]
+        if digest == model.get("digest") or directory == model.get("directory"):
+            yield path, record
+
+
+def path_of(subject: Subject) -> Path:
+    """Where the record of a subject lies."""
+    return folder() / f"{subject.key.removeprefix('sha256:')[:32]}.json"
+
+
+def _paths() -> list[Path]:
     with contextlib.suppress(OSError):
-        paths = sorted(folder().glob("*.json"), key=lambda each: each.name)
-        dated = [(path, record) for path in paths if (record := read_record(path)) is not None]
-        dated.sort(key=lambda each: str(each[1].get("date")), reverse=True)
-        for path, record in dated:
-            model = record["model"]
-            if digest == model.get("digest") or directory == model.get("directory"):
-                yield path, record
+        return sorted(folder().glob("*.json"), key=lambda each: each.name)
+    return []
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -165,7 +208,7 @@ def write_record(record: Mapping[str, Any], subject: Subject) -> Path:
 
     Raises: ConfigError where it cannot be kept.
     """
-    path = folder() / f"{subject.key.removeprefix('sha256:')[:32]}.json"
+    path = path_of(subject)
     shape = {**record, "digest": digest_of(dict(record))}
     half = path.with_suffix(f".{os.getpid()}")
     try:

@@ -147,17 +147,10 @@ def _export_fixed(plan: Plan, report: Mapping[str, Any], directory: Path) -> dic
     from packaging.version import Version
 
     from trueup.adapt.fixes.export import export_fixed
-    from trueup.checkpoint.files import read_checkpoint
-    from trueup.checkpoint.source import Source
+    from trueup.adapt.planned_files import checkpoint_of
 
-    source = Source(
-        directory=Path(plan.model.directory),
-        source=plan.model.source,
-        revision=plan.model.revision,
-        id=plan.model.id,
-    )
     version = Version(report["environment"]["transformers"] or "0")
-    manifest = export_fixed(plan, read_checkpoint(source), version, directory)
+    manifest = export_fixed(plan, checkpoint_of(plan), version, directory)
     changed = sum(each["is_changed"] for each in manifest["files"])
     print(f"exported: {directory}, {changed} files repaired; see fixes.diff", file=sys.stderr)
     return {"directory": str(directory.expanduser().resolve()), **manifest}

@@ -13,6 +13,7 @@ from typing import Any
 
 from trueup import events
 from trueup.adapt.plan import Plan
+from trueup.adapt.proof_record import check_proof
 from trueup.errors import AdaptError, BackendError, TrueUpError
 from trueup.events import FixApplied, LoadProgressed, MemoryMeasured
 from trueup.pool.event import (
@@ -83,6 +84,7 @@ class Workers:
         try:
             process = await self._launcher.start(model_id, plan)
             self._latest[model_id] = (load, process)
+            await asyncio.to_thread(check_proof, plan)  # while the worker loads
             await run.listen(process)
         except asyncio.CancelledError:
             run.is_stopped = True
@@ -90,7 +92,7 @@ class Workers:
             run.failure = BackendError(
                 f"no worker for `{model_id}` can be started: {error.cause}",
                 retryable=False,
-                code=NO_ENVIRONMENT,
+                code=error.code or NO_ENVIRONMENT,
                 status=503,
                 where=error.where,
                 hint=error.hint,

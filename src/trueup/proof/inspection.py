@@ -13,8 +13,8 @@ from trueup.adapt.guard_buffers import check_buffers, computed_tensors, rebuilde
 from trueup.adapt.guard_fault import Fault
 from trueup.adapt.guard_tensors import compare_tensors
 from trueup.adapt.load import mapped_family
+from trueup.adapt.planned_files import checkpoint_of
 from trueup.proof.job import Job
-from trueup.proof.subject import checkpoint_of
 
 
 def inspect_model(model: Any, job: Job) -> dict[str, Any]:

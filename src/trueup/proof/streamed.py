@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from trueup.adapt.load_weights import unit_rows
 from trueup.adapt.native.family import Part
+from trueup.adapt.planned_files import checkpoint_of
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
 from trueup.proof.job import Job
@@ -29,7 +30,6 @@ from trueup.proof.skeleton import (
 )
 from trueup.proof.subject import (
     Subject,
-    checkpoint_of,
     reference_class,
     reference_directory,
     reference_subject,

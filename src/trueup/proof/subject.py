@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.adapt.chat import EncodeChat
-from trueup.adapt.plan import Plan
-from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.adapt.planned_files import checkpoint_of
 from trueup.errors import AdaptError, TrueUpError
 from trueup.proof.job import Job
 
@@ -199,18 +198,3 @@ def _chat_of_model(model: Any, tokenizer: Any, messages: Messages) -> list[int] 
         del model.generate
         if own is not None:
             model.generate = own
-
-
-def checkpoint_of(plan: Plan) -> Checkpoint:
-    """The checkpoint of a plan, read again."""
-    from trueup.checkpoint.files import read_checkpoint
-    from trueup.checkpoint.source import Source
-
-    return read_checkpoint(
-        Source(
-            directory=Path(plan.model.directory),
-            source=plan.model.source,
-            revision=plan.model.revision,
-            id=plan.model.id,
-        )
-    )
