@@ -63,7 +63,13 @@ def answers_here(asking: Asking, side: Side, *, is_streamed: bool = False) -> An
 def planned_with(asking: Asking, fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Answers:
     """The planned side's answers of a model that is broken after it was loaded and guarded."""
     loads = load.load_plan
-    monkeypatch.setattr(load, "load_plan", lambda *given: fault(loads(*given)))
+
+    def broken(*given: Any, inspect: load.Inspect) -> load.Loaded:
+        loaded = fault(loads(*given))
+        inspect(loaded.model)
+        return loaded
+
+    monkeypatch.setattr(load, "load_plan", broken)
     return answers_here(asking, "planned")
 
 

@@ -98,9 +98,10 @@ def test_a_fault_of_an_encoder_is_found(
 ) -> None:
     loads = load.load_encoder_plan
 
-    def broken(*given: Any, **named: Any) -> load.LoadedEncoder:
+    def broken(*given: Any, inspect: load.Inspect, **named: Any) -> load.LoadedEncoder:
         loaded = loads(*given, **named)
         fault(loaded.model)
+        inspect(loaded.model)
         return loaded
 
     monkeypatch.setattr(load, "load_encoder_plan", broken)

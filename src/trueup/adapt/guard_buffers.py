@@ -24,14 +24,11 @@ Computed = Mapping[str, "torch.Tensor"]
 Rebuild = Callable[["torch.dtype"], Computed]
 
 
-def check_buffers(
-    model: torch.nn.Module, rebuild: Rebuild, *, after_forward: bool = False
-) -> tuple[Fault, ...]:
+def check_buffers(model: torch.nn.Module, rebuild: Rebuild) -> tuple[Fault, ...]:
     """Non-persistent buffers, and tensors kept as plain attributes, that are not as rebuilt.
 
     Allowed is exactly a conversion to another dtype: they are as built under the model's default
     dtype or under fp32, converted. Run it before the first forward pass: some tables grow in it.
-    `after_forward` leaves plain attributes alone that no constructor makes: the pass made them.
     """
     import torch
 
@@ -45,9 +42,6 @@ def check_buffers(
                 for name, tensor in left.items()
                 if _differs(tensor, expected[-1].get(name)) is not None
             }
-    if after_forward:
-        made = {*dict(model.named_buffers()), *(name for each in expected for name in each)}
-        left = {name: tensor for name, tensor in left.items() if name in made}
     return tuple(_fault(name, tensor, expected[0].get(name)) for name, tensor in left.items())
 
 

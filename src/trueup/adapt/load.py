@@ -32,6 +32,9 @@ NATIVE_ROUTE = "native"
 OWN_ROUTES = ("fixed", "isolated")
 LIBRARY = "transformers."
 
+# Is handed a model that is loaded and has run nothing yet.
+Inspect = Callable[[Any], None]
+
 SHORT_CHAT = ({"role": "user", "content": "What is 1 + 2?"},)
 
 
@@ -74,10 +77,15 @@ def runs_own_code(plan: Plan) -> bool:
     return plan.route in OWN_ROUTES and not (plan.implementation or "").startswith(LIBRARY)
 
 
-def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Loaded:
+def load_plan(
+    plan: Plan,
+    progress: Callable[[float], None] | None = None,
+    *,
+    inspect: Inspect = lambda _: None,
+) -> Loaded:
     """Load what `plan` describes; `progress` is told the share of the weights that is in place.
 
-    Blocks until the model is ready.
+    Blocks until the model is ready. `inspect` is handed the model before its first forward pass.
 
     Raises: AdaptError where the plan is refused or the files changed since it was made;
     CheckpointError for files that cannot be read; CapacityError where memory runs out.
@@ -94,7 +102,7 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
             )
             stops: tuple[int, ...] = ()
         elif runs_own_code(plan):
-            return _load_own(checkpoint, plan, progress)
+            return _load_own(checkpoint, plan, progress, inspect)
         elif family is not None:
             from trueup.adapt.load_native import load_native
 
@@ -105,6 +113,7 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
             model, tokenizer, stops = load_library(checkpoint, plan, progress)
         model.eval()
         model.requires_grad_(False)
+        inspect(model)
         guard(
             model,
             checkpoint,
@@ -124,13 +133,17 @@ def load_plan(plan: Plan, progress: Callable[[float], None] | None = None) -> Lo
 
 
 def _load_own(
-    checkpoint: Checkpoint, plan: Plan, progress: Callable[[float], None] | None
+    checkpoint: Checkpoint,
+    plan: Plan,
+    progress: Callable[[float], None] | None,
+    inspect: Inspect,
 ) -> Loaded:
     from trueup.adapt.chat_own import own_chat
     from trueup.adapt.load_own import load_own
 
     model, tokenizer, stops = load_own(checkpoint, plan, progress)
     model.requires_grad_(False)
+    inspect(model)
     chat = own_chat(model, tokenizer, checkpoint)
     guard(
         model,
@@ -169,11 +182,15 @@ def _prompt(encode: EncodeChat, tokenizer: Any) -> list[int] | None:
 
 
 def load_encoder_plan(
-    plan: Plan, progress: Callable[[float], None] | None = None, *, dtype: str
+    plan: Plan,
+    progress: Callable[[float], None] | None = None,
+    *,
+    dtype: str,
+    inspect: Inspect = lambda _: None,
 ) -> LoadedEncoder:
     """Load the model of an embedding plan in `dtype`, which need not be the plan's.
 
-    Blocks until the model is ready.
+    Blocks until the model is ready. `inspect` as in `load_plan`.
 
     Raises: as `load_plan`.
     """
@@ -184,6 +201,7 @@ def load_encoder_plan(
         model, tokenizer = load_encoder(checkpoint, plan, dtype=dtype, progress=progress)
         model.eval()
         model.requires_grad_(False)
+        inspect(model)
         guard(model, checkpoint, plan, dtype=dtype)
     return LoadedEncoder(model=model, tokenizer=tokenizer, plan=plan)
 

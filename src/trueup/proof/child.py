@@ -54,15 +54,7 @@ def run(job: Job) -> None:
     asked = None if job.asked is None else read_answers(job.asked).arrays
     facts: dict[str, Any] = {"side": job.side, "dtype": job.dtype, "versions": versions()}
     arrays: dict[str, Any] = {}
-    subject = _subject(job)
-    if not job.is_streamed:
-        from trueup.proof.inspection import inspect_model
-
-        if job.side != "digest" or job.is_inspected:
-            say("comparing every tensor with its file")
-            facts["inspection"] = inspect_model(subject.model, job)
-        if job.side != "reference":
-            facts["memory_digest"] = memory_digest(subject.model)
+    subject = _subject(job, facts)
     if job.side != "digest":
         from trueup.proof.answering import answer, token_facts
         from trueup.proof.answering_embedding import answer_embedding
@@ -82,14 +74,23 @@ def run(job: Job) -> None:
     write_answers(job.output, arrays, facts)
 
 
-def _subject(job: Job) -> Any:
+def _subject(job: Job, facts: dict[str, Any]) -> Any:
+    """The loaded side; what was found in its memory is added to `facts`."""
     if job.is_streamed:
         from trueup.proof.streamed import load_streamed
 
         return load_streamed(job)
+    from trueup.proof.inspection import inspect_model
     from trueup.proof.subject import load_subject
 
-    return load_subject(job, lambda share: say(f"loading: {share:.0%}"))
+    def inspect(model: Any) -> None:
+        if job.side != "digest" or job.is_inspected:
+            say("comparing every tensor with its file")
+            facts["inspection"] = inspect_model(model, job)
+        if job.side != "reference":
+            facts["memory_digest"] = memory_digest(model)
+
+    return load_subject(job, lambda share: say(f"loading: {share:.0%}"), inspect)
 
 
 def memory_digest(model: Any) -> str:

@@ -29,7 +29,7 @@ def inspect_model(model: Any, job: Job) -> dict[str, Any]:
     faults = (
         *check_eval(model),
         *compared.faults,
-        *check_buffers(model, rebuilder(model), after_forward=job.side != "reference"),
+        *check_buffers(model, rebuilder(model)),
     )
     return {
         "tensors": len(dict(model.named_parameters())) - len(compared.unexplained),

@@ -38,17 +38,19 @@ class Subject:
     is_served: bool = False
 
 
-def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
-    """Load the job's side whole.
+def load_subject(
+    job: Job, progress: Callable[[float], None], inspect: Callable[[Any], None]
+) -> Subject:
+    """Load the job's side whole; `inspect` is handed the model before its first forward pass.
 
     Raises: TrueUpError; of the reference whatever its code raises.
     """
     if job.side == "reference":
-        return _reference(job)
+        return _reference(job, inspect)
     from trueup.adapt.load import load_encoder_plan, load_plan, runs_own_code
 
     if job.plan.kind == EMBEDDING:
-        encoder = load_encoder_plan(job.plan, progress, dtype=job.dtype)
+        encoder = load_encoder_plan(job.plan, progress, dtype=job.dtype, inspect=inspect)
         return Subject(
             model=encoder.model,
             tokenizer=encoder.tokenizer,
@@ -56,7 +58,7 @@ def load_subject(job: Job, progress: Callable[[float], None]) -> Subject:
             runs_own_code=False,
             is_served=True,
         )
-    loaded = load_plan(replace(job.plan, dtype=job.dtype), progress)
+    loaded = load_plan(replace(job.plan, dtype=job.dtype), progress, inspect=inspect)
     return Subject(
         model=loaded.model,
         tokenizer=loaded.tokenizer,
@@ -78,7 +80,7 @@ def chat_tokens(encode: EncodeChat) -> Callable[[Messages], list[int] | None]:
     return tokens
 
 
-def _reference(job: Job) -> Subject:
+def _reference(job: Job, inspect: Callable[[Any], None]) -> Subject:
     import torch
     import transformers
 
@@ -96,6 +98,7 @@ def _reference(job: Job) -> Subject:
     model.eval()
     model.requires_grad_(False)
     model.to(job.plan.device)
+    inspect(model)
     return reference_subject(job, directory, model)
 
 
