@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from trueup.adapt.plan import Memory, Plan, PlannedModel
 from trueup.errors import AdaptError, CapacityError, TrueUpError
+from trueup.proof import child as proof_child
 from trueup.proof.answers_file import write_answers
 from trueup.proof.job import Job
 from trueup.proof.process import Interpreter, run_job, this_interpreter
@@ -67,6 +70,8 @@ def test_what_a_child_meets_is_told(job: Job) -> None:
     [
         ("import sys; sys.exit('no such thing')", AdaptError, "with status 1: no such thing"),
         ("import os; os.kill(os.getpid(), 9)", CapacityError, "by signal 9: it said nothing"),
+        ("import os; os.kill(os.getpid(), 15)", CapacityError, "by signal 15: it said nothing"),
+        ("import os; os.kill(os.getpid(), 11)", AdaptError, "by signal 11: it said nothing"),
         ("pass", AdaptError, "with status 0"),
         (
             """print('{"error": "full", "is_memory": true}'); raise SystemExit(3)""",
@@ -80,6 +85,29 @@ def test_the_end_of_a_child_is_told(
 ) -> None:
     with pytest.raises(kind, match=told):
         run_job(job, child(program), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("error", "is_capacity"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (MemoryError(), True),
+        (OSError(errno.ENOENT, "No such file"), False),
+        (RuntimeError("shapes do not match"), False),
+    ],
+)
+def test_a_machine_that_is_too_small_says_nothing_of_the_model(
+    error: Exception,
+    is_capacity: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(proof_child, "_write", told.append)
+
+    proof_child._tell_error(error)
+
+    assert told[0]["is_memory"] is is_capacity
 
 
 def test_progress_is_passed_on_and_other_lines_are_left_alone(job: Job) -> None:

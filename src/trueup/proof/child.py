@@ -8,6 +8,7 @@ network, as far as the system grants that.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import platform
@@ -31,6 +32,7 @@ PACKAGES = (
     "numpy",
 )
 FAILED = 3
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM)
 
 
 def main(arguments: list[str]) -> int:
@@ -142,10 +144,19 @@ def _tell_error(error: Exception) -> None:
             "where": getattr(error, "where", None)
             or (f"{frame.filename}:{frame.lineno}" if frame else None),
             "hint": getattr(error, "hint", None),
-            "is_memory": isinstance(error, CapacityError | MemoryError),
+            "is_memory": _is_capacity(error),
         }
     )
     traceback.print_exception(error)
+
+
+def _is_capacity(error: Exception) -> bool:
+    """Whether the machine was too small, which says nothing of the model."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    # torch has a class for GPUs and for CPUs words alone.
+    is_torch = type(error).__name__ == "OutOfMemoryError" or "t allocate memory" in str(error)
+    return is_torch or isinstance(error, CapacityError | MemoryError)
 
 
 def _write(shape: dict[str, Any]) -> None:

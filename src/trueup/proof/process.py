@@ -23,6 +23,8 @@ from trueup.proof.job import Job
 MODULE = "trueup.proof.child"
 STDERR_LINES = 12
 END_SECONDS = 5.0
+# By the system where memory runs out, or by somebody: it says nothing of the model.
+ENDED_FROM_OUTSIDE = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +137,7 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 
 def _failure(job: Job, status: int, told: Mapping[str, Any], log: str) -> TrueUpError:
-    """What a child met; CapacityError where the machine was too small for it, or killed it."""
+    """What a child met; CapacityError where the machine was too small for it, or it was ended."""
     side = "the reference" if job.side == "reference" else "the planned model"
     if told:
         kind = CapacityError if told.get("is_memory") else AdaptError
@@ -147,7 +149,7 @@ def _failure(job: Job, status: int, told: Mapping[str, Any], log: str) -> TrueUp
     ended = f"by signal {-status}" if status < 0 else f"with status {status}"
     with open(log, encoding="utf-8", errors="replace") as file:
         words = "".join(deque(file, maxlen=STDERR_LINES)).strip()
-    kind = CapacityError if status == -signal.SIGKILL else AdaptError
+    kind = CapacityError if -status in ENDED_FROM_OUTSIDE else AdaptError
     return kind(f"the process of {side} ended {ended}: {words or 'it said nothing'}")
 
 
