@@ -16,7 +16,7 @@ from tests.fakes import FakeBackend, FakeClient, Turn, answer, chunk
 from trueup.config.secret import Secret
 from trueup.config.settings import ApiKey, ServerSettings
 from trueup.errors import BackendError
-from trueup.events import ParameterDropped, RequestRefused, emit
+from trueup.events import FixApplied, ParameterDropped, RequestRefused, emit
 from trueup.gateway.access_log import MAX_PROMPT_BYTES, AccessLog
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
@@ -221,3 +221,17 @@ def test_what_was_no_request_has_a_line_too(form: Any) -> None:
         assert (line["status"], line["outcome"], line["code"]) == (431, "failed", "bad_http")
     else:
         assert " - - 431 failed " in written.getvalue()
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_each_fix_of_a_model_has_a_line(form: Any) -> None:
+    written = io.StringIO()
+    log = AccessLog(written, form=form)
+    log.note(FixApplied(at_seconds=1.0, model_id="a\nb", fix="post-init@1"))
+    (said,) = written.getvalue().splitlines()
+    if form == "json":
+        line = orjson.loads(said)
+        assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
+        assert line == {"fix": "post-init@1", "model": "a\nb"}
+    else:
+        assert said.endswith(" fix post-init@1 applied model=a_b")

@@ -1,4 +1,4 @@
-"""One line for each request, as text or JSON; no prompts unless they were asked for.
+"""One line for each request and each named fix; no prompts unless they were asked for.
 
 What a client sends is escaped: it can neither break a line nor forge one.
 """
@@ -14,7 +14,14 @@ from typing import Any, Literal, TextIO
 
 import orjson
 
-from trueup.events import Event, FallbackTaken, ParameterDropped, RequestFinished, RequestRefused
+from trueup.events import (
+    Event,
+    FallbackTaken,
+    FixApplied,
+    ParameterDropped,
+    RequestFinished,
+    RequestRefused,
+)
 from trueup.gateway.exchange import Exchange
 from trueup.gateway.json_text import written
 
@@ -49,6 +56,8 @@ class AccessLog:
         elif isinstance(event, RequestRefused):
             if not event.request_id:
                 self._note_no_request(event)
+        elif isinstance(event, FixApplied):
+            self._note_fix(event)
         elif isinstance(event, FallbackTaken):
             if (exchange := _answered_by(event)) is not None:
                 exchange.dropped.clear()  # the line is about who answered
@@ -75,6 +84,15 @@ class AccessLog:
         exchange.request_id, exchange.status = "-", event.status
         exchange.outcome, exchange.error_code = "failed", event.code
         self._tell(exchange, 0.0)
+
+    def _note_fix(self, event: FixApplied) -> None:
+        """A line of no request: a model that is ready runs its own code with this repair."""
+        if self._form == "json":
+            shape = {"time": _now(), "fix": event.fix, "model": _short(event.model_id)}
+            self._write(written(shape).decode())
+        else:
+            model = _word(event.model_id)
+            self._write(f"{time.strftime('%H:%M:%S')} fix {event.fix} applied model={model}")
 
     def _write(self, line: str) -> None:
         # Where nobody reads it any more there is no reason to stop serving.

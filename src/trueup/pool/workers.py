@@ -157,8 +157,6 @@ class _Run:
         if not self._is_ready:
             self._is_ready = True
             self._post(WorkerReady(model_id=name, load=load, **measured))
-            if self.fixes:
-                log.info("%s runs its own code with the fixes %s", name, ", ".join(self.fixes))
             for fix in self.fixes:
                 events.emit(FixApplied(at_seconds=now, model_id=name, fix=fix))
         elif memory_bytes is not None:

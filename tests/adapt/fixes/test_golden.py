@@ -28,14 +28,18 @@ from trueup.cli.main import main
 from trueup.trust.code import read_code
 from trueup.trust.consents import Consents
 
+# InternLM2's code reads `rope_scaling`, of which the library says so.
+pytestmark = pytest.mark.filterwarnings("ignore:`rope_scaling` is deprecated:FutureWarning")
 GOLDEN = Path(__file__).parent / "golden"
 BAR = 1e-4
 Build = Callable[[Path], Path]
 MODELS: Mapping[str, Build] = {
     "chatglm-6b": build_chatglm_v1,
     "baichuan-7b": lambda directory: build_llama_kind("baichuan-7b", directory),
+    "baichuan2-7b": lambda directory: build_llama_kind("baichuan2-7b", directory),
     "baichuan2-13b": lambda directory: build_llama_kind("baichuan2-13b", directory),
     "internlm": lambda directory: build_llama_kind("internlm", directory),
+    "internlm2": lambda directory: build_llama_kind("internlm2", directory),
 }
 GREEDY: dict[str, Any] = {"do_sample": False, "max_new_tokens": TOKENS}
 
