@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.adapt.facts import MODERN, ROOMY, glm_checkpoint
+from tests.adapt.own_model import MODELING, small_tensors, write_small
 from tests.checkpoints.chatglm_v1 import build_chatglm_v1
 from tests.checkpoints.llama_kinds import build_llama_kind
 from trueup.adapt.load import load_plan
@@ -98,6 +101,26 @@ def test_an_export_is_the_code_its_diff_and_its_hashes(
     )
     for path in code.glob("*.py"):
         assert (model / path.name).read_bytes() == path.read_bytes()
+
+
+def test_an_exported_model_that_reads_tensors_as_it_is_built_has_its_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    last = "self.post_init()"
+    modeling = MODELING.replace(last, f"self.one = torch.ones(2)[1].item()\n        {last}")
+    tensors = {**small_tensors(), "scale": torch.full((1,), 3.0)}
+    model, code = write_small(tmp_path / "m", tensors, modeling_small=modeling), tmp_path / "code"
+    assert main(["plan", str(model), "--route", "fixed", "--export-fixed", str(code)]) == 0
+    assert ("cpu-construction@1 (LOAD106)" in capsys.readouterr().out) == IS_FIVE
+    for path in code.glob("*.py"):
+        shutil.copyfile(path, model / path.name)
+    loaded = AutoModelForCausalLM.from_pretrained(model, trust_remote_code=True)
+    assert loaded.one == 1.0
+    assert torch.equal(loaded.table, 1 / 10 ** (torch.arange(16) / 16))
+    for name, tensor in tensors.items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
 
 
 def test_an_export_overwrites_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from trueup.adapt.fixes.batch_call import BatchCall
 from trueup.adapt.fixes.cache_methods import CacheMethods
 from trueup.adapt.fixes.cache_tuples import CacheTuples
 from trueup.adapt.fixes.config_defaults import ConfigDefaults
+from trueup.adapt.fixes.cpu_construction import CpuConstruction
 from trueup.adapt.fixes.extract_past import ExtractPast
 from trueup.adapt.fixes.fix import Fix
 from trueup.adapt.fixes.flat_mask import FlatMask
@@ -18,6 +19,7 @@ from trueup.adapt.fixes.head_mask import HeadMask
 from trueup.adapt.fixes.kept_buffers import KeptBuffers
 from trueup.adapt.fixes.late_imports import LateImports
 from trueup.adapt.fixes.layer_count import LayerCount
+from trueup.adapt.fixes.loaded_weights import LoadedWeights
 from trueup.adapt.fixes.model_arguments import ModelArguments
 from trueup.adapt.fixes.own_stream import OwnStream
 from trueup.adapt.fixes.pad_signature import PadSignature
@@ -44,6 +46,8 @@ FIXES: tuple[Fix, ...] = (
     PostInit(),
     TiedKeys(),
     KeptBuffers(),
+    CpuConstruction(),
+    LoadedWeights(),
     AttentionSupport(),
     HeadMask(),
     AddedGenerationMixin(),

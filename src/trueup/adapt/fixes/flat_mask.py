@@ -24,13 +24,14 @@ def prepare_inputs_for_generation(
     self: Any, input_ids: Any, attention_mask: Any = None, **kwargs: Any
 ) -> Any:
     """Make the mask (batch, 1, tokens, tokens) of one that says what is padding."""
+    import torch
+
     if attention_mask is None or attention_mask.ndim == 2:
         masks = self.get_masks(input_ids, device=input_ids.device)
         if attention_mask is not None:
             hidden = attention_mask == 0
-            hidden = torch.nn.functional.pad(  # type: ignore[name-defined]  # noqa: F821
-                hidden, (0, input_ids.shape[1] - hidden.shape[1])
-            )
+            more = input_ids.shape[1] - hidden.shape[1]
+            hidden = torch.nn.functional.pad(hidden, (0, more))
             masks = masks | hidden[:, None, None, :] | hidden[:, None, :, None]
         attention_mask = masks
     return self._published_prepare_inputs_for_generation(

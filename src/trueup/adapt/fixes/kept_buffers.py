@@ -11,8 +11,13 @@ from trueup.doctor.code import CodeClass
 
 
 def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-    with torch.device("cpu"):  # type: ignore[name-defined]  # noqa: F821 (the model's file has it)
+    import torch
+
+    with torch.device("cpu"):
         self._published___init__(*args, **kwargs)
+    for module in self.modules():
+        # There was memory, so `post_init` took all for initialised; the loader comes after it.
+        module.__dict__.pop("_is_hf_initialized", None)
     self._kept_buffers = {name: self._buffers[name] for name in self._non_persistent_buffers_set}
 
 

@@ -7,9 +7,19 @@ from typing import Any
 
 from trueup.adapt.fixes.fix import Fix, FixFacts
 from trueup.adapt.fixes.source import Sources
+from trueup.doctor.code import Method
 from trueup.doctor.finding import Finding
 
 NAME = "_update_model_kwargs_for_generation"
+
+
+def _counting_tokens(self: Any, outputs: Any, model_kwargs: Any, *args: Any, **kwargs: Any) -> Any:
+    if model_kwargs.get("attention_mask") is None:
+        # Where nothing is padded, `generate` passes None for what this code extends.
+        model_kwargs.pop("attention_mask", None)
+    return self._published__update_model_kwargs_for_generation(
+        outputs, model_kwargs, *args, **kwargs
+    )
 
 
 def _update_model_kwargs_for_generation(
@@ -47,8 +57,7 @@ class ModelArguments(Fix):
         method = facts.code.method(facts.code.model, NAME)
         if method is None:
             return False
-        taken = {each.arg for each in (*method.node.args.args, *method.node.args.kwonlyargs)}
-        return "num_new_tokens" not in taken or _extends_mask(method.node)
+        return not _counts_tokens(method) or "attention_mask" in ast.unparse(method.node)
 
     def mends(self, finding: Finding, facts: FixFacts) -> bool:
         """A signature that is too narrow only where it is this method's."""
@@ -58,8 +67,11 @@ class ModelArguments(Fix):
         """Put our method before the model's."""
         method = facts.code.method(facts.code.model, NAME)
         if method is not None:
-            sources.wrap(method.owner, NAME, _update_model_kwargs_for_generation)
+            counts = _counts_tokens(method)
+            function = _counting_tokens if counts else _update_model_kwargs_for_generation
+            sources.wrap(method.owner, NAME, function)
 
 
-def _extends_mask(node: ast.AST) -> bool:
-    return "attention_mask" in ast.unparse(node)
+def _counts_tokens(method: Method) -> bool:
+    taken = (*method.node.args.args, *method.node.args.kwonlyargs)
+    return any(each.arg == "num_new_tokens" for each in taken)

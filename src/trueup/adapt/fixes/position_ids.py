@@ -34,7 +34,7 @@ class PositionIds(Fix):
     """
 
     name = "position-ids"
-    answers = ("CACHE103",)
+    answers = ()  # what it repairs is met once tuples are passed on
     does = "positions are those that the model's own code makes, not `generate`'s"
     since = "5.0.0"
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 FALSE = "def {name}(*args, **kwargs):\n    return False\n"
 TRUE = "def {name}(*args, **kwargs):\n    return True\n"
 PLAIN_DECORATOR = "def {name}(*args, **kwargs):\n    return lambda function: function\n"
+# For what only a search of the model's own makes; nothing is an instance of it.
+REFUSED = (
+    "class {name}:\n    def __init__(self, *args, **kwargs):\n"
+    '        raise ImportError("transformers no longer has `{name}`, which this function needs")\n'
+)
 # `name` -> what stands in for it. Versions of torch that old are not supported by any release
 # that lacks these.
 SUBSTITUTES = {
@@ -39,16 +44,36 @@ SUBSTITUTES = {
     "GreedySearchDecoderOnlyOutput": (
         "from transformers.generation import GenerateDecoderOnlyOutput as {name}\n"
     ),
+    **dict.fromkeys(
+        (
+            "BeamScorer",
+            "BeamSearchScorer",
+            "BeamHypotheses",
+            "ConstrainedBeamSearchScorer",
+            "Constraint",
+            "ConstraintListState",
+            "DisjunctiveConstraint",
+            "PhrasalConstraint",
+        ),
+        REFUSED,
+    ),
     "Conv1D": "from transformers.pytorch_utils import Conv1D as {name}\n",
 }
 
 
 class RemovedImports(Fix):
-    """The model's code imports a name that this transformers no longer has."""
+    """The model's code imports a name that this transformers no longer has.
+
+    Helpers have a simple stand-in. Classes of beam search, which only a search of the model's own
+    needs, have one that raises where it is made: `generate` searches without them.
+    """
 
     name = "removed-imports"
     answers = ("IMP101",)
-    does = "a name that transformers took away has a simple stand-in"
+    does = (
+        "a name that transformers took away has a simple stand-in, or one that is an error once "
+        "it is used"
+    )
 
     def applies(self, facts: FixFacts) -> bool:
         """Whether the code imports a name of the table from the library."""
