@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openai
@@ -29,7 +30,12 @@ def test_a_repaired_model_is_served_as_it_answered_and_its_fixes_are_told(
     recorded = np.load(GOLDEN)
     vocabulary = sentencepiece.SentencePieceProcessor(model_file=str(model / "tokenizer.model"))
     expected = vocabulary.decode(recorded["greedy"][0, recorded["ids"].shape[1] :].tolist())
-    wanted = {"model": "m", "prompt": TEXTS[0], "max_tokens": TOKENS, "temperature": 0}
+    wanted: dict[str, Any] = {
+        "model": "m",
+        "prompt": TEXTS[0],
+        "max_tokens": TOKENS,
+        "temperature": 0,
+    }
     with served(home, str(model), "--route", "fixed", "--dtype", "float32") as (process, said):
         with openai.OpenAI(base_url=f"{said['url']}/v1", api_key="none", max_retries=0) as client:
 

@@ -8,18 +8,21 @@ from packaging.version import Version
 
 from trueup.adapt.fixes.choice import Choice, choose_fixes
 from trueup.adapt.fixes.trial import left_after
-from trueup.adapt.own_code import against_own_code, own_implementation, own_kind
-from trueup.adapt.plan import Caveat
+from trueup.adapt.own_code import ONE_AT_A_TIME, against_own_code, own_implementation, own_kind
 from trueup.adapt.route import RouteFacts, RouteOption, closing_words, codes
 from trueup.doctor.finding import Finding
 from trueup.environment.environment import OLDEST_TRANSFORMERS
 from trueup.errors import AdaptError
 
 EXTRA = "pip install 'trueup[isolated]'"
-ONE_AT_A_TIME = Caveat(
-    code="ONE-AT-A-TIME",
-    text="the model's own code runs by `generate`: one request at a time, the others wait",
-)
+# Why there is no fix: it would have to guess what the code is to compute.
+UNREPAIRABLE = {
+    "CFG105": "what such a configuration is as one of the library is its author's to say",
+    "CODE101": "the failure is the code's own, and what it is to do instead its author's to say",
+    "GEN106": "a class like that never generated, with any release",
+    "IMP101": "nothing known stands in for that name",
+    "SIG102": "what the arguments are to do now is not to be seen from the call",
+}
 
 
 def fixed_option(facts: RouteFacts) -> RouteOption:
@@ -62,7 +65,12 @@ def _against_version(facts: RouteFacts) -> tuple[str, ...]:
 
 
 def _unanswered_words(unanswered: tuple[Finding, ...]) -> tuple[str, ...]:
-    return tuple(f"no fix answers {words}" for words in closing_words(unanswered, "fixed"))
+    return tuple(
+        f"no fix answers {words}"
+        + (f"; {UNREPAIRABLE[each.code]}" if each.code in UNREPAIRABLE else "")
+        for each in unanswered
+        for words in closing_words((each,), "fixed")
+    )
 
 
 def _left_words(facts: RouteFacts, choice: Choice, version: Version) -> tuple[str, ...]:

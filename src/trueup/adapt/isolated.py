@@ -16,7 +16,7 @@ from trueup.adapt.isolate.advisories import Advisory, advisories_of
 from trueup.adapt.isolate.interpreters import MINORS, minor_of
 from trueup.adapt.isolate.pins import FIRST_RELEASE, MEGABYTE
 from trueup.adapt.isolate.planned import PlannedEnvironment, planned_environment
-from trueup.adapt.own_code import against_own_code, own_implementation, own_kind
+from trueup.adapt.own_code import ONE_AT_A_TIME, against_own_code, own_implementation, own_kind
 from trueup.adapt.plan import Caveat
 from trueup.adapt.route import RouteFacts, RouteOption, closing_words, codes
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -27,10 +27,6 @@ from trueup.environment.packages import read_environment
 from trueup.errors import ConfigError
 
 OLDEST = min(FIRST_RELEASE.values())
-ONE_AT_A_TIME = Caveat(
-    code="ONE-AT-A-TIME",
-    text="An engine of the model's own code answers one request at a time; others wait.",
-)
 
 
 def isolated_option(facts: RouteFacts) -> RouteOption:

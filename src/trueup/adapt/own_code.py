@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 
 from trueup.adapt import library
-from trueup.adapt.plan import Kind
+from trueup.adapt.plan import Caveat, Kind
 from trueup.adapt.route import RouteFacts
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.modality import read_instead_of_text
@@ -20,6 +20,10 @@ GENERATING_ENDINGS = (*library.CAUSAL_ENDINGS, "ForConditionalGeneration")
 OTHER_HEADS = ("Classification", "QuestionAnswering", "ForMaskedLM", "RewardModel")
 # Methods by which published models of this kind write their own chat format.
 CHAT_METHODS = frozenset({"chat", "build_inputs", "build_chat_input", "_build_chat_input"})
+ONE_AT_A_TIME = Caveat(
+    code="ONE-AT-A-TIME",
+    text="the model's own code runs by `generate`: one request at a time, the others wait",
+)
 WITHOUT_CODE = "the model brings no code of its own that the route `{route}` could run"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trueup.adapt.candidate import Candidate, candidate_of
+from trueup.adapt.candidate import candidate_of
 from trueup.adapt.consent import with_consent
 from trueup.adapt.deviation import with_deviation
 from trueup.adapt.embedding import is_embedding
@@ -142,21 +142,20 @@ def make_plan(
     candidate = candidate_of(  # 1
         checkpoint, environment, placement.dtype, wishes, is_embedding=embeds
     )
-    options = _options(  # 3
-        RouteFacts(
-            checkpoint=checkpoint,
-            environment=environment,
-            findings=findings,
-            wishes=wishes,
-            candidate=candidate,
-            dtype=placement.dtype,
-            is_embedding=embeds,
-        )
+    facts = RouteFacts(
+        checkpoint=checkpoint,
+        environment=environment,
+        findings=findings,
+        wishes=wishes,
+        candidate=candidate,
+        dtype=placement.dtype,
+        is_embedding=embeds,
     )
+    options = _options(facts)  # 3
     everywhere = (*against_context(checkpoint), *placement.against)
     taken = None if everywhere else next((each for each in options if not each.against), None)
     if taken is None:
-        return _refused(checkpoint, wishes, candidate, placement, options, everywhere)
+        return _refused(facts, placement, options, everywhere)
     embedding = candidate.embedding if taken.route == "native" else None
     longest = context_tokens(checkpoint) if embedding is None else embedding.context_tokens
     return replace(
@@ -209,13 +208,9 @@ def _empty(checkpoint: Checkpoint, placement: Placement, option: RouteOption) ->
 
 
 def _refused(
-    checkpoint: Checkpoint,
-    wishes: Wishes,
-    candidate: Candidate,
-    placement: Placement,
-    options: list[RouteOption],
-    everywhere: tuple[str, ...],
+    facts: RouteFacts, placement: Placement, options: list[RouteOption], everywhere: tuple[str, ...]
 ) -> Plan:
+    checkpoint, wishes, candidate = facts.checkpoint, facts.wishes, facts.candidate
     first, *others = options
     # Of what closes every route the later ones have nothing to add.
     told = set(first.against) | set(everywhere)
@@ -224,6 +219,8 @@ def _refused(
         why += [
             f"route `{option.route}`: {reason}" for reason in option.against if reason not in told
         ]
+    if wishes.route == "fixed" and not everywhere:
+        why.append(_left_words(facts))
     longest = context_tokens(checkpoint)
     if candidate.embedding is not None:
         longest = candidate.embedding.context_tokens
@@ -232,6 +229,16 @@ def _refused(
         why=tuple(dict.fromkeys(why)),
         context_tokens=_smaller(wishes.context_tokens, longest),
     )
+
+
+def _left_words(facts: RouteFacts) -> str:
+    """Which routes are left where no fixes make the pinned one possible."""
+    left = [
+        f"`{route}`"
+        for route, option in ROUTE_OPTIONS.items()
+        if route != "fixed" and not option(facts).against
+    ]
+    return f"the routes that are left: {', '.join(left)}" if left else "no other route is left"
 
 
 def _not_taken(options: list[RouteOption], taken: RouteOption) -> tuple[str, ...]:

@@ -34,7 +34,8 @@ CONTEXT = (
     "n_positions",
     "n_ctx",
     "max_seq_len",
-    "max_sequence_length",
+    "max_sequence_length",  # the first ChatGLM-6B
+    "model_max_length",  # Baichuan's 13B models
 )
 
 

@@ -34,6 +34,7 @@ def broken(code: str, cause: str) -> Finding:
 def test_a_model_without_a_class_of_the_library_takes_the_fixed_route(tmp_path: Path) -> None:
     plan = plan_model(str(build_chatglm_v1(tmp_path / "m")), Wishes(dtype="float32"))
     assert (plan.route, plan.family, plan.consent) == ("fixed", "chatglm", "needed")
+    assert plan.context_tokens == 512
     assert {"flat-mask@1", "vocabulary-first@1", "extract-past@1"} <= set(plan.fixes)
     assert {"TOK101", "GEN104", "GEN101"} <= set(plan.findings)
     assert ("LOAD102" in plan.findings) == IS_FIVE
@@ -50,6 +51,8 @@ def test_the_fixed_route_is_closed_by_what_no_fix_answers(tmp_path: Path) -> Non
     refused = make_plan(checkpoint, MODERN, ROOMY, (answered, unknown), FIXED)
     assert refused.route == "refused"
     assert "no fix answers CODE101" in refused.why[0]
+    assert "its author's to say" in refused.why[0]
+    assert refused.why[-1].startswith("the routes that are left: `native`")
     assert refused.fixes == ()
 
 
