@@ -5,15 +5,14 @@ Its own decode loop, one prompt at a time: no batching, no scheduling, no HTTP.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from trueup.engines.base import Prompt, Step, Work
+from trueup.engines.base import Prompt, Step
 from trueup.engines.head import widen_head
-from trueup.engines.prompts import Prompts, Request, to_make
+from trueup.engines.prompts import Request, TextEngine, seed_of, to_make
 from trueup.engines.sampling import Sampler
 from trueup.engines.sequence import ModelSequence, forward_options, piece_tokens
 
@@ -21,47 +20,30 @@ if TYPE_CHECKING:
     from trueup.adapt.load import Loaded
 
 
-class TorchChatEngine:
+class TorchChatEngine(TextEngine):
     """Answers chat and completion requests with one loaded model that `steps_by_cache`.
 
     See `ChatEngine`.
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        self.work = Work()
-        self._prompts = Prompts(loaded)
-        self._model: Any = loaded.model
+        super().__init__(loaded)
         self._piece_tokens = piece_tokens(self._model)
         self._options = forward_options(self._model)
         widen_head(self._model)
-
-    def prepare(self, request: Request) -> tuple[Prompt, ...]:
-        """Render, tokenize and check a request.
-
-        Raises:
-            RequestError: see `ChatEngine.prepare`.
-        """
-        return self._prompts.prepare(request)
 
     def generate(
         self, prompt: Prompt, request: Request, is_cancelled: Callable[[], bool]
     ) -> Iterator[Step]:
         """Answer one prompt, step by step (see `ChatEngine.generate`)."""
-        sampling = request.sampling
-        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+        seed = seed_of(request)
         choices = []
         for choice, given in to_make(prompt, request).items():
-            ended = self._prompts.ended(prompt, request, given)
+            ended = self._prompts.ended(prompt, request, choice, given)
             if ended is None:
                 choices.append((choice, given))
-                continue
-            yield Step(
-                choice=prompt.first_choice + choice,
-                position=len(given),
-                token_ids=(),
-                text="",
-                finish_reason=ended,
-            )
+            else:
+                yield ended
         if not choices:
             return
         sequence = ModelSequence(self._model, options=self._options)
@@ -77,7 +59,7 @@ class TorchChatEngine:
                 is_cancelled,
                 choice=choice,
                 given=given,
-                sampler=Sampler(sampling, seed=seed, choice=choice),
+                sampler=Sampler(request.sampling, seed=seed, choice=choice),
                 sequence=sequence if number == len(choices) else sequence.copy(),
                 logits=logits,
             )

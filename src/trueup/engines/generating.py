@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import queue
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from trueup.engines.base import Prompt, Step, Work
 from trueup.engines.head import widen_head
-from trueup.engines.prompts import Prompts, Request, to_make
+from trueup.engines.prompts import Prompts, Request, TextEngine, seed_of, to_make
 from trueup.engines.sampling import Sampler
 from trueup.protocol.completion import parse_completion_request
 
@@ -31,50 +30,33 @@ if TYPE_CHECKING:
     from trueup.adapt.load import Loaded
 
 
-class GeneratingEngine:
+class GeneratingEngine(TextEngine):
     """Answers chat and completion requests with one loaded model (see `ChatEngine`).
 
     Raises what the model's own code raises where it cannot make a token.
     """
 
     def __init__(self, loaded: Loaded) -> None:
-        self.work = Work()
-        self._prompts = Prompts(loaded)
-        self._model: Any = loaded.model
+        super().__init__(loaded)
         self._takes_mask = "attention_mask" in inspect.signature(self._model.forward).parameters
         self._thread = _Thread()
         widen_head(self._model)
         self._try()
         self.work = Work()
 
-    def prepare(self, request: Request) -> tuple[Prompt, ...]:
-        """Render, tokenize and check a request.
-
-        Raises:
-            RequestError: see `ChatEngine.prepare`.
-        """
-        return self._prompts.prepare(request)
-
     def generate(
         self, prompt: Prompt, request: Request, is_cancelled: Callable[[], bool]
     ) -> Iterator[Step]:
         """Answer one prompt, step by step (see `ChatEngine.generate`)."""
-        sampling = request.sampling
-        seed = secrets.randbits(63) if sampling.seed is None else sampling.seed
+        seed = seed_of(request)
         for choice, given in to_make(prompt, request).items():
             if is_cancelled():
                 return
-            ended = self._prompts.ended(prompt, request, given)
+            ended = self._prompts.ended(prompt, request, choice, given)
             if ended is not None:
-                yield Step(
-                    choice=prompt.first_choice + choice,
-                    position=len(given),
-                    token_ids=(),
-                    text="",
-                    finish_reason=ended,
-                )
+                yield ended
                 continue
-            sampler = Sampler(sampling, seed=seed, choice=choice)
+            sampler = Sampler(request.sampling, seed=seed, choice=choice)
             answer = _Answer(
                 self._prompts, prompt, request, choice=choice, given=given, sampler=sampler
             )

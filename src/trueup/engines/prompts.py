@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from trueup.engines.base import FinishReason, Prompt
+from trueup.engines.base import FinishReason, Prompt, Step, Work
 from trueup.engines.text import AnswerText
 from trueup.errors import RequestError
 from trueup.protocol.chat import ChatRequest
@@ -75,17 +76,26 @@ class Prompts:
             text.push(token)
         return text
 
-    def ended(self, prompt: Prompt, request: Request, given: Sequence[int]) -> FinishReason | None:
-        """Whether the answer that is to be continued has come to its end already."""
+    def ended(
+        self, prompt: Prompt, request: Request, choice: int, given: Sequence[int]
+    ) -> Step | None:
+        """The only step of an answer that is to be continued and has come to its end already."""
         if not given:
             return None
         is_full = len(given) >= prompt.max_tokens
         text = self.replayed(request, given)
         if is_full:
             text.finish()
-        if given[-1] in self._stop_token_ids or text.is_stopped:
-            return "stop"
-        return "length" if is_full else None
+        is_stopped = given[-1] in self._stop_token_ids or text.is_stopped
+        if not is_stopped and not is_full:
+            return None
+        return Step(
+            choice=prompt.first_choice + choice,
+            position=len(given),
+            token_ids=(),
+            text="",
+            finish_reason="stop" if is_stopped else "length",
+        )
 
     def _prompt(
         self, token_ids: Sequence[int], request: Request, *, param: str, index: int
@@ -128,6 +138,29 @@ class Prompts:
                 f"{self._vocabulary_tokens}",
                 param=param,
             )
+
+
+class TextEngine:
+    """What both engines of text are built on: a loaded model, its prompts, its work."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        self.work = Work()
+        self._prompts = Prompts(loaded)
+        self._model: Any = loaded.model
+
+    def prepare(self, request: Request) -> tuple[Prompt, ...]:
+        """Render, tokenize and check a request.
+
+        Raises:
+            RequestError: see `ChatEngine.prepare`.
+        """
+        return self._prompts.prepare(request)
+
+
+def seed_of(request: Request) -> int:
+    """The request's seed, or one drawn for it."""
+    seed = request.sampling.seed
+    return secrets.randbits(63) if seed is None else seed
 
 
 def to_make(prompt: Prompt, request: Request) -> dict[int, tuple[int, ...]]:
