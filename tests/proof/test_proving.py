@@ -198,7 +198,8 @@ def test_an_engine_that_serves_another_answer_is_found(
 
     def misread(sequence: ModelSequence, token_ids: Sequence[int]) -> object:
         """What comes after a cache, several tokens at a time, is read in another order."""
-        return feed(sequence, token_ids[::-1] if sequence._length else token_ids)
+        has_past = sequence._cache.get_seq_length() > 0
+        return feed(sequence, token_ids[::-1] if has_past else token_ids)
 
     monkeypatch.setattr(ModelSequence, "feed", misread)
 

@@ -79,8 +79,12 @@ def answer(
 
 
 def is_stepped(subject: Subject) -> bool:
-    """Whether our own decode loop serves the model; what runs its own code generates by itself."""
-    return subject.is_served and not subject.runs_own_code
+    """Whether our own decode loop serves the model; all others generate by themselves."""
+    if not subject.is_served or subject.runs_own_code:
+        return False
+    from trueup.adapt.key_value_cache import steps_by_cache
+
+    return steps_by_cache(subject.model)
 
 
 def served(model: Any, ids: Array, tokens: Array) -> dict[str, Array]:

@@ -58,13 +58,14 @@ def run(job: Job) -> None:
     arrays: dict[str, Any] = {}
     subject = _subject(job, facts)
     if job.side != "digest":
-        from trueup.proof.answering import answer, token_facts
+        from trueup.proof.answering import answer, is_stepped, token_facts
         from trueup.proof.answering_embedding import answer_embedding
 
         facts["tokens"] = token_facts(subject)
         facts["questions"] = job.questions.as_dict()
         embedding = job.plan.embedding
         if embedding is None:
+            facts["is_stepped"] = is_stepped(subject)
             arrays = answer(subject, job.questions, asked, say)
         else:
             arrays = answer_embedding(subject, job.questions, asked, say, embedding.pooling)

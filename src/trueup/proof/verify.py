@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from trueup.adapt.load import runs_own_code
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import PlannedFacts
 from trueup.proof import comparison
@@ -133,7 +132,7 @@ def judge(
 ) -> Outcome:
     """Figures of every dtype, and whether the plan is what was published."""
     dtype = asking.plan.dtype
-    if _is_stepped(asking):
+    if planned[FP32].facts.get("is_stepped") and asking.questions.greedy_tokens:
         reference = {name: comparison.as_served(each) for name, each in reference.items()}
     exact = comparison.figures(reference[FP32], planned[FP32])
     layers = comparison.layer_figures(reference[FP32], planned[FP32])
@@ -184,12 +183,6 @@ def _against_memory(
         if again != planned[dtype].facts.get("memory_digest", again):
             reasons.append("two loads of the same files leave different values in memory")
     return reasons
-
-
-def _is_stepped(asking: Asking) -> bool:
-    """Whether the planned side has to answer by our own decode loop too."""
-    is_generated = asking.plan.embedding is None and asking.questions.greedy_tokens > 0
-    return is_generated and not asking.is_streamed and not runs_own_code(asking.plan)
 
 
 def _lacking(asking: Asking, answers: Answers) -> str | None:
