@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -54,3 +55,6 @@ def test_its_own_code_with_named_fixes_is_what_was_published(
 
     assert (outcome.verdict, outcome.reasons) == ("proven", ())
     assert outcome.measured["inspection"][FP32]["not_compared"] == []
+    by_layer = answers_here(asking, "planned", is_streamed=True)
+    outcome = judge(replace(asking, is_streamed=True), {FP32: reference}, {FP32: by_layer})
+    assert (outcome.verdict, outcome.reasons) == ("proven", ())

@@ -49,12 +49,18 @@ class Source:
 
 @dataclass(slots=True)
 class Stream:
-    """The state of one model: sources by the model's names, and the outputs that were kept."""
+    """The state of one model: sources by the model's names, and the outputs that were kept.
+
+    `places` are where tensors lay when they were read; `changed` are those that a forward pass
+    replaced, which stay: Baichuan2's head does so in its first one and never again.
+    """
 
     sources: dict[str, list[Source]]
     dtype: Any
     weights_format: str
     outputs: dict[int, list[npt.NDArray[np.float32]]] = field(default_factory=dict)
+    places: dict[str, int] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
 
 
 def load_streamed(job: Job) -> Subject:
@@ -192,7 +198,7 @@ def _attach(model: Any, stream: Stream) -> None:
         seen |= {id(each) for each in module.modules()} if name in layers else {id(module)}
         names = {f"{name}.{each}" if name else each for each in _parameters(module, name in layers)}
         module.register_forward_pre_hook(_filling(model, stream, names))
-        module.register_forward_hook(_dropping(model, names))
+        module.register_forward_hook(_dropping(model, stream, names))
     cpu = torch.device("cpu")
     changed = {"device": property(lambda _: cpu), "dtype": property(lambda _: stream.dtype)}
     model.__class__ = type(type(model).__name__, (type(model),), changed)
@@ -229,7 +235,7 @@ def _filling(model: Any, stream: Stream, names: set[str]) -> Callable[..., None]
     def fill(*_: Any) -> None:
         import torch
 
-        for name in sorted(names):
+        for name in sorted(names - stream.changed):
             owner, _dot, last = name.rpartition(".")
             values = _read(stream, name)
             parameters = model.get_submodule(owner)._parameters
@@ -239,16 +245,20 @@ def _filling(model: Any, stream: Stream, names: set[str]) -> Callable[..., None]
                     f"{list(parameters[last].shape)}"
                 )
             parameters[last] = torch.nn.Parameter(values, requires_grad=False)
+            stream.places[name] = values.data_ptr()
 
     return fill
 
 
-def _dropping(model: Any, names: set[str]) -> Callable[..., None]:
+def _dropping(model: Any, stream: Stream, names: set[str]) -> Callable[..., None]:
     def drop(*_: Any) -> None:
         for name in names:
             owner, _dot, last = name.rpartition(".")
             parameters = model.get_submodule(owner)._parameters
-            parameters[last] = _empty(parameters[last])
+            if parameters[last].data_ptr() != stream.places[name]:
+                stream.changed.add(name)
+            else:
+                parameters[last] = _empty(parameters[last])
 
     return drop
 
