@@ -167,6 +167,27 @@ def test_a_layer_drawn_at_random_is_seen_where_only_rows_are_compared(tmp_path: 
     assert [each.name for each in faults] == ["model.layers.2.mlp.up_proj.weight"]
 
 
+def test_a_number_that_is_none_is_named_also_where_the_sample_passes_over_it(
+    tmp_path: Path,
+) -> None:
+    directory = build_library_checkpoint("llama", tmp_path, hidden_size=128, intermediate_size=512)
+
+    def plant(model: Any) -> None:
+        weight = model.model.layers[1].mlp.up_proj.weight
+        checkpoint = read_checkpoint(resolve(str(directory)))
+        for row in range(len(weight)):
+            weight.data = weight.clone()
+            weight[row, 5] = float("nan")
+            if not check_tensors(model, checkpoint, None, torch.float32):
+                return
+            weight[row, 5] = 0
+        raise AssertionError("the sample is the whole tensor")
+
+    error = refusal(directory, plant)
+    assert error.code == "GUARD103"
+    assert "`model.layers.1.mlp.up_proj.weight`" in error.cause
+
+
 def test_a_whole_comparison_finds_a_weight_that_a_sample_passes_over(tmp_path: Path) -> None:
     directory = build_library_checkpoint("llama", tmp_path, hidden_size=128, vocab_size=2000)
     model, checkpoint, _ = parts(directory)

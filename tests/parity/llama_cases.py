@@ -39,13 +39,16 @@ KINDS: Mapping[str, tuple[Kind, int, dict[str, Any]]] = {
 PROMPT_TOKENS = (1, 6, 40, 430)
 
 
-def write_answers(home: Path, dtypes: Sequence[str] = ("float32",)) -> None:
+def write_answers(
+    home: Path, dtypes: Sequence[str] = ("float32",), names: Sequence[str] = tuple(KINDS)
+) -> None:
     """Writes checkpoints NAME, answers NAME.DTYPE.npz and tokens NAME.json into `home`."""
     np.savez(home / "prompts.npz", **ragged_prompts())
     (home / "texts.json").write_text(json.dumps(TEXTS))
     (home / "chats.json").write_text(json.dumps(CHATS))
     jobs = []
-    for name, (kind, seed, overrides) in KINDS.items():
+    for name in names:
+        kind, seed, overrides = KINDS[name]
         build_llama_kind(kind, home / name, seed=seed, **overrides)
         jobs += [
             {

@@ -1,12 +1,13 @@
 """Prints how far native Baichuan and InternLM are from the remote code of their kinds.
 
-`python -m tests.parity.llama_figures`: the figures of docs/parity.md, for whichever transformers
-this interpreter has. The remote code runs under transformers 4.41.2 in an environment of its own.
+`python -m tests.parity.llama_figures [CASE...]`: the figures of docs/parity.md, for whichever
+transformers this interpreter has. The remote code runs under transformers 4.41.2 in an environment of its own.
 """
 
 from __future__ import annotations
 
 import platform
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,8 +30,9 @@ def main() -> None:
         f"Python {platform.python_version()}"
     )
     with TemporaryDirectory() as home:
-        write_answers(Path(home), DTYPES)
-        for name in KINDS:
+        names = sys.argv[1:] or list(KINDS)
+        write_answers(Path(home), DTYPES, names)
+        for name in names:
             _print_case(name, Path(home))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.adapt.guard_buffers import check_some_buffers
-from trueup.adapt.guard_fault import FORWARD, NOT_EVALUATING, Fault
+from trueup.adapt.guard_fault import FORWARD, NOT_EVALUATING, NOT_FINITE, Fault
 from trueup.adapt.guard_forward import check_forward
 from trueup.adapt.guard_tensors import check_tensors
 from trueup.adapt.load_weights import MapTensor
@@ -67,7 +67,11 @@ def _checks(
     yield check_eval(model)
     yield check_tensors(model, checkpoint, map_tensor, dtype)
     yield check_some_buffers(model)
-    yield check_forward(model, token_ids, is_own_code=is_own_code)
+    faults = check_forward(model, token_ids, is_own_code=is_own_code)
+    if faults:
+        # A sample may have passed over the tensor that is to blame.
+        whole = check_tensors(model, checkpoint, map_tensor, dtype, share=1.0)
+        yield tuple(each for each in whole if each.code == NOT_FINITE) or faults
 
 
 def check_eval(model: Any) -> tuple[Fault, ...]:
