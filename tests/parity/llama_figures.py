@@ -1,7 +1,8 @@
 """Prints how far native Baichuan and InternLM are from the remote code of their kinds.
 
 `python -m tests.parity.llama_figures [CASE...]`: the figures of docs/parity.md, for whichever
-transformers this interpreter has. The remote code runs under transformers 4.41.2 in an environment of its own.
+transformers this interpreter has. The remote code runs under transformers 4.41.2 in an
+environment of its own.
 """
 
 from __future__ import annotations
