@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.embedding_server import EmbeddingServer, our_row
+from trueup.adapt.isolate.planned import PlannedEnvironment
 from trueup.cli import suite_system
 from trueup.cli.main import main
 from trueup.cli.report import model_report
@@ -321,3 +322,29 @@ def test_a_server_that_is_not_there_is_an_expected_failure(
 ) -> None:
     assert main(["suite", "--url", "http://127.0.0.1:9"]) == 1
     assert "no answer from the server" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("has_consent", "flags", "expected"),
+    [(True, [], ["4.38.2"]), (True, ["--static"], []), (False, [], [])],
+)
+def test_the_environment_of_an_isolated_model_is_built_with_consent(
+    has_consent: bool,
+    flags: list[str],
+    expected: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    built: list[str] = []
+
+    def build(planned: PlannedEnvironment, *, tell: Callable[[str], None]) -> None:
+        tell("resolving packages")
+        built.append(planned.request.transformers)
+
+    monkeypatch.setattr("trueup.adapt.isolate.build.build_environment", build)
+    if has_consent:
+        assert main(["trust", "demo", "--yes"]) == 0
+    capsys.readouterr()
+    main(["suite", "demo", "--route", "isolated", "--only", "demo/check", *flags])
+    assert built == expected
+    assert ("resolving packages" in capsys.readouterr().err) is bool(expected)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import plan_with_facts
 from trueup.adapt.wishes import NO_WISHES, Wishes
+from trueup.cli.building import with_environment
 from trueup.cli.downloading import DownloadLine
 from trueup.doctor.report import build_report
 
@@ -22,9 +24,14 @@ def model_report(
     transformers: str | None = None,
     wishes: Wishes = NO_WISHES,
     is_run: bool = False,
+    builds: Callable[[str], None] | None = None,
 ) -> tuple[dict[str, Any], Plan]:
-    """The report on `model`, and the plan in it; see `plan_with_facts` for the arguments."""
-    facts = plan_with_facts(
+    """The report on `model`, and the plan in it; see `plan_with_facts` for the arguments.
+
+    With `builds` an environment that the plan lacks is built: see `with_environment`.
+    """
+    make = partial(
+        plan_with_facts,
         model,
         wishes,
         revision=revision,
@@ -33,6 +40,7 @@ def model_report(
         watch=DownloadLine(),
         is_run=is_run,
     )
+    facts = with_environment(make, builds)
     report = build_report(
         kind,
         source=facts.source,

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from trueup.cli.building import with_environment
 from trueup.cli.settings import WISHES, flag_of
 from trueup.config.settings import ModelSettings, Settings
 from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError, UsageError
 
 if TYPE_CHECKING:
     from trueup.adapt.plan import Plan
-    from trueup.adapt.planning import PlannedFacts
     from trueup.checkpoint.hub.watch import Watch
 
 
@@ -48,11 +48,7 @@ def plan_models(
                 watch=watch,
                 is_run=is_run,
             )
-            facts = make()
-            if builds is not None and _is_to_be_built(facts.plan):
-                _build(facts, builds)
-                facts = make()
-            plan = facts.plan
+            plan = with_environment(make, builds).plan
         except TrueUpError as error:
             raise _placed(model, error) from None
         name = model.name or plan.model.id
@@ -64,30 +60,6 @@ def plan_models(
             )
         plans[name] = replace(plan, model=replace(plan.model, id=name))
     return plans
-
-
-def _is_to_be_built(plan: Plan) -> bool:
-    environment = plan.environment or {}
-    has_consent = plan.route == "isolated" and plan.consent == "given"
-    return has_consent and environment.get("is_ours", False) and not environment.get("is_built")
-
-
-def _build(facts: PlannedFacts, tell: Callable[[str], None]) -> None:
-    """Build the environment of a plan; one that cannot be had is an error of its load.
-
-    A model that stands in a chain with others must not keep them from being served.
-    """
-    from trueup.adapt.isolate.build import build_environment
-    from trueup.adapt.isolate.planned import planned_environment
-
-    planned = planned_environment(facts.checkpoint, facts.environment)
-    if isinstance(planned, str):
-        return
-    try:
-        build_environment(planned, tell=tell)
-    except (AdaptError, ConfigError) as error:
-        lines = (f"no environment for `{facts.plan.model.id}`: {error.cause}", error.where)
-        tell("\n".join(line for line in lines if line))
 
 
 def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptError]:

@@ -88,10 +88,15 @@ class _Suite:
             folder=self._folder,
             transformers=arguments.transformers,
             progress=self._line.show,
+            builds=None if arguments.is_static else self._tell,
         )
         if self._config is not None:
             system.environment["config"] = str(self._config)
         return system
+
+    def _tell(self, text: str) -> None:
+        self._line.clear()
+        print(text, file=sys.stderr, flush=True)
 
     def _planned(self, system: System) -> tuple[SuitePlan, Run]:
         arguments = self._arguments

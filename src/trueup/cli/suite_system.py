@@ -103,8 +103,11 @@ def examined_system(
     folder: Path,
     transformers: str | None,
     progress: Callable[[str], None],
+    builds: Callable[[str], None] | None = None,
 ) -> System:
     """Check every model; `backends` are the file's own entries, their variables unreplaced.
+
+    `builds` has environments built that models lack, and hears of it.
 
     An interrupt ends the checks and not the report: `is_whole` says so.
 
@@ -116,7 +119,9 @@ def examined_system(
     try:
         while waiting:
             progress(f"(checking {waiting[0].name or waiting[0].source})")
-            _add(system, _examined(waiting[0], transformers, system.environment), waiting[0])
+            _add(
+                system, _examined(waiting[0], transformers, builds, system.environment), waiting[0]
+            )
             del waiting[0]
     except KeyboardInterrupt:
         system.is_whole = False
@@ -167,7 +172,10 @@ def _name(model: ModelSettings, identity: str | None = None) -> str:
 
 
 def _examined(
-    model: ModelSettings, transformers: str | None, environment: dict[str, Any]
+    model: ModelSettings,
+    transformers: str | None,
+    builds: Callable[[str], None] | None,
+    environment: dict[str, Any],
 ) -> Examined:
     started = time.monotonic()
     place = model.places.get("source") or model.places.get("")
@@ -178,6 +186,7 @@ def _examined(
             revision=model.revision,
             transformers=transformers,
             wishes=wishes_of(model),
+            builds=builds,
         )
     except TrueUpError as error:
         told = Problem.of(error)
