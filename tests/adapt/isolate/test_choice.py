@@ -59,7 +59,8 @@ def chosen(
         ("4.55.4-5.23.0", "4.57.6", "5.23.0"),
         ("4.57.6-5.2.0", "5.0.0", "5.0.0"),
         # The nearest to what the config names, else the newest.
-        ("4.44.2-4.52.4", "4.41.2", "4.44.2"),
+        ("4.49.0-4.52.4", "4.41.2", "4.49.0"),
+        ("4.44.2-4.47.1", "4.41.2", "4.44.2"),
         ("4.38.2-4.49.0", None, "4.49.0"),
     ],
 )
@@ -142,6 +143,9 @@ def test_the_words_say_why_it_is_not_the_named_release() -> None:
     assert "with 4.38.2, which its config names, it meets IMP101, TOK101" in found.why[0]
 
 
+CONVERTING = {"CVE-2024-11392", "CVE-2024-11393", "CVE-2024-11394"}
+
+
 @pytest.mark.parametrize(
     ("release", "ids"),
     [
@@ -151,8 +155,10 @@ def test_the_words_say_why_it_is_not_the_named_release() -> None:
         ("5.3.0", {"CVE-2026-5241"}),
         ("5.5.0", set()),
         ("4.52.4", set()),
-        ("4.36.2", {"CVE-2024-3568"}),
-        ("4.35.2", {"CVE-2023-7018", "CVE-2024-3568", "CVE-2023-6730"}),
+        ("4.48.0", set()),
+        ("4.47.1", CONVERTING),
+        ("4.36.2", {"CVE-2024-3568", *CONVERTING}),
+        ("4.35.2", {"CVE-2023-7018", "CVE-2024-3568", "CVE-2023-6730", *CONVERTING}),
     ],
 )
 def test_each_release_has_the_advisories_of_its_range(release: str, ids: set[str]) -> None:
