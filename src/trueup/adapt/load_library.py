@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from packaging.version import Version
+
 from trueup.adapt.load_native import library_class
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -25,6 +27,8 @@ HARMLESS_UNEXPECTED = ("inv_freq", ".attn.bias", ".attn.masked_bias", ".attentio
 POOLER, POOLER_OPTION = "pooler", "add_pooling_layer"
 # A buffer that releases before 4.31 saved.
 POSITIONS = "position_ids"
+# Before, `dtype` is a key like any other, which ends up in the config as what JSON cannot write.
+DTYPE_SINCE = Version("4.56.0")
 
 
 def load_library(
@@ -95,12 +99,14 @@ def _pretrained(
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
     """The model, and what was told of tensors too many, too few and of other shapes."""
     import torch
+    import transformers
 
     model_class = library_class(plan.implementation or "")
+    is_new = Version(transformers.__version__) >= DTYPE_SINCE
+    options["dtype" if is_new else "torch_dtype"] = getattr(torch, dtype)
     try:
         model, told = model_class.from_pretrained(
             checkpoint.directory,
-            dtype=getattr(torch, dtype),
             local_files_only=True,
             trust_remote_code=False,
             output_loading_info=True,
