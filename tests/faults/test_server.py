@@ -193,7 +193,9 @@ def test_every_family_is_there_and_every_name_is_unique() -> None:
     assert all(case.alone and case.why for case in CASES)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.lasts == "always"], ids=str)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.lasts == "always"], ids=lambda case: case.name
+)
 def test_every_play_can_be_made_from_every_request_of_its_case(case: Any) -> None:
     shape = {"stream": case.is_stream, "stream_options": {"include_usage": True}}
     asked = Asked({**shape, **case.fault.asks, "model": "m"}, case.fault.path)

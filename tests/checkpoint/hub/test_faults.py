@@ -130,10 +130,10 @@ def test_a_hub_whose_answers_drip_is_given_up(
 
 
 def test_nobody_listening_is_no_connection(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
-    error = refused()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        error = refused()
     assert error.kind == "network"
     assert error.cause == (
         "no connection to `127.0.0.1`: Connection refused; `org/name` is neither a directory here "
@@ -180,12 +180,13 @@ def test_a_name_that_nobody_knows_is_a_matter_of_dns(
 def test_a_proxy_that_is_not_there_is_named_without_its_password(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     monkeypatch.setenv("NO_PROXY", "")
-    monkeypatch.setenv("HTTP_PROXY", f"http://me:secret@127.0.0.1:{port}")
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
-    error = refused()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and nobody listens
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("HTTP_PROXY", f"http://me:secret@127.0.0.1:{port}")
+        error = refused()
     assert f"the proxy `http://127.0.0.1:{port}` does not connect" in error.cause
     assert "secret" not in every_word(error)
     assert "NO_PROXY" in str(error.hint)
