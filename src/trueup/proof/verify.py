@@ -174,7 +174,7 @@ def _against_memory(
         found = answers.facts.get("inspection")
         if found is None:
             continue
-        measured.setdefault("inspection", {})[each] = found
+        measured.setdefault("inspection", {})[dtype if each == "digest" else each] = found
         for deviation in found["deviations"]:
             reasons.append(f"in memory: `{deviation['name']}` {deviation['what']}")
     if "digest" in planned:
