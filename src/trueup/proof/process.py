@@ -48,7 +48,7 @@ def other_interpreter(python: Path, folder: Path) -> Interpreter:
     if not link.is_symlink():
         link.symlink_to(Path(trueup.__file__).resolve().parent)
     return Interpreter(
-        command=(str(python), "-s", "-m", MODULE), variables={"PYTHONPATH": str(place)}
+        command=(str(python.absolute()), "-s", "-m", MODULE), variables={"PYTHONPATH": str(place)}
     )
 
 

@@ -363,9 +363,11 @@ def test_an_environment_in_which_a_process_runs_is_kept(
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()  # it runs under its name
-        done = prune(named=[built.digest])
+        done, everything = prune(named=[built.digest]), prune(takes_all=True)
         process.communicate()
     assert (done.environments, done.in_use) == ((), (built.digest,))
+    assert everything == done
+    assert kept_lock(planned.request) == built.lock
     assert built_interpreter(built.digest) is not None
 
 

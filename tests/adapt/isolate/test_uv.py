@@ -21,6 +21,14 @@ TWO_WAYS = (
     "depends on tokenizers<0.14 and you require tokenizers==0.20.0, we can conclude that your "
     "requirements are unsatisfiable.\n"
 )
+NO_VERSION = (
+    "error: No solution found when resolving dependencies\n  cause: Because there is no version of "
+    "transformers==4.38.99 and you require transformers==4.38.99, we can conclude that your "
+    "requirements are unsatisfiable.\n"
+)
+OTHER_FILE = (
+    "error: Failed to download `tiktoken==0.14.0`\n  cause: Hash mismatch for `tiktoken==0.14.0`\n"
+)
 NO_NETWORK = (
     "error: Request failed after 3 retries in 5.0s\n  cause: Failed to fetch: "
     "https://index.example/simple/numpy/\n  cause: dns error\n"
@@ -33,6 +41,8 @@ NO_NETWORK = (
         (TWO_WAYS, None, "exclude each other: .*tokenizers==0.20.0", "--transformers"),
         (NO_WHEEL, Path("/wheels"), "wheelhouse does not have .*tokenizers", "docs/env"),
         (NO_WHEEL, None, "has no wheel for this Python", "--python"),
+        (NO_VERSION, None, "index does not have .*4.38.99", "--transformers"),
+        (OTHER_FILE, None, "not the one that was locked: .*tiktoken", "--update"),
         (NO_NETWORK, None, "index cannot be reached", "--wheelhouse"),
         ("error: No space left on device (os error 28)\n", None, "no room", "TRUEUP_HOME"),
         ("", None, "status 2", None),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 
 from trueup.adapt.isolate.half_built import delete, half_built
 from trueup.adapt.isolate.store import (
-    REQUESTS,
     Built,
     environments_folder,
     every_environment,
+    forget_locks,
     unknown_folders,
 )
 
@@ -52,7 +51,7 @@ def prune(
 
     Those that are `named` by their digests; or those not used since a time of `time.time`; or all,
     with their locks; without any of these the ones that are no longer as they were built. One in
-    which a process runs is kept.
+    which a process runs is kept, and its lock with it.
     """
     root = environments_folder() if root is None else root
     halves = [*half_built(root), *unknown_folders(root)]
@@ -73,7 +72,7 @@ def prune(
         for folder in (*halves, *(built.folder for built in chosen)):
             delete(folder)
         if takes_all:
-            shutil.rmtree(root / REQUESTS, ignore_errors=True)
+            forget_locks(root, kept=in_use)
     return Pruned(environments=tuple(chosen), half_built=len(halves), in_use=tuple(in_use))
 
 

@@ -13,7 +13,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +196,14 @@ def keep_lock(lock: Lock, root: Path) -> None:
     except OSError:
         Path(half).unlink(missing_ok=True)
         raise
+
+
+def forget_locks(root: Path, *, kept: Collection[str]) -> None:
+    """Delete what requests were resolved to, but the locks of environments (digests) in `kept`."""
+    for path in (root / REQUESTS).glob("*"):
+        lock = _lock_of(path.stem, root)
+        if lock is None or f"{PREFIX}{lock.digest}" not in kept:
+            path.unlink(missing_ok=True)
 
 
 def every_environment(root: Path | None = None) -> list[Built]:

@@ -34,7 +34,8 @@ NO_WHEEL = re.compile(
     r"was not found in the|no usable wheels|has no wheels|Wheels are required|"
     r"there (?:is|are) no versions? of|no wheels with a matching",
 )
-CONFLICT = "No solution found"
+NO_VERSION = re.compile(r"there (?:is|are) no versions? of")
+CONFLICT, OTHER_FILE = "No solution found", "Hash mismatch"
 
 
 def find_uv() -> Path:
@@ -130,6 +131,17 @@ def failure(doing: str, said: str, status: int, wheelhouse: Path | None) -> Adap
             f"{doing}: the package index cannot be reached: {reason}",
             where="the index that uv uses (UV_DEFAULT_INDEX)",
             hint="build from a folder of wheels: --wheelhouse DIR",
+        )
+    if OTHER_FILE in said:
+        return AdaptError(
+            f"{doing}: a file is not the one that was locked: {reason}",
+            where=where,
+            hint="where its index has it anew on purpose, lock anew: trueup env build --update",
+        )
+    if CONFLICT in said and NO_VERSION.search(said):
+        return AdaptError(
+            f"{doing}: the package index does not have what is needed: {reason}",
+            hint="name another release: --transformers VERSION",
         )
     if CONFLICT in said and NO_WHEEL.search(said):
         return AdaptError(
