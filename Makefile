@@ -5,6 +5,8 @@ RUN := $(VENV)/bin/python
 PINS := constraints/transformers-5.23.txt
 OTHER_VERSIONS := transformers-4.56 transformers-4.57
 QUICK := not environment and not slow
+# One process for each core, each with the whole of a file: what a module sets up is set up once.
+PYTEST := -m pytest -n auto --dist loadfile
 # Tests of what a transformers release has to do with.
 RELEASE_TESTS := $(addprefix tests/,adapt checkpoint cli demo doctor engines environment parity \
 	pool protocol worker)
@@ -40,10 +42,10 @@ faults: install
 	$(RUN) -m tests.faults
 
 test-quick: install
-	$(RUN) -m pytest -m "$(QUICK)"
+	$(RUN) $(PYTEST) -m "$(QUICK)"
 
 test-environments: install
-	$(RUN) -m pytest -m "environment or slow"
+	$(RUN) $(PYTEST) -m "environment or slow"
 
 # Real clients and servers of others, each in an environment of its own, with our gateway between
 # them: some twenty minutes, and 6 GB of packages the first time. `RUN_CLIENTS='--only openai'` for a part.
@@ -54,7 +56,7 @@ test-clients: install
 test-versions: install
 	for name in $(OTHER_VERSIONS); do \
 		python=$$($(RUN) -m tests.environments $$name) && \
-		PYTHONPATH=$(CURDIR)/src $$python -m pytest -m "$(QUICK)" -p no:cacheprovider $(RELEASE_TESTS) || exit 1; \
+		PYTHONPATH=$(CURDIR)/src $$python $(PYTEST) -m "$(QUICK)" -p no:cacheprovider $(RELEASE_TESTS) || exit 1; \
 	done
 
 check: install
