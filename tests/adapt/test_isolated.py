@@ -10,6 +10,7 @@ from packaging.version import Version
 
 from tests.adapt.facts import MODERN, ROOMY
 from tests.adapt.isolate.planned_facts import write_distribution
+from tests.homes import home_at
 from trueup.adapt.isolate import planned
 from trueup.adapt.isolate.own_packages import packages_of
 from trueup.adapt.planning import Wishes, make_plan
@@ -30,7 +31,7 @@ HERE = replace(
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TRUEUP_HOME", home_at(tmp_path / "home"))
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.adapt.own_model import (
     small_tensors,
     write_small,
 )
+from tests.homes import home_at
 from trueup.adapt.load import Loaded, load_plan
 from trueup.errors import AdaptError, RequestError
 from trueup.trust.consents import Consents
@@ -24,7 +25,7 @@ from trueup.trust.consents import Consents
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TRUEUP_HOME", home_at(tmp_path / "home"))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     return tmp_path / "home"

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tests.homes import home_at
 from trueup.cli import config_export
 from trueup.cli.client_blocks import BLOCKS, Offer
 from trueup.cli.main import main
@@ -33,7 +34,7 @@ ODD = Offer(url="http://h:1/v1", chat=("yes", "组/模型", "a'b$(c)`\"\\"), emb
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TRUEUP_HOME", home_at(tmp_path / "home"))
     monkeypatch.delenv("TRUEUP_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "c.yaml").write_text(CONFIG)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.adapt.own_model import own_plan, small_tensors, write_small
+from tests.homes import home_at
 from trueup.adapt.plan import Plan
 from trueup.cli.serve_plans import plan_models
 from trueup.config.settings import ModelSettings
@@ -18,7 +19,7 @@ UNBUILT = {"is_ours": True, "lock": None, "is_built": False, "command": "trueup 
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:
-    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TRUEUP_HOME", home_at(tmp_path / "home"))
     directory = write_small(tmp_path / "m", small_tensors())
     return own_plan(directory, route="isolated", environment=UNBUILT)
 

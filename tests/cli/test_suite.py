@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.embedding_server import EmbeddingServer, our_row
+from tests.homes import home_at
 from trueup.adapt.isolate.planned import PlannedEnvironment
 from trueup.cli import suite_system
 from trueup.cli.main import main
@@ -38,7 +39,7 @@ aliases: {gpt: talk}
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TRUEUP_HOME", home_at(tmp_path / "home"))
     monkeypatch.setenv("FAR_KEY", "secret-of-the-test")
     monkeypatch.chdir(tmp_path)
 

@@ -16,6 +16,7 @@ from tests.adapt.facts import MODERN, ROOMY, glm_checkpoint
 from tests.adapt.own_model import MODELING, small_tensors, write_small
 from tests.checkpoints.chatglm_v1 import build_chatglm_v1
 from tests.checkpoints.llama_kinds import build_llama_kind
+from tests.homes import home_at
 from trueup.adapt.load import load_plan
 from trueup.adapt.planning import make_plan, plan_model
 from trueup.adapt.wishes import Wishes
@@ -79,7 +80,7 @@ def test_what_a_failing_import_hid_closes_the_route_too(tmp_path: Path) -> None:
 def test_own_code_is_not_loaded_without_consent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TRUEUP_HOME", home_at(tmp_path / "home"))
     plan = plan_model(str(build_chatglm_v1(tmp_path / "m")), FIXED)
     with pytest.raises(AdaptError, match="only with your consent"):
         load_plan(plan)
