@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sentencepiece
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.adapt.native.vocabularies import FUZZ, texts, train_sentencepiece
@@ -63,6 +63,7 @@ def test_any_text_has_the_same_ids_and_decodes_to_the_same_text(pair: Pair) -> N
     words = [piece.replace("▁", " ") for piece in pieces]
 
     @FUZZ
+    @example("▁▁a")
     @given(texts(words))
     def same(text: str) -> None:
         expected = pair.reference.encode(text)

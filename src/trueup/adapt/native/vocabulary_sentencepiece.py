@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer, decoders, normalizers
 
 SPACE = "▁"
+# More spaces than any text begins with.
+ALL = 2**31
 
 
 def sentencepiece_tokenizer(
@@ -108,6 +110,11 @@ def _obstacle(file: SentencePieceFile, normal: Mapping[str, float]) -> str | Non
         (PieceKind.UNKNOWN not in kinds, "has no piece for unknown text"),
         (any(len(text) == 1 for text in controls), "has a control symbol of one character"),
         (len({piece.text for piece in file.pieces}) < len(file.pieces), "has a piece twice"),
+        # sentencepiece takes one space off each piece until there is text, we take all off.
+        (
+            file.removes_extra_whitespace and any(SPACE * 2 in each.text for each in file.pieces),
+            "removes extra whitespace and has pieces of it",
+        ),
         (not letters <= normal.keys(), "has pieces with characters that are no pieces"),
     )
     return next((text for applies, text in checks if applies), None)
@@ -133,6 +140,8 @@ def _decoder(file: SentencePieceFile) -> decoders.Decoder:
     from tokenizers import decoders
 
     steps = [decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
-    if file.adds_dummy_prefix or file.removes_extra_whitespace:
+    if file.removes_extra_whitespace:
+        steps.append(decoders.Strip(" ", ALL, 0))
+    elif file.adds_dummy_prefix:
         steps.append(decoders.Strip(" ", 1, 0))
     return decoders.Sequence(steps)
