@@ -261,6 +261,7 @@ def test_a_pinned_route_is_the_only_one_that_is_looked_at(tmp_path: Path) -> Non
     refused = make_plan(checkpoint, MODERN, ROOMY, (closed,), Wishes(route="fixed"))
     assert refused.route == "refused"
     assert "ENV102" in " ".join(refused.why)
+    assert refused.other_route == "native"
 
 
 def test_a_route_that_runs_own_code_is_closed_to_a_model_without_any() -> None:
@@ -268,6 +269,14 @@ def test_a_route_that_runs_own_code_is_closed_to_a_model_without_any() -> None:
     plan = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(route="fixed"))
     assert plan.route == "refused"
     assert "no code of its own" in plan.why[0]
+    assert plan.other_route == "native"
+
+
+def test_an_interpreter_that_no_route_takes_is_told() -> None:
+    checkpoint = plain_checkpoint(model_type="qwen2", architectures=["Qwen2ForCausalLM"])
+    plan = make_plan(checkpoint, MODERN, ROOMY, (), Wishes(python="/env"))
+    assert (plan.route, plan.other_route) == ("native", None)
+    assert any("`/env` is not used" in reason for reason in plan.why)
 
 
 def test_the_fixed_route_is_taken_where_the_native_one_is_closed(tmp_path: Path) -> None:

@@ -108,7 +108,9 @@ def test_an_export_is_written_where_asked(
 def test_a_refused_plan_is_not_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = build_checkpoint("chatglm2", tmp_path / "model", pre_seq_len=8)
     assert main(["plan", str(directory), "--export-native", str(tmp_path / "native")]) == 1
-    assert "nothing was exported" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "nothing was exported" in said
+    assert "hint:  --export-fixed DIR" in said
     assert not (tmp_path / "native").exists()
 
 

@@ -22,7 +22,7 @@ OTHER_HEADS = ("Classification", "QuestionAnswering", "ForMaskedLM", "RewardMode
 CHAT_METHODS = frozenset({"chat", "build_inputs", "build_chat_input", "_build_chat_input"})
 ONE_AT_A_TIME = Caveat(
     code="ONE-AT-A-TIME",
-    text="the model's own code runs by `generate`: one request at a time, the others wait",
+    text="the model's own code answers one request at a time; others wait",
 )
 WITHOUT_CODE = "the model brings no code of its own that the route `{route}` could run"
 

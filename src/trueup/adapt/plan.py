@@ -102,7 +102,7 @@ class Plan:
     `findings` are the codes of what the route avoids; `context_tokens` is the longest
     sequence that the model was made for, None where its config does not say; `embedding` is
     there for kind `embedding` alone. `code` is the hash of the model's own code where that runs
-    and may run.
+    and may run. `other_route` would run what the route that was asked for does not.
     """
 
     model: PlannedModel
@@ -125,6 +125,7 @@ class Plan:
     context_tokens: int | None = None
     embedding: EmbeddingPlan | None = None
     code: str | None = None
+    other_route: PlanRoute | None = None
     schema_version: int = SCHEMA_VERSION
 
     def as_dict(self) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.source import Source, complete, resolve
 from trueup.doctor.examine import examine
-from trueup.doctor.finding import Finding
+from trueup.doctor.finding import Finding, Route
 from trueup.doctor.time_limit import usual_limit
 from trueup.environment.environment import Environment, Hardware
 from trueup.environment.hardware import read_hardware
@@ -161,7 +161,16 @@ def make_plan(
     return replace(
         _empty(checkpoint, placement, taken),
         route=taken.route,
-        why=tuple(dict.fromkeys((*taken.why, *_not_taken(options, taken), *placement.why))),
+        why=tuple(
+            dict.fromkeys(
+                (
+                    *taken.why,
+                    *_not_taken(options, taken),
+                    *_unused(wishes, taken),
+                    *placement.why,
+                )
+            )
+        ),
         mapped=taken.mapped,
         caveats=(*taken.caveats, *placement.caveats),
         fixes=taken.fixes,
@@ -189,6 +198,12 @@ def _options(facts: RouteFacts) -> list[RouteOption]:
         if not options[-1].against:
             break
     return options
+
+
+def _unused(wishes: Wishes, taken: RouteOption) -> tuple[str, ...]:
+    if wishes.python is None or taken.route == "isolated":
+        return ()
+    return (f"`{wishes.python}` is not used: an interpreter is for the route `isolated`",)
 
 
 def _empty(checkpoint: Checkpoint, placement: Placement, option: RouteOption) -> Plan:
@@ -219,26 +234,43 @@ def _refused(
         why += [
             f"route `{option.route}`: {reason}" for reason in option.against if reason not in told
         ]
-    if wishes.route == "fixed" and not everywhere:
-        why.append(_left_words(facts))
+    left = () if everywhere else _left_routes(facts)
+    if wishes.route != "auto" and not everywhere:
+        why.append(_left_words(left, wishes.route))
     longest = context_tokens(checkpoint)
     if candidate.embedding is not None:
         longest = candidate.embedding.context_tokens
     return replace(
         _empty(checkpoint, placement, first),
         why=tuple(dict.fromkeys(why)),
+        other_route=min(left, key=lambda each: each != wishes.route, default=None),
         context_tokens=_smaller(wishes.context_tokens, longest),
     )
 
 
-def _left_words(facts: RouteFacts) -> str:
-    """Which routes are left where no fixes make the pinned one possible."""
-    left = [
-        f"`{route}`"
-        for route, option in ROUTE_OPTIONS.items()
-        if route != "fixed" and not option(facts).against
+def _left_routes(facts: RouteFacts) -> tuple[Route, ...]:
+    """Which routes are left where the pinned one cannot be.
+
+    The same one is, where it could be in an environment that TrueUp builds.
+    """
+    wishes, pinned = facts.wishes, facts.wishes.route
+    if pinned == "auto":
+        return ()
+    open_facts = replace(facts, wishes=replace(wishes, route="auto", python=None))
+    return tuple(
+        option.route
+        for route, make in ROUTE_OPTIONS.items()
+        if route != pinned or wishes.python is not None
+        if not (option := make(open_facts)).against
+    )
+
+
+def _left_words(left: tuple[Route, ...], pinned: str) -> str:
+    words = [
+        f"`{each}`" + (" in an environment that TrueUp builds" if each == pinned else "")
+        for each in left
     ]
-    return f"the routes that are left: {', '.join(left)}" if left else "no other route is left"
+    return f"the routes that are left: {', '.join(words)}" if words else "no other route is left"
 
 
 def _not_taken(options: list[RouteOption], taken: RouteOption) -> tuple[str, ...]:

@@ -42,6 +42,22 @@ class Wishes:
 
 
 NO_WISHES = Wishes()
+# The options of the command line that are wishes.
+OPTIONS = {
+    "route": "--route",
+    "dtype": "--dtype",
+    "device": "--device",
+    "kind": "--kind",
+    "pooling": "--pooling",
+    "python": "--isolated-python",
+}
+
+
+def options_of(wishes: Wishes, revision: str | None = None) -> dict[str, str]:
+    """The options, with their values, by which another command makes the same plan."""
+    given = {option: getattr(wishes, name) for name, option in OPTIONS.items()}
+    options = {option: value for option, value in given.items() if value not in (None, "auto")}
+    return options if revision is None else {"--revision": revision, **options}
 
 
 def wishes_of(settings: ModelSettings) -> Wishes:

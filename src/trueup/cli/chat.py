@@ -58,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", type=words.device, help="of the private server's model (default: auto)"
     )
+    parser.add_argument(
+        "--isolated-python",
+        metavar="PATH",
+        help="of the private server's model: your environment for the route isolated",
+    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -124,6 +129,7 @@ async def _run(arguments: argparse.Namespace, message: str | None) -> int:
         if value is not None
     }
     wishes = {name: getattr(arguments, name) for name in ("revision", "route", "dtype", "device")}
+    wishes["isolated-python"] = arguments.isolated_python
     name = _checked(arguments.model, "MODEL")
     async with served(name, url=arguments.url, options=wishes) as (client, model):
         if message is None:

@@ -91,10 +91,13 @@ def _unwritten(fault: OSError) -> int:
 
 
 def print_error(error: TrueUpError) -> None:
-    """Show an expected error on stderr: cause, where, hint, a line for each."""
+    """Show an expected error on stderr: cause, where, hint; a cause may have several lines."""
     from trueup.doctor.render.text import printable
 
-    _say(f"error: {printable(error.cause)}")
+    first, *more = error.cause.splitlines() or [""]
+    _say(f"error: {printable(first)}")
+    for line in more:
+        _say(f"       {printable(line)}")
     if error.where:
         _say(f"  where: {printable(error.where)}")
     if error.hint:

@@ -108,9 +108,11 @@ def run(arguments: argparse.Namespace) -> int:
         print_lines(plan_lines(report))
     try:
         if arguments.export_native is not None:
+            _check_route(plan, "native", arguments)
             written = _export(plan, arguments.export_native, arguments.dtype)
             shown = {**report, "export": written}
         elif arguments.export_fixed is not None:
+            _check_route(plan, "fixed", arguments)
             shown = {**report, "export": _export_fixed(plan, report, arguments.export_fixed)}
     finally:  # a failed export leaves the plan worth reading
         if arguments.format == "json":
@@ -121,13 +123,25 @@ def run(arguments: argparse.Namespace) -> int:
     return int(plan.route == "refused" or strict is not None)
 
 
+def _check_route(plan: Plan, expected: str, arguments: argparse.Namespace) -> None:
+    """Refuse to export what another route runs, or none."""
+    if plan.route == expected:
+        return
+    runs = plan.other_route if plan.route == "refused" else plan.route
+    hint = None
+    if arguments.transformers or arguments.python:
+        hint = "leave out --transformers and --python: plan for the running interpreter"
+    elif runs in ("native", "fixed"):
+        hint = f"--export-{runs} DIR: the route `{runs}` runs this model"
+    raise AdaptError(
+        f"nothing was exported: the plan's route is `{plan.route}`, expected `{expected}`",
+        where=plan.model.directory,
+        hint=hint,
+    )
+
+
 def _export(plan: Plan, directory: Path, dtype: str) -> dict[str, str]:
     """Write the checkpoint; returns where it is and the dtype that its weights have."""
-    if plan.route != "native":
-        raise AdaptError(
-            f"nothing was exported: the plan's route is `{plan.route}`, expected `native`",
-            where=plan.model.directory,
-        )
     from trueup.adapt.load_export import export_native
 
     export_native(plan, directory, dtype=dtype)

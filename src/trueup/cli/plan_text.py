@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trueup.adapt.placement import size_words
+from trueup.doctor.render.command import command
 from trueup.doctor.render.report_text import header_lines
 from trueup.doctor.render.text import INDENT, PIPED_WIDTH, Line, printable
 from trueup.doctor.render.verdict_text import verdict_lines
@@ -34,7 +35,7 @@ def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterat
     yield from _labelled("memory:", _memory_words(plan["memory"]), width)
     if plan["context_tokens"] is not None:
         yield from _labelled("context:", f"{plan['context_tokens']} tokens", width)
-    yield from _labelled("proof:", _proof_words(plan["proof"], plan["model"]["source"]), width)
+    yield from _labelled("proof:", _proof_words(report), width)
     for caveat in plan["caveats"]:
         yield Line("")
         yield Line(f"{caveat['code']} caveat", "warning")
@@ -42,10 +43,12 @@ def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterat
             yield Line(f"{INDENT}{line}")
 
 
-def _proof_words(proof: Mapping[str, Any], source: str) -> str:
+def _proof_words(report: Mapping[str, Any]) -> str:
+    proof = report["plan"]["proof"]
     reason = f" ({proof['reason']})" if proof["reason"] else ""
     if proof["state"] == "unproven":
-        return f"unproven{reason}; prove it with: trueup verify {source}"
+        verify = command("verify", report["model"]["source"], report["options"])
+        return f"unproven{reason}; prove it with: {verify}"
     return f"{proof['state']}{reason}, in {proof['record']}"
 
 
@@ -97,4 +100,5 @@ def _fix_words(report: Mapping[str, Any]) -> Iterator[str]:
 def _consent_words(report: Mapping[str, Any]) -> str:
     if report["plan"]["consent"] == "given":
         return "given; the model's own code runs"
-    return f"needed, because the model's own code runs: trueup trust {report['model']['source']}"
+    trust = command("trust", report["model"]["source"], report["options"])
+    return f"needed, because the model's own code runs: {trust}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import plan_with_facts
-from trueup.adapt.wishes import NO_WISHES, Wishes
+from trueup.adapt.wishes import NO_WISHES, Wishes, options_of
 from trueup.cli.building import with_environment
 from trueup.cli.downloading import DownloadLine
 from trueup.doctor.report import build_report
@@ -48,8 +49,19 @@ def model_report(
         environment=facts.environment,
         findings=facts.findings,
         plan=facts.plan.as_dict(),
+        options=_options(facts.plan, wishes, revision, transformers, python),
     )
     return report, facts.plan
+
+
+def _options(
+    plan: Plan, wishes: Wishes, revision: str | None, transformers: str | None, python: Path | None
+) -> dict[str, str]:
+    """The options that make the plan again, without one that it does not use."""
+    used = wishes if plan.route in ("isolated", "refused") else replace(wishes, python=None)
+    options = options_of(used, revision)
+    judged = {"--transformers": transformers, "--python": python}
+    return options | {name: str(value) for name, value in judged.items() if value is not None}
 
 
 def strict_line(report: Mapping[str, Any]) -> str | None:

@@ -243,7 +243,7 @@ class _Serve:
             said = {"schema_version": 1, "url": self._url, "pid": os.getpid(), "models": names}
             print(json.dumps(said), flush=True)
         for error in refused.values():
-            _say(f"warning: {error.cause}; others in its chains answer (`{error.hint}` says why)")
+            _say(f"warning: {error.cause}\nothers in its chains answer (`{error.hint}` says why)")
         if self._arguments.quiet:
             return
         _say(f"TrueUp serves {', '.join(f'`{name}`' for name in names)} at {self._url}/v1")

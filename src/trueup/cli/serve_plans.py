@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from trueup.cli.building import with_environment
 from trueup.cli.settings import WISHES, flag_of
 from trueup.config.settings import ModelSettings, Settings
+from trueup.doctor.render.command import command
 from trueup.errors import AdaptError, CheckpointError, ConfigError, TrueUpError, UsageError
 
 if TYPE_CHECKING:
@@ -103,18 +104,23 @@ def _is_proven(plan: Plan) -> bool:
 
 def _refused(refused: Iterable[tuple[ModelSettings, Plan]]) -> AdaptError:
     told = tuple(refused)
-    reasons = "; ".join(
-        _unproven_words(plan)
-        if plan.route != "refused"
-        else f"`{plan.model.id}` cannot be run here: "
-        + (", ".join((*plan.why, *plan.findings)) or "no route remains")
-        for _, plan in told
-    )
     return AdaptError(
-        reasons,
+        "\n".join(
+            _refused_words(plan) if plan.route == "refused" else _unproven_words(plan)
+            for _, plan in told
+        ),
         where=", ".join(model.places.get("") or plan.model.directory for model, plan in told),
-        hint=_refusal_hint(told[0][1]),
+        hint=_refusal_hint(*told[0]),
     )
+
+
+def _refused_words(plan: Plan) -> str:
+    """Why a model has no route; several reasons are lines."""
+    reasons = list(plan.why)
+    if plan.other_route is not None:
+        reasons.append(f"the route `{plan.other_route}` would run it")
+    head = f"`{plan.model.id}` cannot be run here:"
+    return f"{head} {reasons[0]}" if len(reasons) == 1 else "\n- ".join((head, *reasons))
 
 
 def _unproven_words(plan: Plan) -> str:
@@ -125,11 +131,12 @@ def _unproven_words(plan: Plan) -> str:
     )
 
 
-def _refusal_hint(plan: Plan) -> str:
+def _refusal_hint(model: ModelSettings, plan: Plan) -> str:
     """The command to go on with; a proof holds for route, dtype and device as they are served."""
+    from trueup.adapt.wishes import options_of, wishes_of
+
+    options = options_of(wishes_of(model), model.revision)
     if plan.route == "refused":
-        return f"trueup check {plan.model.source}"
-    return (
-        f"trueup verify {plan.model.source} --route {plan.route} --dtype {plan.dtype} "
-        f"--device {plan.device}"
-    )
+        return command("plan", plan.model.source, options)
+    served = {"--route": plan.route, "--dtype": plan.dtype, "--device": plan.device}
+    return command("verify", plan.model.source, {**served, **options, **served})

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.adapt.wishes import DTYPES, KINDS, ROUTES, Wishes
+from trueup.adapt.wishes import DTYPES, KINDS, POOLINGS, ROUTES, Wishes
 from trueup.cli import words
 from trueup.cli.similar_progress import ProgressLine
 from trueup.errors import UsageError
@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", type=words.device, help="auto, cpu, cuda or cuda:N"
     )
     parser.add_argument("--kind", default="auto", choices=KINDS, help="default: auto")
+    parser.add_argument(
+        "--pooling", default="auto", choices=POOLINGS, help="of an embedding model (default: auto)"
+    )
+    parser.add_argument(
+        "--isolated-python", metavar="PATH", help="an environment of yours for the route isolated"
+    )
     parser.add_argument(
         "--reference-python",
         type=Path,
@@ -76,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
             dtype=arguments.dtype,
             device=arguments.device,
             kind=arguments.kind,
+            pooling=arguments.pooling,
+            python=arguments.isolated_python,
         ),
         revision=arguments.revision,
         watch=DownloadLine(),

@@ -24,8 +24,12 @@ def build_report(
     environment: Environment,
     findings: Sequence[Finding],
     plan: Mapping[str, Any] | None,
+    options: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Put the parts together; `plan` is a plan's JSON shape, None where none could be made."""
+    """Put the parts together; `plan` is a plan's JSON shape, None where none could be made.
+
+    `options` of the command line make the same plan again.
+    """
     weights = checkpoint.weights.files
     route = plan["route"] if plan is not None else REFUSED
     avoided = plan["findings"] if plan is not None else ()
@@ -62,6 +66,7 @@ def build_report(
             }
             for finding in findings
         ],
+        "options": dict(options),
         "plan": dict(plan) if plan is not None else None,
     }
 

@@ -241,3 +241,35 @@ def test_only_a_text_without_a_traceback_is_asked_for_one(path: str | None, asks
     error = {"message": "odd", "path": path, "function": None, "line": 1}
     lines = error_lines({"error": error, "matches": []}, width=80)
     assert any("whole traceback" in line.text for line in lines) is asks
+
+
+def test_the_next_command_makes_the_same_plan() -> None:
+    shape = {**report(), "options": {"--route": "native", "--dtype": "float32"}}
+    assert text(shape).endswith("next:  trueup chat ./m --route native --dtype float32")
+    shape["options"] = {"--kind": "chat"}  # which `chat` does not take
+    assert text(shape).endswith("next:  trueup serve ./m --kind chat")
+
+
+def test_a_route_that_was_asked_for_and_cannot_be_leads_to_the_one_that_can() -> None:
+    shape = report(finding(hint="mend it"), route="refused")
+    shape["options"] = {"--route": "fixed", "--dtype": "float32"}
+    shape["plan"]["other_route"] = "native"
+    shown = text(shape)
+    assert "The route `fixed` does not run this model here; `native` does." in shown
+    assert shown.endswith("next:  trueup plan ./m --dtype float32")
+    shape["options"] = {"--route": "isolated", "--isolated-python": "/env"}
+    shape["plan"]["other_route"] = "isolated"
+    shown = text(shape)
+    assert "runs this model here, but not with that Python" in shown
+    assert shown.endswith("next:  trueup plan ./m --route isolated")
+
+
+def test_no_package_is_installed_here_for_an_environment_of_its_own() -> None:
+    lacking = finding(code="ENV102", cause="it imports `odd`", hint="pip install odd")
+    shape = report(lacking, route="refused", implementation=None)
+    shape["options"] = {"--route": "isolated"}
+    shown = " ".join(text(shape).split())
+    assert "pip install" not in shown.partition("No route")[2]
+    assert shown.endswith(
+        "(it imports `odd`): trueup plan ./m --route isolated --isolated-python PATH"
+    )
