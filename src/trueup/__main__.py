@@ -1,8 +1,17 @@
-"""`python -m trueup` is the `trueup` command."""
+"""`python -m trueup` and the script `trueup`."""
 
 import sys
 
-from trueup.cli.main import main
+
+def run() -> int:
+    """The command; an interrupt while it is still being imported ends it as quietly as later."""
+    try:
+        from trueup.cli.main import main
+
+        return main()
+    except KeyboardInterrupt:
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

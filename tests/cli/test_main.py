@@ -8,8 +8,30 @@ from pathlib import Path
 
 import pytest
 
+from trueup.__main__ import run
 from trueup.cli import crash
-from trueup.cli.main import main
+from trueup.cli.main import main, print_error
+from trueup.errors import TrueUpError
+
+
+def test_a_cause_may_have_lines_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    print_error(TrueUpError("two reasons:\n- a\n- b\x1b", where="x\ny", hint="mend it"))
+    assert capsys.readouterr().err == (
+        "error: two reasons:\n       - a\n       - b\\x1b\n  where: x\\ny\n  hint:  mend it\n"
+    )
+
+
+def test_an_interrupt_during_the_imports_is_as_quiet_as_later(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "trueup.cli.main")
+    monkeypatch.setattr("builtins.__import__", interrupted)
+    assert run() == 130
+    monkeypatch.undo()
+    assert capsys.readouterr() == ("", "")
 
 
 def trueup(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -149,6 +149,17 @@ def test_a_model_that_cannot_run_ends_the_start_with_its_reason(
     assert str(folder) in told.err
 
 
+def test_a_private_server_does_not_start_before_the_user_has_agreed_to_the_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path))
+    assert main(["serve", "demo", "--route", "fixed", "--port", "0", "--private"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("error: ") == 1
+    assert "hint:  trueup trust demo" in told.err
+
+
 def test_a_port_in_use_ends_the_start(capsys: pytest.CaptureFixture[str]) -> None:
     with listen("127.0.0.1", 0) as taken:
         assert main(["serve", "--port", str(taken.getsockname()[1])]) == 1

@@ -289,6 +289,15 @@ def test_a_failed_load_tells_every_waiter_why_and_when_to_come_again() -> None:
         assert (error.status, error.retry_after_seconds) == (503, FIRST_BACKOFF_SECONDS)
 
 
+def test_a_private_pool_tells_whoever_asks_where_a_load_failed_and_what_to_do() -> None:
+    bench = Bench(is_private=True)
+    ticket = bench.ask()
+    bench.failed()
+    for each in (ticket, bench.ask()):
+        error = bench.effects.refused[each]
+        assert (error.cause, error.where, error.hint) == ("a shard is missing", "/m", "get it")
+
+
 def test_a_load_that_was_killed_is_begun_anew_for_its_waiters_once() -> None:
     bench = Bench()
     tickets = [bench.ask(), bench.ask()]

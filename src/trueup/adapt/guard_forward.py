@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from trueup.adapt.foreign import error_line
 from trueup.adapt.guard_fault import FORWARD, Fault
 from trueup.adapt.guard_passes import (
     NEXT_TOKENS,
@@ -240,8 +241,7 @@ def _distance(plain: torch.Tensor, other: torch.Tensor, dtype: torch.dtype) -> f
 
 
 def _stopped(error: Exception) -> Fault:
-    first = next((line for line in str(error).splitlines() if line.strip()), "no message")
-    what = f"stopped at `{type(error).__name__}: {first}`"
+    what = f"stopped at `{type(error).__name__}: {error_line(error)}`"
     return Fault(code=FORWARD, name="a short forward pass", what=what)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
+from trueup.adapt.foreign import error_line
 from trueup.adapt.load_native import library_class
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -115,7 +116,7 @@ def _pretrained(
         )
     except Exception as error:  # safetensors, pickle, JSON and the library's own share no base
         raise CheckpointError(
-            f"transformers could not load it: {type(error).__name__}: {_first_line(error)}",
+            f"transformers could not load it: {type(error).__name__}: {error_line(error)}",
             where=str(checkpoint.directory),
             hint=f"trueup check {checkpoint.directory}",
         ) from error
@@ -132,7 +133,7 @@ def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     except Exception as error:  # OSError, ValueError, KeyError, ImportError by version and file
         raise CheckpointError(
             f"transformers could not load the tokenizer: {type(error).__name__}: "
-            f"{_first_line(error)}",
+            f"{error_line(error)}",
             where=str(checkpoint.directory),
             hint=f"trueup check {checkpoint.directory}",
         ) from error
@@ -174,7 +175,3 @@ def _stop_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> 
         if value:
             return tuple(value)
     return ()
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), "no message")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.version import Version
 
+from trueup.adapt.foreign import error_line
 from trueup.adapt.own_weights import fill_own_weights
 from trueup.adapt.plan import Plan
 from trueup.adapt.staging import Staging, stage
@@ -144,9 +145,8 @@ def own_errors(what: str, staging: Staging) -> Iterator[None]:
     except TrueUpError:
         raise
     except (Exception, SystemExit) as error:  # any code may run here
-        first = next((line for line in str(error).splitlines() if line.strip()), "no message")
         raise AdaptError(
-            f"{what}: {type(error).__name__}: {first}",
+            f"{what}: {type(error).__name__}: {error_line(error)}",
             where=_place(error, staging),
         ) from error
 

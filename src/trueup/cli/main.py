@@ -94,7 +94,7 @@ def print_error(error: TrueUpError) -> None:
     """Show an expected error on stderr: cause, where, hint; a cause may have several lines."""
     from trueup.doctor.render.text import printable
 
-    first, *more = error.cause.splitlines() or [""]
+    first, *more = error.cause.split("\n")
     _say(f"error: {printable(first)}")
     for line in more:
         _say(f"       {printable(line)}")

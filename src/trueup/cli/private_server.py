@@ -44,11 +44,17 @@ class PrivateServerEnded(Exception):
 
 @contextlib.asynccontextmanager
 async def private_server(
-    arguments: Sequence[str], *, port: int = 0, is_keyless: bool = False
+    arguments: Sequence[str],
+    *,
+    port: int = 0,
+    is_keyless: bool = False,
+    tells_all: bool = False,
 ) -> AsyncIterator[PrivateServer]:
     """Run `trueup serve ARGUMENTS` for the length of the block; models load at first use.
 
-    Port 0 is a free one; a keyless server is for others on this machine too.
+    Port 0 is a free one; a keyless server is for others on this machine too. One that `tells_all`
+    says whole why a model did not load, and does not start where the user has to do something
+    before it can be.
 
     Raises:
         PrivateServerEnded: it does not start, and has said so on stderr.
@@ -63,6 +69,7 @@ async def private_server(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "trueup", "serve", *arguments),
         *("--port", str(port), "--format", "json", "--quiet"),
+        *(("--private",) if tells_all else ()),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         env=environment,

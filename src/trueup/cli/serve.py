@@ -11,16 +11,18 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.cli.downloading import DownloadLine
 from trueup.cli.roles import check_roles, served_names
-from trueup.cli.serve_plans import plan_models, refusals
+from trueup.cli.serve_plans import check_ready, plan_models, refusals
 from trueup.cli.settings import CONFIG_VARIABLE, settings_of
 from trueup.config.servers import RunningServer, registered
 from trueup.config.settings import DEFAULT_PORT, Settings
-from trueup.errors import AdaptError, HubError, TrueUpError
+from trueup.doctor.time_limit import Stoppable, Stopped
+from trueup.errors import AdaptError, TrueUpError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.server import Server, collecting_rarely, listen, raise_file_limit, url_of
@@ -84,6 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context-tokens", type=int, metavar="N", help="limit of the MODELs")
     parser.add_argument("--ttl-seconds", type=float, metavar="S", help="idle MODELs are unloaded")
     parser.add_argument("--quiet", action="store_true", help="no access log, no greeting")
+    # Of the server that a command starts for itself: whoever asks it is who runs it.
+    parser.add_argument("--private", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -157,24 +161,28 @@ class _Serve:
     async def _plan(
         self, ended: asyncio.Task[None]
     ) -> tuple[dict[str, Plan], dict[str, AdaptError]]:
-        """The plans; nothing where a signal ended the server while a model was downloaded."""
-        watch = DownloadLine()
+        """The plans; nothing where a signal ended the server meanwhile."""
+        watch, looking = DownloadLine(), Stoppable()
         builds = _say if self._arguments.preload else None
-        planning = asyncio.create_task(
-            asyncio.to_thread(plan_models, self._settings.models, watch, builds=builds)
-        )
+        plan = partial(plan_models, self._settings.models, watch, builds=builds)
+        planning = asyncio.create_task(asyncio.to_thread(looking.run, plan))
         await asyncio.wait((planning, ended), return_when=asyncio.FIRST_COMPLETED)
         watch.stop.set()
+        if ended.done():
+            looking.stop()
         try:
             plans = await planning
+            if self._arguments.private:
+                await asyncio.to_thread(check_ready, self._settings.models, plans)
             refused = refusals(self._settings, plans)
             kinds = {name: plan.kind for name, plan in plans.items()}
             check_roles(self._settings, kinds, refused)
             return plans, refused
-        except TrueUpError as error:
-            if ended.done() and isinstance(error, HubError) and error.kind == "stopped":
+        except (TrueUpError, Stopped) as error:
+            if ended.done():
                 return {}, {}
-            self._serving.router.fail(error)
+            if isinstance(error, TrueUpError):
+                self._serving.router.fail(error)
             raise
 
     async def _stop_serving(
@@ -196,7 +204,7 @@ class _Serve:
         from trueup.pool.pool import Pool
 
         try:
-            return Pool(), open_backends(self._settings)
+            return Pool(is_private=self._arguments.private), open_backends(self._settings)
         except TrueUpError as error:
             self._serving.router.fail(error)
             raise

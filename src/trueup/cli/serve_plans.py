@@ -63,6 +63,29 @@ def plan_models(
     return plans
 
 
+def check_ready(models: Sequence[ModelSettings], plans: Mapping[str, Plan]) -> None:
+    """Look for what the user has to do before a model can be loaded, without loading it.
+
+    Raises: AdaptError where code may not run yet or an environment is not there.
+    """
+    from trueup.adapt.isolate.store import interpreter_of
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import resolve
+    from trueup.trust.copy import trusted_code
+
+    for model, plan in zip(models, plans.values(), strict=True):
+        if plan.route == "refused":
+            continue
+        if plan.consent == "needed":
+            trusted_code(read_checkpoint(resolve(model.source, revision=model.revision)))
+        if plan.environment is not None:
+            try:
+                interpreter_of(plan.environment)
+            except AdaptError as error:
+                error.where = error.where or plan.model.directory
+                raise
+
+
 def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptError]:
     """Why each model cannot be run, by name: it has no route, or no proof where one is required.
 

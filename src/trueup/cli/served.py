@@ -65,7 +65,7 @@ async def served(
                     return
     await fetched(model, options.get("revision"))
     async with (
-        private_server([*wanted, *private]) as own,
+        private_server([*wanted, *private], tells_all=True) as own,
         ChatClient(own.url, api_key=own.api_key) as client,
     ):
         yield client, own.models[0]

@@ -5,17 +5,51 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from typing import TypeVar
 
 from trueup.errors import CheckpointError, UsageError
 
 CHECK_SECONDS = 300.0
+Looked = TypeVar("Looked")
 _is_limited: ContextVar[bool] = ContextVar("is_limited", default=False)
 
 
 class _Over(BaseException):
     """Raised wherever the code is; no handler of exceptions is meant by it."""
+
+
+class Stopped(BaseException):
+    """Somebody wanted no more of it."""
+
+
+class Stoppable:
+    """Looks at models in a thread that another one can have given up."""
+
+    def __init__(self) -> None:
+        self._thread: int | None = None
+        self._lock = threading.Lock()
+
+    def run(self, look: Callable[[], Looked]) -> Looked:
+        """Call `look` in this thread.
+
+        Raises: Stopped after `stop`, wherever the code was.
+        """
+        thread = threading.get_ident()
+        with self._lock:
+            self._thread = thread
+        try:
+            return look()
+        finally:
+            with self._lock:
+                self._thread = None
+
+    def stop(self) -> None:
+        """End the `run` that goes on, as soon as it is in Python's own code."""
+        with self._lock:
+            if self._thread is not None:
+                _raise_in(self._thread, Stopped)
 
 
 @contextlib.contextmanager

@@ -70,7 +70,8 @@ class Pool:
     """Use it as an async context manager, or `start` it and `close` it.
 
     `concurrency` is how many leases a worker has at a time, `queue_limit` how many callers may
-    wait for one model.
+    wait for one model. Of an `is_private` pool whoever asks is who runs the server: a failed load
+    is told to him whole, and not in the log as well.
     """
 
     def __init__(
@@ -82,15 +83,20 @@ class Pool:
         launcher: Launcher | None = None,
         clock: Callable[[], float] = time.monotonic,
         available_bytes: Callable[[], int | None] | None = None,
+        is_private: bool = False,
     ) -> None:
         self._launcher = launcher or ProcessLauncher()
         self._clock = clock
         self._available_bytes = available_bytes or (lambda: host_memory()[1])
         self._queue: asyncio.Queue[Event] = asyncio.Queue()
         self._scheduler = Scheduler(
-            self, concurrency=concurrency, queue_limit=queue_limit, budget=budget
+            self,
+            concurrency=concurrency,
+            queue_limit=queue_limit,
+            budget=budget,
+            is_private=is_private,
         )
-        self._workers = Workers(self._launcher, self.post)
+        self._workers = Workers(self._launcher, self.post, logs_failures=not is_private)
         self._promises: dict[Ticket, asyncio.Future[Worker]] = {}
         self._finished = asyncio.Event()
         self._owner: asyncio.Task[None] | None = None

@@ -45,21 +45,28 @@ def worker_died(model: Model, reason: str) -> TrueUpError:
     )
 
 
-def load_failed(model: Model, seconds: float) -> TrueUpError:
+def load_failed(model: Model, seconds: float, *, is_private: bool = False) -> TrueUpError:
     """The last load failed; another is tried after `seconds`.
 
-    Its place and the worker's last words are about this host: they go to the server's log.
+    Its place and the worker's last words are about this host: they go to the server's log, and
+    to the client only of a private server.
     """
     error = model.error
+    cause, where = error.cause if error else f"`{model.id}` did not load", f"models.{model.id}"
+    if is_private and error and error.where:
+        if "\n" in error.where:  # the worker's last words
+            cause = f"{cause}\n{error.where}"
+        else:
+            where = error.where
     is_unbuilt = isinstance(error, BackendError) and error.code == NO_ENVIRONMENT
     return BackendError(
-        error.cause if error else f"`{model.id}` did not load",
+        cause,
         retryable=False,
         code=error.code if isinstance(error, BackendError) else "model_load_failed",
         status=503,
         retry_after_seconds=seconds,
-        where=f"models.{model.id}",
-        hint=error.hint if error and is_unbuilt else "the server's log tells more",
+        where=where,
+        hint=error.hint if error and (is_unbuilt or is_private) else "the server's log tells more",
     )
 
 

@@ -75,12 +75,14 @@ class Scheduler:
         concurrency: int = 1,
         queue_limit: int = 64,
         budget: Budget | None = None,
+        is_private: bool = False,
     ) -> None:
         self.models: dict[str, Model] = {}
         self._effects = effects
         self._concurrency = concurrency
         self._queue_limit = queue_limit
         self._budget = budget or Budget()
+        self._is_private = is_private
         self._is_closing = False
 
     def add(self, model: Model) -> None:
@@ -138,7 +140,7 @@ class Scheduler:
             self._effects.refuse(ticket, closing())
             return
         if model.state == "failed" and now < model.retry_at:  # 4
-            self._effects.refuse(ticket, load_failed(model, model.retry_at - now))
+            self._effects.refuse(ticket, self._load_failed(model, model.retry_at - now))
             return
         if self._has_place(model) and not model.waiters:  # 5
             self._grant(model, ticket)
@@ -197,7 +199,10 @@ class Scheduler:
         model.error, model.retry_at = error, now + pause
         self._gone(model, "failed", error.cause)
         while model.waiters:
-            self._effects.refuse(model.waiters.popleft(), load_failed(model, pause))
+            self._effects.refuse(model.waiters.popleft(), self._load_failed(model, pause))
+
+    def _load_failed(self, model: Model, seconds: float) -> TrueUpError:
+        return load_failed(model, seconds, is_private=self._is_private)
 
     def _exited(self, model: Model, reason: str, now: float) -> None:
         """Whoever waits is served by a new worker; who held the lost one sees it break."""

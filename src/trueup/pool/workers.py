@@ -34,9 +34,12 @@ log = logging.getLogger(__name__)
 class Workers:
     """Running workers by model and number of the load."""
 
-    def __init__(self, launcher: Launcher, post: Callable[[Event], None]) -> None:
+    def __init__(
+        self, launcher: Launcher, post: Callable[[Event], None], *, logs_failures: bool = True
+    ) -> None:
         self._launcher = launcher
         self._post = post
+        self._logs_failures = logs_failures
         self._runs: dict[tuple[str, int], asyncio.Task[None]] = {}
         # Kept when a worker ends: a lease may be granted before its end is heard of.
         self._latest: dict[str, tuple[int, WorkerProcess]] = {}
@@ -107,7 +110,11 @@ class Workers:
             )
         returncode = await process.end() if process is not None else None
         del self._runs[model_id, load]
-        self._post(run.last_event(process, returncode))
+        last = run.last_event(process, returncode)
+        if run.failure is not None and self._logs_failures:
+            lines = (run.failure.cause, run.failure.where, run.failure.hint)
+            log.warning("%s", "\n".join(line for line in lines if line))
+        self._post(last)
 
 
 class _Run:
@@ -140,8 +147,6 @@ class _Run:
             elif not self._is_ready:
                 self.failure = process.death(returncode)
         if self.failure is not None:
-            lines = (self.failure.cause, self.failure.where, self.failure.hint)
-            log.warning("%s", "\n".join(line for line in lines if line))
             return WorkerFailed(model_id=self._model_id, load=self._load, error=self.failure)
         return WorkerExited(model_id=self._model_id, load=self._load, reason=reason)
 
