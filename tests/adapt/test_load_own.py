@@ -190,6 +190,10 @@ def test_the_prompt_and_the_stops_are_what_its_own_chat_would_use(tmp_path: Path
         with pytest.raises(RequestError) as caught:
             made.encode_chat(wrong)
         assert caught.value.param == param
+    with pytest.raises(RequestError) as caught:
+        made.encode_chat(messages[:1])
+    assert caught.value.where == "messages[0]"
+    assert "first message of role `user`" in (caught.value.hint or "")
 
 
 def test_a_chat_template_is_taken_before_the_chat_function(tmp_path: Path) -> None:

@@ -88,6 +88,17 @@ def test_texts_files_lines_and_stdin_come_in_this_order(
     assert server.requests[-1]["input"] == ["a", "all\nof it\n", "b"]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_noted"),
+    [("/no.py", True), ("src/no.py", True), ("~/no", True), ("// no", False), ("a / b.c", False)],
+)
+def test_a_text_that_looks_like_a_path_to_no_file_is_noted(
+    text: str, is_noted: bool, server: EmbeddingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert embed(server, text) == 0
+    assert ("there is no such file" in capsys.readouterr().err) is is_noted
+
+
 def test_options_may_stand_between_texts(server: EmbeddingServer) -> None:
     assert embed(server, "a", "--dimensions", "3", "b", "--truncate", "end", "c") == 0
     (request,) = server.requests

@@ -9,6 +9,8 @@ import pytest
 from tests.checkpoint.directories import safetensors
 from tests.trust.models import FILES, cache, cached, model
 from trueup.cli.main import main
+from trueup.config.servers import RunningServer
+from trueup.errors import BackendError
 from trueup.trust.code import read_code
 from trueup.trust.consents import Consents
 from trueup.trust.copy import trusted_code
@@ -215,3 +217,38 @@ def test_code_that_does_not_parse_is_said_to_be_unread(
     shown = capsys.readouterr().out
     assert "error    `rope.py` does not parse: nobody looked into it" in shown
     assert "found nothing" not in shown
+
+
+def test_a_running_server_that_has_the_code_loaded_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = read_code(model(tmp_path / "m")).digest
+    other = f"sha256:{'0' * 64}"
+
+    def row(name: str, state: str, code: str) -> dict[str, object]:
+        return {"id": name, "trueup": {"state": state, "plan": {"code": code}}}
+
+    rows = [row("m", "ready", digest), row("idle", "stopped", digest), row("x", "ready", other)]
+
+    def answer(url: str, path: str, **_: object) -> dict[str, object]:
+        if url != "http://127.0.0.1:1":
+            raise BackendError("it wants a key", retryable=False)
+        return {"data": [*rows, {"id": "a role"}]}
+
+    urls = ("http://127.0.0.1:1", "http://127.0.0.1:2")
+    servers = [RunningServer(url=url, pid=at, models=()) for at, url in enumerate(urls, 41)]
+    monkeypatch.setattr("trueup.cli.trust.running_servers", lambda: servers)
+    monkeypatch.setattr("trueup.cli.trust.ask_server", answer)
+    for form in ("text", "json"):
+        assert main(["trust", str(tmp_path / "m"), "--yes"]) == 0
+        capsys.readouterr()
+        assert main(["trust", "--revoke", str(tmp_path / "m"), "--format", form]) == 0
+        told = capsys.readouterr()
+        assert "127.0.0.1:2 runs it is not known: it wants a key" in told.err
+        if form == "json":
+            found = {"url": urls[0], "pid": 41, "model": "m"}
+            assert json.loads(told.out)["running"] == [found]
+        else:
+            assert "127.0.0.1:1 has loaded it as `m` and goes on with it" in told.err
+            assert "kill 41" in told.err
+            assert "idle" not in told.err

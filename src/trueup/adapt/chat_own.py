@@ -270,6 +270,10 @@ def _misplaced(role: str, at: int) -> RequestError:
     return RequestError(
         f"the model's own chat format has no place for a `{role}` message at position {at}",
         param=f"messages[{at}].role",
+        where=f"messages[{at}]",
+        hint="put its text into the first message of role `user`"
+        if role == "system"
+        else "let messages of `user` and `assistant` alternate, one of `user` last",
     )
 
 

@@ -26,6 +26,7 @@ SHOWN_NUMBERS = 4
 # Options may stand between TEXTs.
 MIXES_OPTIONS = True
 LABEL_CHARACTERS = 40
+PATH_STARTS = ("/", "./", "../", "~/")
 EXAMPLE = """  trueup embed ./codebert "def add(a, b): return a + b" "add two numbers"
   trueup embed ./codebert --file src/app.py --file src/old.py
   trueup embed ./codebert --lines --format json < queries.txt
@@ -85,9 +86,12 @@ def _texts(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     found = []
     for word in arguments.texts:
         text = _read_stdin() if word == "-" else _utf8(word, "TEXT")
-        if word != "-" and os.path.isfile(word):
-            told = f"note: `{word}` is embedded as this text; `--file` embeds the file's content"
-            print(told, file=sys.stderr)
+        if word != "-" and (os.path.isfile(word) or _is_like_path(word)):
+            told = f"note: `{text}` is embedded as this text; `--file` embeds the file's content"
+            print(
+                told if os.path.isfile(word) else f"{told}, and there is no such file",
+                file=sys.stderr,
+            )
         found.append(("stdin" if word == "-" else text, text))
     found += [(str(path), _read_file(path)) for path in arguments.file]
     if arguments.lines:
@@ -103,6 +107,14 @@ def _texts(arguments: argparse.Namespace) -> list[tuple[str, str]]:
         if not text:
             raise UsageError("the text is empty", where=label or "TEXT")
     return found
+
+
+def _is_like_path(word: str) -> bool:
+    """Whether a text has the look of a path: a single word that begins or ends as one."""
+    folder, slash, name = word.rpartition("/")
+    is_named = bool(folder and slash) and name.rpartition(".")[2].isalpha() and "." in name
+    is_path = word.startswith(PATH_STARTS) or is_named
+    return is_path and len(word.split()) == 1 and not word.startswith("//")
 
 
 def _without_return(line: str) -> str:

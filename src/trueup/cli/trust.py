@@ -6,16 +6,18 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.cli.server_api import ask_server
+from trueup.config.servers import running_servers
 from trueup.doctor.audit import DOES, KINDS, Alarm, alarms_text, audit_module
 from trueup.doctor.render.text import Line, print_lines, printable
 from trueup.doctor.time_limit import CHECK_SECONDS, time_limit
-from trueup.errors import ConfigError, UsageError
+from trueup.errors import BackendError, ConfigError, UsageError
 from trueup.trust.code import OwnCode, read_code
 from trueup.trust.consents import Change, Consent, Consents
 from trueup.trust.copy import forget, model_names
@@ -211,13 +213,35 @@ def _revoke(arguments: argparse.Namespace) -> int:
     for each in found:
         consents.revoke(each)
         forget(each.digest, consents)
+    running = list(_running({each.digest for each in found}))
     if arguments.format == "json":
-        shape = {"schema_version": SCHEMA_VERSION, "kind": "revoked"}
+        shape = {"schema_version": SCHEMA_VERSION, "kind": "revoked", "running": running}
         print(json.dumps({**shape, "revoked": [_shape(each) for each in found]}, indent=2))
     else:
         for each in found:
             print(f"{each.digest[:SHOWN_HASH]}  may no longer run")
+    for each in running:
+        _say(f"the server at {each['url']} has loaded it as `{each['model']}` and goes on with it")
+        _say(f"  hint:  end that server: kill {each['pid']}")
     return 0
+
+
+def _running(digests: Collection[str]) -> Iterator[dict[str, Any]]:
+    """The models of running servers that are loaded by code of these hashes.
+
+    A server that wants another key than TRUEUP_API_KEY is named on stderr: it does not tell.
+    """
+    for server in running_servers():
+        try:
+            rows = ask_server(server.url, "/v1/models", wants="data")["data"]
+        except BackendError as error:
+            _say(f"whether the server at {server.url} runs it is not known: {error.cause}")
+            continue
+        for row in rows:
+            ours = row.get("trueup") or {}
+            is_loaded = ours.get("state") not in (None, "stopped", "failed")
+            if is_loaded and (ours.get("plan") or {}).get("code") in digests:
+                yield {"url": server.url, "pid": server.pid, "model": row.get("id")}
 
 
 def _say(line: str) -> None:
