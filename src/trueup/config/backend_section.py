@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic_core import PydanticKnownError
 
 from trueup.config.droppable import checked_name, checked_untaken
+from trueup.config.limit_settings import LimitSettings
+from trueup.config.llamafactory_section import LlamaFactoryKeys
+from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.config.names import nearest
 from trueup.config.presets import DEFAULT_PRESET, PRESET_NAMES
 from trueup.config.section import Filled, Seconds, SecretText, Section, stated
-from trueup.config.settings import BackendSettings, LimitSettings
+from trueup.config.settings import BackendSettings
 from trueup.config.url import url_trouble
 
 
@@ -45,16 +49,22 @@ class LimitsSection(Section):
     )
 
 
-class BackendSection(Section):
-    """A server that others run; what is null is left to its preset."""
+class BackendSection(LlamaFactoryKeys):
+    """A server that others run; what is null is left to its preset.
+
+    With `preset: llamafactory` it may be a model instead, which LlamaFactory runs for us.
+    """
 
     preset: Annotated[
         str,
         AfterValidator(_preset),
         WithJsonSchema({"type": "string", "enum": list(PRESET_NAMES)}),
     ] = Field(default=DEFAULT_PRESET, description="What server it is.")
-    url: Annotated[str, AfterValidator(_url)] = Field(
-        description="Where it is: `http://127.0.0.1:9997/v1`; without a path `/v1` is added.",
+    url: Annotated[str, AfterValidator(_url)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="Where it is: `http://127.0.0.1:9997/v1`; without a path `/v1` is added. "
+        "Required, but for models that LlamaFactory runs for us.",
     )
     model: Filled | None = Field(
         default=None,
@@ -99,10 +109,33 @@ class BackendSection(Section):
     )
     limits: LimitsSection = Field(default=LimitsSection(), description="How long it may take.")
 
-    def settings(self, name: str) -> BackendSettings:
+    @field_validator("url", mode="after")
+    @classmethod
+    def _is_somewhere(cls, url: str | None, info: ValidationInfo) -> str | None:
+        """Only what is run by us has no URL."""
+        if url is None and not any(info.data.get(key) for key in ("base_model_path", "script_path")):
+            raise PydanticKnownError("missing")
+        return url
+
+    def preset_name(self) -> str:
+        """The name of its preset."""
+        return self.preset
+
+    def settings(self, name: str) -> BackendSettings | LlamaFactorySettings:
         """The same as plain facts, without the place."""
+        limits = LimitSettings(**self.limits.model_dump())
+        if self.is_run_by_us:
+            return self.llamafactory_settings(
+                name,
+                url=self.url,
+                model=self.model,
+                api_key=self.api_key,
+                context_tokens=self.context_tokens,
+                limits=limits,
+            )
         # Not the key: pydantic would write out what is in it.
-        told = self.model_dump(exclude={"api_key", "limits", "drop", "unsupported", "ignored"})
+        apart = {"api_key", "limits", "drop", "unsupported", "ignored"}
+        told = self.model_dump(exclude=apart | set(LlamaFactoryKeys.model_fields))
         return BackendSettings(
             name=name,
             **told,
@@ -110,5 +143,5 @@ class BackendSection(Section):
             drop=tuple(dict.fromkeys(self.drop)),
             unsupported=tuple(dict.fromkeys(self.unsupported)),
             ignored=tuple(dict.fromkeys(self.ignored)),
-            limits=LimitSettings(**self.limits.model_dump()),
+            limits=limits,
         )

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from trueup.config.limit_settings import LimitSettings
+from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.config.secret import Secret
 
 DEFAULT_HOST = "127.0.0.1"
@@ -86,16 +88,6 @@ PROFILES: Mapping[str, ClientProfile] = {
     )
 }
 DEFAULT_PROFILE = "strict"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LimitSettings:
-    """Seconds that a backend may take; None leaves it to its preset."""
-
-    connect_seconds: float | None = None
-    first_token_seconds: float | None = None
-    between_tokens_seconds: float | None = None
-    total_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +207,7 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     models: tuple[ModelSettings, ...] = ()
-    backends: tuple[BackendSettings, ...] = ()
+    backends: tuple[BackendSettings | LlamaFactorySettings, ...] = ()
     profiles: tuple[ClientProfile, ...] = ()
     roles: tuple[RoleSettings, ...] = ()
     aliases: tuple[AliasSettings, ...] = ()
