@@ -148,6 +148,9 @@ class OpenAICompatibleBackend:
             version=self.version,
         )
 
+    async def load(self) -> None:
+        """Its model is others' to load."""
+
     async def look(self) -> None:
         """See now what the server says of itself; never raises."""
         if self._looking is None:

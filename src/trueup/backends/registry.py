@@ -11,24 +11,37 @@ from typing import Any
 
 from trueup.backends.base import Capabilities
 from trueup.backends.http import Address
+from trueup.backends.llamafactory.backend import LlamaFactoryBackend
+from trueup.backends.llamafactory.opening import open_llamafactory
 from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.backends.presets import PRESETS, Preset
+from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.config.presets import DEFAULT_PRESET
-from trueup.config.settings import BackendSettings
+from trueup.config.settings import AnyBackendSettings, BackendSettings
 from trueup.errors import ConfigError
 
 # Names that the internet does not have.
 LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".localhost", ".home.arpa", ".test")
 
 
+OpenedBackend = OpenAICompatibleBackend | LlamaFactoryBackend
+
+
 def open_backend(
-    settings: BackendSettings, *, clock: Callable[[], float] = time.monotonic
-) -> OpenAICompatibleBackend:
-    """The backend of these settings; nothing is asked of the server yet.
+    settings: AnyBackendSettings,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    say: Callable[[str], None] = lambda line: None,
+) -> OpenedBackend:
+    """The backend of these settings; nothing is asked or started yet.
+
+    `say` is told when a model is loaded for it, with the memory that it needs.
 
     Raises:
         ConfigError: the preset is not known, or the URL cannot be used.
     """
+    if isinstance(settings, LlamaFactorySettings):
+        return open_llamafactory(settings, say=say)
     preset = PRESETS.get(settings.preset)
     if preset is None:
         raise _unknown(settings)

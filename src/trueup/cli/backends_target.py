@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.cli.settings import CONFIG_VARIABLE
+from trueup.config.settings import BackendSettings
 from trueup.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from trueup.config.settings import BackendSettings
+    from trueup.config.settings import AnyBackendSettings
 
 DEFAULT_NAME = "backend"
 # `localhost:8001`, which no backend is called.
@@ -54,6 +55,11 @@ def target_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Targ
             key_variable=arguments.api_key_env,
         )
     settings, stated = _configured(word, arguments, environ)
+    if settings.url is None or not isinstance(settings, BackendSettings):
+        raise UsageError(
+            f"`{settings.name}` is a model that LlamaFactory runs, and no server with a URL",
+            where=settings.place,
+        )
     variable = arguments.api_key_env
     if key is None and settings.api_key is not None:
         key = settings.api_key.reveal()
@@ -109,7 +115,7 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:
 
 def _configured(
     name: str, arguments: argparse.Namespace, environ: Mapping[str, str]
-) -> tuple[BackendSettings, str | None]:
+) -> tuple[AnyBackendSettings, str | None]:
     """The backend of that name, and the variable that holds its key where the file names one."""
     from trueup.config.url import url_trouble
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 
-from trueup.config.settings import AliasSettings, BackendSettings, RoleSettings, Settings
+from trueup.config.settings import AliasSettings, AnyBackendSettings, RoleSettings, Settings
 from trueup.errors import ConfigError
 from trueup.gateway.router import Served, ServedAlias, ServedRole
 
@@ -48,8 +48,8 @@ def check_roles(settings: Settings, kinds: Mapping[str, str], refused: Container
             )
 
 
-def _word(named: BackendSettings | RoleSettings | AliasSettings) -> str:
-    if isinstance(named, BackendSettings):
+def _word(named: AnyBackendSettings | RoleSettings | AliasSettings) -> str:
+    if isinstance(named, AnyBackendSettings):
         return "backend"
     return "role" if isinstance(named, RoleSettings) else "alias"
 

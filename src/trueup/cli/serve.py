@@ -30,7 +30,7 @@ from trueup.gateway.serving import Serving
 
 if TYPE_CHECKING:
     from trueup.adapt.plan import Plan
-    from trueup.backends.openai_compatible import OpenAICompatibleBackend
+    from trueup.backends.registry import OpenedBackend
     from trueup.pool.pool import Pool
 
 EXAMPLE = """  trueup serve
@@ -148,7 +148,7 @@ class _Serve:
             found = RunningServer(url=self._url, pid=os.getpid(), models=known)
             stack.enter_context(registered(found))
             await self._greet(known, refused, backends)
-            preload = asyncio.create_task(self._get_ready(pool, able))
+            preload = asyncio.create_task(self._get_ready(pool, able, backends))
             with collecting_rarely():
                 await asyncio.wait((ended,))
             preload.cancel()
@@ -189,7 +189,7 @@ class _Serve:
         self,
         ended: asyncio.Task[None],
         pool: Pool,
-        backends: Sequence[OpenAICompatibleBackend],
+        backends: Sequence[OpenedBackend],
     ) -> None:
         # Answers first: a worker that ended under them would break them off.
         self._server.stop()
@@ -198,13 +198,14 @@ class _Serve:
         for each in backends:
             await each.close()
 
-    def _open(self) -> tuple[Pool, list[OpenAICompatibleBackend]]:
+    def _open(self) -> tuple[Pool, list[OpenedBackend]]:
         # Imported now: /health answers already.
         from trueup.cli.serve_backends import open_backends
         from trueup.pool.pool import Pool
 
         try:
-            return Pool(is_private=self._arguments.private), open_backends(self._settings)
+            say = (lambda line: None) if self._arguments.quiet else _say
+            return Pool(is_private=self._arguments.private), open_backends(self._settings, say)
         except TrueUpError as error:
             self._serving.router.fail(error)
             raise
@@ -214,7 +215,7 @@ class _Serve:
         plans: Mapping[str, Plan],
         refused: Mapping[str, AdaptError],
         pool: Pool,
-        backends: Sequence[OpenAICompatibleBackend],
+        backends: Sequence[OpenedBackend],
     ) -> None:
         from trueup.cli.serve_backends import first_look, served_backends, served_models
 
@@ -225,7 +226,9 @@ class _Serve:
         ]
         self._serving.router.open(*served, roles=served_names(self._settings, served))
 
-    async def _get_ready(self, pool: Pool, names: Sequence[str]) -> None:
+    async def _get_ready(
+        self, pool: Pool, names: Sequence[str], backends: Sequence[OpenedBackend]
+    ) -> None:
         if not self._arguments.preload:
             self._serving.is_ready = True
             if names:
@@ -237,13 +240,18 @@ class _Serve:
                     pass
             except TrueUpError as error:
                 _say(f"`{name}` was not loaded: {error.cause}")
+        for each in backends:
+            try:
+                await each.load()
+            except TrueUpError as error:
+                _say(f"`{each.name}` was not loaded: {error.cause}")
         self._serving.is_ready = True
 
     async def _greet(
         self,
         names: Sequence[str],
         refused: Mapping[str, AdaptError],
-        backends: Sequence[OpenAICompatibleBackend],
+        backends: Sequence[OpenedBackend],
     ) -> None:
         from trueup.cli.serve_backends import lines_on
 

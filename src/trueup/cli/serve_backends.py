@@ -6,14 +6,13 @@ Imported after the server listens, so that that is soon.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trueup.backends.local import LocalBackend
-from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.backends.refused import RefusedBackend
-from trueup.backends.registry import open_backend
+from trueup.backends.registry import OpenedBackend, open_backend
 from trueup.config.settings import Settings
 from trueup.errors import AdaptError
 from trueup.gateway.router import Served
@@ -52,18 +51,16 @@ def served_models(
     return served
 
 
-def open_backends(settings: Settings) -> list[OpenAICompatibleBackend]:
-    """The servers of others, not asked yet.
+def open_backends(settings: Settings, say: Callable[[str], None]) -> list[OpenedBackend]:
+    """The servers of others, not asked yet; `say` is told when one of their models is loaded.
 
     Raises:
         ConfigError: one of them cannot be meant.
     """
-    return [open_backend(each) for each in settings.backends]
+    return [open_backend(each, say=say) for each in settings.backends]
 
 
-def served_backends(
-    settings: Settings, backends: Sequence[OpenAICompatibleBackend]
-) -> list[Served]:
+def served_backends(settings: Settings, backends: Sequence[OpenedBackend]) -> list[Served]:
     """The servers of others as served names."""
     return [
         Served(id=each.name, kind=each.kind, backend=backend)
@@ -71,7 +68,7 @@ def served_backends(
     ]
 
 
-async def first_look(backends: Sequence[OpenAICompatibleBackend]) -> None:
+async def first_look(backends: Sequence[OpenedBackend]) -> None:
     """Let them say what they are; the model's name there may be known only then."""
     if backends:
         looks = [asyncio.create_task(each.look()) for each in backends]
@@ -80,7 +77,7 @@ async def first_look(backends: Sequence[OpenAICompatibleBackend]) -> None:
             each.cancel()
 
 
-async def lines_on(backends: Sequence[OpenAICompatibleBackend]) -> list[str]:
+async def lines_on(backends: Sequence[OpenedBackend]) -> list[str]:
     """Who is asked where, and who cannot be asked now."""
     lines = []
     for each in backends:

@@ -10,7 +10,13 @@ from pathlib import Path
 
 from trueup.cli.backend_flag import FLAG, backends_of
 from trueup.config.secret import Secret
-from trueup.config.settings import ApiKey, BackendSettings, ModelSettings, ServerSettings, Settings
+from trueup.config.settings import (
+    AnyBackendSettings,
+    ApiKey,
+    ModelSettings,
+    ServerSettings,
+    Settings,
+)
 from trueup.errors import ConfigError, UsageError
 
 CONFIG_VARIABLE = "TRUEUP_CONFIG"
@@ -73,7 +79,7 @@ def with_key(server: ServerSettings, environ: Mapping[str, str]) -> ServerSettin
 
 def _with_flags(
     settings: Settings, flags: Sequence[str], environ: Mapping[str, str]
-) -> tuple[BackendSettings, ...]:
+) -> tuple[AnyBackendSettings, ...]:
     """The backends of the file, then those of the flags, which replace those of their names.
 
     Raises: UsageError for the name of anything else in the file.

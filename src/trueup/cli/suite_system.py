@@ -16,7 +16,7 @@ from trueup.adapt.wishes import wishes_of
 from trueup.cli.report import model_report
 from trueup.cli.roles import check_roles
 from trueup.config.names import listing, nearest
-from trueup.config.settings import BackendSettings, ModelSettings, RoleSettings, Settings
+from trueup.config.settings import AnyBackendSettings, ModelSettings, RoleSettings, Settings
 from trueup.errors import TrueUpError, UsageError
 from trueup.suite.case import Place, Problem, Subject, Verdict
 from trueup.suite.model_cases import check_verdict
@@ -228,13 +228,13 @@ def _environment(report: Mapping[str, Any]) -> dict[str, Any]:
     return {"packages": packages, "python": environment["python_version"]}
 
 
-def _backend(backend: BackendSettings) -> Examined:
+def _backend(backend: AnyBackendSettings) -> Examined:
     subject = Subject(
         id=backend.name,
         type="backend",
         name=backend.name,
         kind=backend.kind,
-        source=backend.url,
+        source=backend.url or getattr(backend, "base_model_path", None),
         place=backend.place or None,
     )
     return Examined(subject=subject)

@@ -113,7 +113,9 @@ class BackendSection(LlamaFactoryKeys):
     @classmethod
     def _is_somewhere(cls, url: str | None, info: ValidationInfo) -> str | None:
         """Only what is run by us has no URL."""
-        if url is None and not any(info.data.get(key) for key in ("base_model_path", "script_path")):
+        if url is None and not any(
+            info.data.get(key) for key in ("base_model_path", "script_path")
+        ):
             raise PydanticKnownError("missing")
         return url
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trueup.config.secret import Secret
 from trueup.config.limit_settings import LimitSettings
+from trueup.config.secret import Secret
 
 LlamaFactoryMode = Literal["script", "api", "cli"]
 PRESET = "llamafactory"

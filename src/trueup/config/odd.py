@@ -125,7 +125,8 @@ def _open_server(document: Document, settings: Settings) -> Iterator[Mistake]:
 
 def _open_keys(document: Document, settings: Settings) -> Iterator[Mistake]:
     for backend in settings.backends:
-        if backend.api_key is not None and not is_encrypted_or_near(backend.url):
+        url = backend.url
+        if backend.api_key is not None and url is not None and not is_encrypted_or_near(url):
             yield document.mistake(
                 ("backends", backend.name, "url"),
                 "its key and all that is asked go over the network unencrypted",

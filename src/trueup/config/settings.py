@@ -116,6 +116,9 @@ class BackendSettings:
     place: str = field(default="", compare=False, repr=False)
 
 
+AnyBackendSettings = BackendSettings | LlamaFactorySettings
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """One model that TrueUp runs itself; `name` None leaves the name to its source.
@@ -207,7 +210,7 @@ class Settings:
 
     server: ServerSettings = field(default_factory=ServerSettings)
     models: tuple[ModelSettings, ...] = ()
-    backends: tuple[BackendSettings | LlamaFactorySettings, ...] = ()
+    backends: tuple[AnyBackendSettings, ...] = ()
     profiles: tuple[ClientProfile, ...] = ()
     roles: tuple[RoleSettings, ...] = ()
     aliases: tuple[AliasSettings, ...] = ()

@@ -8,11 +8,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from trueup.config.llamafactory_settings import PRESET, LlamaFactorySettings
 from trueup.config.schema import CURRENT_VERSION
 from trueup.config.secret import HIDDEN
 from trueup.config.settings import (
     PROFILES,
-    BackendSettings,
+    AnyBackendSettings,
     ClientProfile,
     ServerSettings,
     Settings,
@@ -55,10 +56,14 @@ def _server(server: ServerSettings) -> dict[str, Any]:
     return {**shape, "cors_origins": list(server.cors_origins), "strict": server.is_strict}
 
 
-def _backend(backend: BackendSettings) -> dict[str, Any]:
+def _backend(backend: AnyBackendSettings) -> dict[str, Any]:
     shape = {each.name: getattr(backend, each.name) for each in fields(backend)}
     del shape["name"], shape["place"]
     shape["api_key"] = None if backend.api_key is None else HIDDEN
+    if isinstance(backend, LlamaFactorySettings):
+        ssh = shape.pop("ssh")
+        told = {**shape, "preset": PRESET, **(asdict(ssh) if ssh is not None else {})}
+        return {**told, "limits": asdict(backend.limits)}
     lists = {name: list(getattr(backend, name)) for name in ("drop", "unsupported", "ignored")}
     return {**shape, **lists, "limits": asdict(backend.limits)}
 

@@ -1,0 +1,85 @@
+"""The process that has the model, a child of the keeper: started, read, ended by its pid.
+
+A process of its own, so that the keeper answers while libraries are imported, tells how it ended,
+and can end it whatever it does. It ends with the keeper, however that went.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+from .lines import MAX_LINE_BYTES, Message, line_of, message_of
+
+# This zipapp, whose path may be relative: the keeper changes its directory.
+ITSELF = os.path.abspath(sys.argv[0])
+# Between being asked to end and being ended.
+GRACE_SECONDS = 5.0
+
+
+class ModelProcess:
+    """One start of it; `told` gets its messages."""
+
+    def __init__(self, spec: Message, told: Callable[[ModelProcess, Message], None]) -> None:
+        self._spec = spec
+        self._told = told
+        self._process: asyncio.subprocess.Process | None = None
+        self._is_unwanted = False
+        self.pid: int | None = None
+
+    async def run(self) -> int:
+        """Start it, hand on what it says; its exit status, negative for a signal.
+
+        Raises: OSError where it cannot be started.
+        """
+        process = self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            ITSELF,
+            "model",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=MAX_LINE_BYTES,
+            cwd=self._spec["directory"],
+            start_new_session=True,
+        )
+        self.pid = process.pid
+        if self._is_unwanted:
+            self.end()
+        self.send(self._spec)
+        assert process.stdout is not None
+        with contextlib.suppress(ValueError, OSError):  # a line longer than the limit
+            while line := await process.stdout.readline():
+                message = message_of(line)
+                if message is not None:
+                    self._told(self, message)
+        self.end()  # without its stdout it is of no use
+        return await process.wait()
+
+    def send(self, message: Message) -> None:
+        """Hand it a message; nothing happens where it has ended."""
+        process = self._process
+        if process is not None and process.stdin is not None and process.returncode is None:
+            process.stdin.write(line_of(message))
+
+    def end(self) -> None:
+        """End it and all that it started."""
+        self._is_unwanted = True
+        if self._process is not None and self._process.returncode is None:
+            self._signal(signal.SIGTERM)
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._signal, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End it now, without asking."""
+        self._is_unwanted = True
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)  # it leads a group of its own

@@ -1,0 +1,253 @@
+"""Our end of one far worker: answers by their ids, resumed where the connection was lost.
+
+Everything happens in one event loop. The worker outlives a connection for its lease: as long as
+that, it is looked for, and each answer under way goes on after the last event that came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+
+from trueup.backends.hosts.host import HostLost
+from trueup.backends.llamafactory.far.lines import Message
+from trueup.backends.llamafactory.link import Link, Way
+from trueup.errors import BackendError, TrueUpError
+
+# Signs of life for each lease.
+PINGS = 4
+# Between two looks for a host that was lost.
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+CLOSE_SECONDS = 20.0
+STOPPED: Message = {"state": "stopped"}
+
+
+class Answering:
+    """One answer: its events in order, or the error that ended it."""
+
+    def __init__(self, request: Message) -> None:
+        self.id = secrets.token_hex(8)
+        self.request = {**request, "id": self.id}
+        self.seq = 0
+        self.is_over = False
+        self._events: asyncio.Queue[Message | TrueUpError] = asyncio.Queue()
+
+    def add(self, event: Message) -> None:
+        """An event of the worker; one that came before is passed over."""
+        seq = int(event.get("seq", 0))
+        if seq and seq <= self.seq:
+            return
+        self.seq = max(self.seq, seq)
+        self.is_over = self.is_over or event["event"] in ("end", "error")
+        self._events.put_nowait(event)
+
+    def fail(self, error: TrueUpError) -> None:
+        """There will be no more of it."""
+        self.is_over = True
+        self._events.put_nowait(error)
+
+    async def next(self) -> Message:
+        """Its next event.
+
+        Raises: TrueUpError where it was lost.
+        """
+        event = await self._events.get()
+        if isinstance(event, TrueUpError):
+            raise event
+        return event
+
+
+class Session:
+    """One worker; `changed` is called when its `state` has become another one."""
+
+    def __init__(
+        self,
+        way: Way,
+        *,
+        name: str,
+        lease_seconds: float,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.state: Message = STOPPED
+        self.memory_bytes: int | None = None
+        self._way = way
+        self._name = name
+        self._lease_seconds = lease_seconds
+        self._changed = changed
+        self._client = secrets.token_hex(8)
+        self._link: Link | None = None
+        self._opening: asyncio.Task[object] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._pinging: asyncio.Task[None] | None = None
+        self._answers: dict[str, Answering] = {}
+        self._is_closed = self._is_unloading = False
+        self._change = asyncio.Event()
+
+    async def ask(self, request: Message) -> Answering:
+        """Have a request answered; the worker is started where it does not live.
+
+        Raises: TrueUpError where it cannot be reached.
+        """
+        await self.connect()
+        answering = Answering(request)
+        self._answers[answering.id] = answering
+        await self._send(answering.request)
+        return answering
+
+    async def leave(self, answering: Answering) -> None:
+        """Want no more of an answer: one under way is cancelled."""
+        self._answers.pop(answering.id, None)
+        if not answering.is_over:
+            await self._send({"op": "cancel", "id": answering.id})
+        await self._send({"op": "done", "id": answering.id})
+
+    async def connect(self) -> None:
+        """See that there is a worker and a link to it.
+
+        Raises: TrueUpError.
+        """
+        while self._link is None or self._is_unloading:
+            if self._is_closed:
+                raise self._lost("was unloaded")
+            if self._is_unloading and self._reading is not None:
+                await asyncio.wait((self._reading,))
+                continue
+            if self._opening is None:
+                self._opening = asyncio.create_task(self._open(may_start=True))
+                self._opening.add_done_callback(self._opened)
+            await asyncio.shield(self._opening)
+
+    def _opened(self, task: asyncio.Task[object]) -> None:
+        self._opening = None
+        if not task.cancelled():
+            task.exception()  # told to whoever waits, and nobody need
+
+    async def _open(self, *, may_start: bool) -> bool:
+        """Open a link; false where there is no worker and none may be started."""
+        hello = {
+            "op": "hello",
+            "protocol": 1,
+            "client": self._client,
+            "lease_seconds": self._lease_seconds,
+        }
+        found = await self._way.open(hello, may_start=may_start)
+        if found is None:
+            return False
+        self._link, state = found
+        self._take_state(state)
+        self._reading = asyncio.create_task(self._read(self._link))
+        if self._pinging is None:
+            self._pinging = asyncio.create_task(self._ping())
+        return True
+
+    async def _send(self, message: Message) -> None:
+        """What cannot be sent now is sent, or has no more meaning, when the link is there again."""
+        link = self._link
+        if link is not None:
+            with contextlib.suppress(HostLost):
+                await link.send(message)
+
+    async def _read(self, link: Link) -> None:
+        with contextlib.suppress(HostLost):
+            while (message := await link.receive()) is not None:
+                self._take(message)
+        with contextlib.suppress(HostLost):
+            await link.close()
+        self._link = None
+        if self._is_unloading or self._is_closed:
+            self._is_unloading = False
+            self._fail_all(self._lost("was unloaded"))
+            return
+        self._opening = asyncio.create_task(self._reopen())
+        self._opening.add_done_callback(self._opened)
+
+    def _take(self, message: Message) -> None:
+        event = message.get("event")
+        if event == "state":
+            self._take_state(message)
+        elif event == "pong":
+            self.memory_bytes = message.get("memory_bytes")
+        elif (answering := self._answers.get(str(message.get("id")))) is not None:
+            if event == "gone":
+                answering.fail(self._lost("was started anew"))
+            else:
+                answering.add(message)
+
+    async def changes(self) -> None:
+        """Wait until the worker says something else of itself."""
+        await self._change.wait()
+
+    def _take_state(self, state: Message) -> None:
+        self.state = state
+        self._change.set()
+        self._change = asyncio.Event()
+        self._changed()
+
+    async def _reopen(self) -> None:
+        """Look for the worker after the connection was lost, for as long as its lease."""
+        end = time.monotonic() + self._lease_seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                is_there = await self._open(may_start=False)
+                break
+            except BackendError as error:
+                if not error.retryable or time.monotonic() + pause > end:
+                    self._fail_all(error)
+                    return
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        if not is_there:
+            self._fail_all(self._lost("was killed (often out of memory)"))
+            return
+        for answering in list(self._answers.values()):
+            if not answering.is_over:
+                await self._send({"op": "resume", "id": answering.id, "after": answering.seq})
+
+    def _lost(self, how: str) -> BackendError:
+        return BackendError(
+            f"the worker of `{self._name}` {how}",
+            retryable=True,
+            code="worker_failed",
+            where=self._name,
+            hint="ask again: it is started anew",
+        )
+
+    def _fail_all(self, error: TrueUpError) -> None:
+        self._take_state(STOPPED)
+        for answering in self._answers.values():
+            if not answering.is_over:
+                answering.fail(error)
+
+    async def _ping(self) -> None:
+        while True:
+            await self._send({"op": "ping"})
+            await asyncio.sleep(self._lease_seconds / PINGS)
+
+    async def unload(self) -> None:
+        """End the worker, unless others use it, and the link; waits until it is gone."""
+        link, reading = self._link, self._reading
+        if link is None or reading is None or self._is_unloading:
+            return
+        self._is_unloading = True
+        await self._send({"op": "unload"})
+        # It closes the connection when its processes are gone.
+        await asyncio.wait((reading,), timeout=CLOSE_SECONDS)
+        if not reading.done():  # others use it, or it hangs: its lease ends it
+            await link.close()
+            await asyncio.wait((reading,))
+
+    async def close(self) -> None:
+        """End all of it; answers under way are lost."""
+        self._is_closed = True
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait((self._opening,))
+        if self._pinging is not None:
+            self._pinging.cancel()
+        await self.unload()
+        self._fail_all(self._lost("was unloaded"))
