@@ -1,4 +1,4 @@
-"""The machine of this process as a host: subprocesses, and files that are there whole or not at all."""
+"""The machine of this process as a host: subprocesses, and files that are whole or not there."""
 
 from __future__ import annotations
 

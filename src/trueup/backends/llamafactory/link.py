@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 
 import orjson
@@ -40,7 +41,8 @@ class Link:
                 retryable=False,
                 code="conversation_too_long",
             )
-        await self._running.write(line)
+        with contextlib.suppress(BrokenPipeError):  # its end is read as such
+            await self._running.write(line)
 
     async def receive(self) -> Message | None:
         """What the worker says next; None at the end. Lines that are no messages are passed over.
