@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import trueup.config
+from trueup.config.llamafactory_settings import HostSettings, LlamaFactorySettings
 from trueup.config.load import load_config
 from trueup.config.settings import (
     Acceptance,
@@ -36,6 +37,13 @@ def test_the_example_is_valid_and_shows_the_defaults() -> None:
         BackendSettings(
             name="xin", url="http://127.0.0.1:9997/v1", preset="xinference", model="glm4-chat"
         ),
+        LlamaFactorySettings(
+            name="tuned",
+            base_model_path="/models/Qwen2.5-7B-Instruct",
+            adapter_path="/adapters/assistant",
+            template="qwen",
+            ssh=HostSettings(host="gpu.example"),
+        ),
     )
     assert settings.profiles == (ClientProfile(name="terminal"),)
     assert settings.models == (ModelSettings(name="glm", source="demo"),)
@@ -49,10 +57,11 @@ def test_the_example_shows_every_key() -> None:
     shown = {line.strip().removeprefix("# ").partition(":")[0] for line in text.splitlines()}
     shown |= {"is_strict"} if "strict" in shown else set()
     for section in (
-        *(ServerSettings, ModelSettings, BackendSettings, LimitSettings),
+        *(ServerSettings, ModelSettings, BackendSettings, LlamaFactorySettings, LimitSettings),
+        HostSettings,
         *(RoleSettings, Acceptance, ClientProfile),
     ):
-        assert section.__dataclass_fields__.keys() - {"name", "place", "places"} <= shown
+        assert section.__dataclass_fields__.keys() - {"name", "place", "places", "ssh"} <= shown
 
 
 def test_secrets_do_not_show(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from trueup.config.document import Document
+from trueup.config.llamafactory_section import VARIABLE_PATTERN
 from trueup.config.mistake import Key, Mistake
 from trueup.config.names import listing, nearest
 from trueup.config.schema import CURRENT_VERSION, LANGUAGE_PATTERN, Configuration
@@ -31,6 +32,7 @@ TYPES = {
 PATTERNS = {
     LANGUAGE_PATTERN: "the code of a language, such as `zh` or `en`",
     ORIGIN_PATTERN: "an origin, such as `https://board.example`, or `*`",
+    VARIABLE_PATTERN: "the name of an environment variable",
     DIGEST_PATTERN: "64 hexadecimal digits, as `trueup config key` prints them",
 }
 # Where YAML's quotes make a text of what was meant as something else.

@@ -18,7 +18,7 @@ from trueup.config.llamafactory_settings import (
 from trueup.config.secret import Secret
 from trueup.config.section import Filled, Seconds, Section, stated
 
-ENVIRONMENT_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+VARIABLE_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 # Without a host they say nothing.
 OF_HOST = tuple(name for name in HostSettings.__dataclass_fields__ if name != "host")
 
@@ -78,7 +78,7 @@ class LlamaFactoryKeys(Section):
     agent: bool = Field(default=False, description="true: the SSH agent of this user is asked.")
     password_env: str | None = Field(
         default=None,
-        pattern=ENVIRONMENT_NAME,
+        pattern=VARIABLE_PATTERN,
         description="The environment variable that holds the password.",
     )
     known_hosts: Filled | None = Field(
