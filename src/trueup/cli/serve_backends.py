@@ -51,7 +51,9 @@ def served_models(
     return served
 
 
-def open_backends(settings: Settings, say: Callable[[str], None]) -> list[OpenedBackend]:
+def open_backends(
+    settings: Settings, say: Callable[[str], None] = lambda line: None
+) -> list[OpenedBackend]:
     """The servers of others, not asked yet; `say` is told when one of their models is loaded.
 
     Raises:

@@ -267,6 +267,11 @@ class LlamaFactoryBackend:
 
 def _memory_line(name: str, host: str, said: Message) -> str:
     weights, free = said.get("weights_bytes"), said.get("free_bytes")
-    needs = "weights of unknown size" if weights is None else f"{weights / 1e9:.1f} GB of weights"
-    has = "" if free is None else f", {free / 1e9:.1f} GB of memory are free"
+    needs = "weights of unknown size" if weights is None else f"{_size(weights)} of weights"
+    has = "" if free is None else f", {_size(free)} of memory are free"
     return f"`{name}` is being loaded on {host}: {needs}{has}"
+
+
+def _size(count: int) -> str:
+    unit, name = (10**9, "GB") if count >= 10**9 else (10**6, "MB")
+    return f"{count / unit:.1f} {name}"

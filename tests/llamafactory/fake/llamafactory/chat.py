@@ -78,7 +78,9 @@ class Model:
                 tokens.append(reply[made])
             ends = [criterion(torch.Tensor([tokens]), None)[0] for criterion in stopping_criteria]
             if tokens[-1] == END or any(ends):
-                return
+                break
+        with open(os.path.join(os.path.dirname(os.environ["FAKE_LOADS"]), "made"), "a") as file:
+            file.write(f"{len(tokens) - start}\n")
 
 
 class Engine:
@@ -136,4 +138,4 @@ class ChatModel:
         self.engine = Engine()
 
     def stream_chat(self, messages, system=None, tools=None, **options):
-        yield from f"streamed {messages[-1]['content']}".split(" ")
+        yield from f"streamed {messages[-1]['content']}"

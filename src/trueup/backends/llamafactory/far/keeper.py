@@ -89,7 +89,8 @@ class Keeper:
             await asyncio.wait(self._serving, timeout=TURN_SECONDS)
 
     async def _end_models(self) -> None:
-        """Every process that had the model is gone when this returns."""
+        """Every process that had the model is gone when this returns; nobody is told."""
+        self._model = None
         for model in self._runs.values():
             model.end()
         if self._runs:
