@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PINS := constraints/transformers-5.23.txt
 OTHER_VERSIONS := transformers-4.56 transformers-4.57
-QUICK := not environment and not slow
+QUICK := not environment and not slow and not llamafactory
 # One process for each core, each with the whole of a file: what a module sets up is set up once.
 PYTEST := -m pytest -n auto --dist loadfile
 # Tests of what a transformers release has to do with.
@@ -45,7 +45,7 @@ test-quick: install
 	$(RUN) $(PYTEST) -m "$(QUICK)"
 
 test-environments: install
-	$(RUN) $(PYTEST) -m "environment or slow"
+	$(RUN) $(PYTEST) -m "environment or slow or llamafactory"
 
 # Real clients and servers of others, each in an environment of its own, with our gateway between
 # them: some twenty minutes, and 6 GB of packages the first time. `RUN_CLIENTS='--only openai'` for a part.

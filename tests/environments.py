@@ -24,6 +24,8 @@ from trueup.adapt.isolate.uv import run_uv
 ROOT = Path(__file__).resolve().parent.parent
 # A torch for GPUs has the last two beside it.
 SHARED_PACKAGES = ("torch", "torchgen", "functorch", "nvidia", "triton")
+# What llamafactory imports without using it for text; no wheel of it fits a torch for CPUs.
+STAND_INS = {"llamafactory-": "torchaudio"}
 
 
 def python_for(name: str) -> Path:
@@ -59,6 +61,13 @@ def _build(home: Path, python: Path, pins: Path) -> None:
         doing=doing,
         tell=_tell,
     )
+    for prefix, module in STAND_INS.items():
+        if pins.name.startswith(prefix):
+            (_packages_of(home) / f"{module}.py").touch()
+
+
+def _packages_of(home: Path) -> Path:
+    return home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 
 
 def _tell(line: str) -> None:
@@ -67,7 +76,7 @@ def _tell(line: str) -> None:
 
 def _share_torch(home: Path) -> None:
     source = Path(sysconfig.get_path("purelib"))
-    target = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    target = _packages_of(home)
     for folder in [*map(source.joinpath, SHARED_PACKAGES), *source.glob("torch-*.dist-info")]:
         if folder.exists():
             shutil.copytree(folder, target / folder.name, copy_function=_link_or_copy)

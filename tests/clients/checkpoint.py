@@ -34,15 +34,15 @@ Tools: {{ tools | tojson }}{%- endif %}<|im_end|>
 {% endif -%}"""
 
 
-def write_checkpoint(folder: Path, *, seed: int = 0) -> Path:
+def write_checkpoint(folder: Path, *, seed: int = 0, context_tokens: int = CONTEXT_TOKENS) -> Path:
     """Write the checkpoint into `folder` (made if missing) and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary_tokens = _write_tokenizer(folder)
-    _write_model(folder, vocabulary_tokens, seed)
+    vocabulary_tokens = _write_tokenizer(folder, context_tokens)
+    _write_model(folder, vocabulary_tokens, seed, context_tokens)
     return folder
 
 
-def _write_tokenizer(folder: Path) -> int:
+def _write_tokenizer(folder: Path, context_tokens: int) -> int:
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
@@ -63,14 +63,14 @@ def _write_tokenizer(folder: Path) -> int:
         "chat_template": CHAT_TEMPLATE,
         "eos_token": "<|im_end|>",
         "pad_token": "<|endoftext|>",
-        "model_max_length": CONTEXT_TOKENS,
+        "model_max_length": context_tokens,
         "clean_up_tokenization_spaces": False,
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2), "utf-8")
     return int(tokenizer.get_vocab_size())
 
 
-def _write_model(folder: Path, vocabulary_tokens: int, seed: int) -> None:
+def _write_model(folder: Path, vocabulary_tokens: int, seed: int, context_tokens: int) -> None:
     import torch
     import transformers
 
@@ -83,7 +83,7 @@ def _write_model(folder: Path, vocabulary_tokens: int, seed: int) -> None:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=CONTEXT_TOKENS,
+        max_position_embeddings=context_tokens,
         tie_word_embeddings=False,
         eos_token_id=first_special + SPECIAL_TOKENS.index("<|im_end|>"),
         pad_token_id=first_special,
