@@ -1,127 +1,115 @@
-"""The machine of this process as a host: subprocesses, and files that are whole or not there."""
+"""The machine that we run on, as a host: subprocesses, and sockets that lead to its own ports."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import signal
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from trueup.backends.hosts.host import Finished
+from trueup.backends.hosts.files import put_file
+from trueup.backends.hosts.host import SHELL, Finished
+from trueup.backends.hosts.running import PIECE_BYTES, RunningProcess, finished
 from trueup.errors import BackendError
 
-SHELL = ("bash", "--noprofile", "--norc", "-c")
-MAX_LINE_BYTES = 2**24
-STDERR_BYTES = 2**16
+NAME = "this machine"
 
 
 class LocalHost:
-    """Commands as processes of this user."""
+    """Commands of this machine, each in a session of its own."""
 
-    name = "this machine"
+    def __init__(self) -> None:
+        self._running: set[RunningProcess] = set()
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return NAME
 
     async def run(self, command: str, *, stdin: bytes = b"", seconds: float) -> Finished:
-        """Run a command to its end; BackendError where it takes longer."""
-        process = await self._process(command)
+        """Run a command to its end."""
+        return await finished(await self.start(command), stdin, seconds, NAME)
+
+    async def start(self, command: str) -> RunningProcess:
+        """Start a command to talk with."""
         try:
-            async with asyncio.timeout(seconds):
-                stdout, stderr = await process.communicate(stdin)
-        except TimeoutError:
+            process = await asyncio.create_subprocess_exec(
+                *SHELL,
+                command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
             raise BackendError(
-                f"a command on {self.name} took longer than {seconds:g} s",
-                retryable=True,
-                code="host_command_slow",
-            ) from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return Finished(status=process.returncode or 0, stdout=stdout, stderr=stderr)
+                f"no command can be started on {NAME}: {error}",
+                retryable=False,
+                code="host_command",
+                where=NAME,
+                hint=f"`{SHELL[0]}` is what runs them: is it installed?",
+            ) from error
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
 
-    async def start(self, command: str) -> LocalRunning:
-        """Start a command that is talked with."""
-        return LocalRunning(await self._process(command))
+        def send(name: str) -> None:
+            # The group is the process's own, so that it takes along what it started.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.Signals[f"SIG{name}"])
 
-    async def _process(self, command: str) -> asyncio.subprocess.Process:
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(
-            *SHELL, command, stdin=pipe, stdout=pipe, stderr=pipe, limit=MAX_LINE_BYTES
-        )
+        async def ended() -> int:
+            status = await process.wait()
+            self._running.discard(running)
+            return status
+
+        streams = (process.stdin, process.stdout, process.stderr)
+        running = RunningProcess(streams, where=NAME, ended=ended, signal=send)
+        self._running.add(running)
+        return running
 
     async def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
-        """Write a file, whole or not at all."""
-        await asyncio.to_thread(_write, Path(path), data, mode)
+        """Have `data` as a file, whole or not at all."""
+        await put_file(self, data, path, mode)
 
     @asynccontextmanager
     async def forward(self, port: int) -> AsyncIterator[Path]:
-        """Nothing needs to be forwarded here."""
-        raise NotImplementedError
-        yield Path()
+        """A Unix socket that leads to a port of 127.0.0.1."""
+        ways: set[asyncio.Task[None]] = set()
+
+        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            way = asyncio.current_task()
+            assert way is not None
+            ways.add(way)
+            way.add_done_callback(ways.discard)
+            with contextlib.closing(writer), contextlib.suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                with contextlib.closing(far_writer):
+                    await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+        with tempfile.TemporaryDirectory(prefix="trueup-") as folder:
+            path = Path(folder) / "socket"
+            server = await asyncio.start_unix_server(carry, path)
+            try:
+                yield path
+            finally:
+                server.close()
+                for way in tuple(ways):
+                    way.cancel()
+                await asyncio.gather(*ways, return_exceptions=True)
 
     async def close(self) -> None:
-        """There is no connection."""
+        """End the commands that still run."""
+        for running in tuple(self._running):
+            await running.terminate()
 
 
-class LocalRunning:
-    """A process that is talked with."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._stderr = bytearray()
-        self._reading = asyncio.create_task(self._read_stderr())
-
-    @property
-    def pid(self) -> int:
-        """Its pid."""
-        return self._process.pid
-
-    @property
-    def stderr(self) -> bytes:
-        """The last of what it wrote there."""
-        return bytes(self._stderr)
-
-    async def write(self, data: bytes) -> None:
-        """Hand it input; what has ended takes none."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(ConnectionError):
-            self._process.stdin.write(data)
-            await self._process.stdin.drain()
-
-    def close_input(self) -> None:
-        """Tell it that there is no more."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-
-    async def readline(self) -> bytes:
-        """The next line; b"" at the end."""
-        assert self._process.stdout is not None
-        return await self._process.stdout.readline()
-
-    async def wait(self) -> int:
-        """Its exit status."""
-        await self._reading
-        return await self._process.wait()
-
-    async def terminate(self) -> None:
-        """End it."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
-        await self.wait()
-
-    async def _read_stderr(self) -> None:
-        assert self._process.stderr is not None
-        while piece := await self._process.stderr.read(2**14):
-            self._stderr += piece
-            del self._stderr[:-STDERR_BYTES]
-
-
-def _write(target: Path, data: bytes, mode: int) -> None:
-    with contextlib.suppress(OSError):
-        if target.read_bytes() == data:
-            return
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    part.write_bytes(data)
-    part.chmod(mode)
-    part.replace(target)
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while piece := await reader.read(PIECE_BYTES):
+        writer.write(piece)
+        await writer.drain()
+    writer.write_eof()
