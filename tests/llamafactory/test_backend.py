@@ -269,8 +269,8 @@ async def test_a_template_by_another_name_is_taken_with_a_warning(bench: Bench) 
 
 
 async def test_a_load_that_takes_too_long_is_told(bench: Bench) -> None:
-    async with bench.backend(load_seconds=0.001) as backend:
-        with pytest.raises(BackendError, match=r"`far` is not loaded after 0\.001 s") as caught:
+    async with bench.backend(load_seconds=0.2, base_model_path="own/endless") as backend:
+        with pytest.raises(BackendError, match=r"`far` is not loaded after 0\.2 s") as caught:
             await streamed(backend, "say hi")
         assert "load_seconds" in str(caught.value.hint)
 

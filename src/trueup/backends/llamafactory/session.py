@@ -116,13 +116,13 @@ class Session:
             if self._is_unloading and self._reading is not None:
                 await asyncio.wait((self._reading,))
                 continue
-            if self._opening is None:
+            if self._opening is None or self._opening.done():
                 self._opening = asyncio.create_task(self._open(may_start=True))
                 self._opening.add_done_callback(self._opened)
             await asyncio.shield(self._opening)
 
-    def _opened(self, task: asyncio.Task[object]) -> None:
-        self._opening = None
+    @staticmethod
+    def _opened(task: asyncio.Task[object]) -> None:
         if not task.cancelled():
             task.exception()  # told to whoever waits, and nobody need
 

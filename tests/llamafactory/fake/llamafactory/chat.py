@@ -128,6 +128,8 @@ class ChatModel:
         if loads:
             with open(loads, "a") as file:
                 file.write(f"{os.getpid()}\n")
+        while args["model_name_or_path"].endswith("endless"):
+            time.sleep(1)
         if args["model_name_or_path"].endswith("broken"):
             raise OSError("Failed to load tokenizer.")
         if args["model_name_or_path"].endswith("nms"):
