@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from trueup.backends.hosts.files import put_file
+from trueup.backends.hosts.forwarding import forwarded
 from trueup.backends.hosts.host import SHELL, Finished
-from trueup.backends.hosts.running import PIECE_BYTES, RunningProcess, finished
+from trueup.backends.hosts.running import RunningProcess, finished
 from trueup.errors import BackendError
 
 NAME = "this machine"
@@ -57,7 +56,7 @@ class LocalHost:
         assert process.stdout is not None
         assert process.stderr is not None
 
-        def send(name: str) -> None:
+        async def send(name: str) -> None:
             # The group is the process's own, so that it takes along what it started.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.Signals[f"SIG{name}"])
@@ -76,40 +75,11 @@ class LocalHost:
         """Have `data` as a file, whole or not at all."""
         await put_file(self, data, path, mode)
 
-    @asynccontextmanager
-    async def forward(self, port: int) -> AsyncIterator[Path]:
+    def forward(self, port: int) -> AbstractAsyncContextManager[Path]:
         """A Unix socket that leads to a port of 127.0.0.1."""
-        ways: set[asyncio.Task[None]] = set()
-
-        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            way = asyncio.current_task()
-            assert way is not None
-            ways.add(way)
-            way.add_done_callback(ways.discard)
-            with contextlib.closing(writer), contextlib.suppress(OSError):
-                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-                with contextlib.closing(far_writer):
-                    await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-
-        with tempfile.TemporaryDirectory(prefix="trueup-") as folder:
-            path = Path(folder) / "socket"
-            server = await asyncio.start_unix_server(carry, path)
-            try:
-                yield path
-            finally:
-                server.close()
-                for way in tuple(ways):
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+        return forwarded(lambda: asyncio.open_connection("127.0.0.1", port), (OSError,))
 
     async def close(self) -> None:
         """End the commands that still run."""
         for running in tuple(self._running):
             await running.terminate()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while piece := await reader.read(PIECE_BYTES):
-        writer.write(piece)
-        await writer.drain()
-    writer.write_eof()

@@ -54,7 +54,7 @@ class RunningProcess:
         *,
         where: str,
         ended: Callable[[], Awaitable[int]],
-        signal: Callable[[str], None],
+        signal: Callable[[str], Awaitable[None]],
         lost: Callable[[BaseException | None], HostLost | None] = lambda error: None,
     ) -> None:
         self._stdin, self._stdout, stderr = streams
@@ -123,15 +123,24 @@ class RunningProcess:
 
     async def terminate(self) -> None:
         """End it, first by asking."""
+        self.close_input()
+        # SSH tells no end before all output is taken.
+        discarding = asyncio.create_task(self._read_away())
         try:
             for name in ("TERM", "KILL"):
-                self._signal(name)
+                await self._signal(name)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(GRACE_SECONDS):
                         await self._ended()
                         break
         finally:
+            discarding.cancel()
             self._stderr_reader.cancel()
+
+    async def _read_away(self) -> None:
+        with contextlib.suppress(Exception):
+            while await self._stdout.read(PIECE_BYTES):
+                pass
 
     async def _read(self, reader: Reader) -> bytes:
         try:

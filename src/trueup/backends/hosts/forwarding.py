@@ -1,0 +1,60 @@
+"""A Unix socket that leads elsewhere: a way is opened for each of its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from trueup.backends.hosts.running import PIECE_BYTES, Reader, Writer
+
+
+class ClosingWriter(Writer, Protocol):
+    """The writing half of a connection."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+
+Open = Callable[[], Awaitable[tuple[Reader, ClosingWriter]]]
+
+
+@asynccontextmanager
+async def forwarded(open_way: Open, failures: tuple[type[Exception], ...]) -> AsyncIterator[Path]:
+    """The socket's path, in a folder of this user alone; leaving it ends its connections.
+
+    Where `open_way`, or the way that it opened, fails in one of `failures`, that connection ends.
+    """
+    ways: set[asyncio.Task[None]] = set()
+
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        way = asyncio.current_task()
+        assert way is not None
+        ways.add(way)
+        way.add_done_callback(ways.discard)
+        with contextlib.closing(writer), contextlib.suppress(*failures):
+            far_reader, far_writer = await open_way()
+            with contextlib.closing(far_writer):
+                await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+    with tempfile.TemporaryDirectory(prefix="trueup-") as folder:
+        path = Path(folder) / "socket"
+        server = await asyncio.start_unix_server(carry, path)
+        try:
+            yield path
+        finally:
+            server.close()
+            for way in tuple(ways):
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+
+async def _pump(reader: Reader, writer: Writer) -> None:
+    while piece := await reader.read(PIECE_BYTES):
+        writer.write(piece)
+        await writer.drain()
+    writer.write_eof()

@@ -1,0 +1,322 @@
+"""A host over SSH: one connection for all that runs there, opened when it is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import weakref
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+from trueup.backends.hosts.files import put_file
+from trueup.backends.hosts.forwarding import ClosingWriter, forwarded
+from trueup.backends.hosts.host import SHELL, Finished, HostLost
+from trueup.backends.hosts.known_hosts import (
+    OfferedKey,
+    fingerprints_of,
+    known_hosts_file,
+    offered,
+    read_known_hosts,
+)
+from trueup.backends.hosts.running import GRACE_SECONDS, Reader, RunningProcess, finished
+from trueup.backends.hosts.ssh_faults import OF_KEYS, attempt_of, error_of, jump_error
+from trueup.backends.hosts.ssh_options import first_hop, jump_settings, options_of
+from trueup.config.llamafactory_settings import HostSettings
+from trueup.errors import BackendError
+
+SESSION_SECONDS = 30.0
+# A command is the leader of its group: sshd starts each in a session of its own.
+MARK = b"trueup-pid "
+ANNOUNCE = f'echo "{MARK.decode()}$$" >&2'
+FAILURES = (asyncssh.Error, OSError, *OF_KEYS)
+
+
+class _Client(asyncssh.SSHClient):
+    """What one connection saw: the key that was offered, and that it ended."""
+
+    def __init__(self) -> None:
+        self.offered: OfferedKey | None = None
+        self.is_lost = False
+        self.why = "it was closed"
+
+    def validate_host_public_key(
+        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
+    ) -> bool:
+        """Note a key that no file trusts; it is not taken."""
+        self.offered = offered(key)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end."""
+        self.is_lost = True
+        if exc is not None:
+            self.why = " ".join(str(exc).split()) or type(exc).__name__
+
+
+class _Announced:
+    """The stderr of a command after the line that tells its pid."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._before = bytearray()
+        self.pid: int | None = None
+        self.is_read = asyncio.Event()
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """What comes, without that line."""
+        while self.pid is None:
+            piece = await self._reader.read(n)
+            self._before += piece
+            start = self._before.find(MARK)
+            end = self._before.find(b"\n", start) if start >= 0 else -1
+            if end >= 0:
+                self.pid = int(self._before[start + len(MARK) : end])
+                del self._before[start : end + 1]
+            elif not piece:
+                break
+        self.is_read.set()
+        rest, self._before = bytes(self._before), bytearray()
+        return rest or await self._reader.read(n)
+
+
+class _Connection:
+    """A connection that is up, and the one that it goes through."""
+
+    def __init__(
+        self,
+        ssh: asyncssh.SSHClientConnection,
+        client: _Client,
+        way: _Connection | None,
+    ) -> None:
+        self.ssh = ssh
+        self.client = client
+        self._way = way
+
+    async def close(self) -> None:
+        """End both, without waiting long for a host that does not answer."""
+        self.ssh.close()
+        try:
+            async with asyncio.timeout(GRACE_SECONDS):
+                await self.ssh.wait_closed()
+        except TimeoutError:
+            self.ssh.abort()
+        if self._way is not None:
+            await self._way.close()
+
+    def abort(self) -> None:
+        """End both at once."""
+        self.ssh.abort()
+        if self._way is not None:
+            self._way.abort()
+
+
+class SshHost:
+    """Commands of a host, over one connection that is opened again when it broke.
+
+    Several backends may hold the same one (`host_of`); the last that closes it ends it.
+    """
+
+    def __init__(self, settings: HostSettings) -> None:
+        self._settings = settings
+        self._connection: _Connection | None = None
+        self._opening: asyncio.Task[_Connection] | None = None
+        self._running: set[RunningProcess] = set()
+        self.holders = 1
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        user = self._settings.user
+        return f"{user}@{self._settings.host}" if user else self._settings.host
+
+    async def connect(self) -> None:
+        """Have a connection, as every call does.
+
+        Raises: BackendError `ssh_…`, ConfigError.
+        """
+        await self._connected()
+
+    async def run(self, command: str, *, stdin: bytes = b"", seconds: float) -> Finished:
+        """Run a command to its end."""
+        return await finished(await self.start(command), stdin, seconds, self.name)
+
+    async def start(self, command: str) -> RunningProcess:
+        """Start a command to talk with."""
+        connection = await self._connected()
+        text = "exec " + shlex.join([*SHELL, f"{ANNOUNCE}; {command}"])
+        try:
+            async with asyncio.timeout(SESSION_SECONDS):
+                process: asyncssh.SSHClientProcess[bytes] = await connection.ssh.create_process(
+                    text, encoding=None, request_pty=False
+                )
+        except (asyncssh.Error, OSError) as error:
+            if connection.client.is_lost or isinstance(error, TimeoutError):
+                raise self._lost(connection) from error
+            raise BackendError(
+                f"{self.name} opens no session for a command: {error}",
+                retryable=True,
+                code="ssh_session",
+                where=self.name,
+                hint="too many at once? MaxSessions in its sshd_config, 10 by default",
+            ) from error
+        return self._started(process, connection)
+
+    def _started(
+        self, process: asyncssh.SSHClientProcess[bytes], connection: _Connection
+    ) -> RunningProcess:
+        def lost(error: BaseException | None) -> HostLost | None:
+            is_cut = error is not None or process.returncode is None
+            if isinstance(error, asyncssh.DisconnectError) or (
+                connection.client.is_lost and is_cut
+            ):
+                return self._lost(connection)
+            return None
+
+        async def ended() -> int:
+            await process.wait_closed()
+            self._running.discard(running)
+            return -1 if process.returncode is None else process.returncode
+
+        async def send(name: str) -> None:
+            # OpenSSH passes none on to commands of root, and other servers to none at all.
+            with contextlib.suppress(OSError):
+                process.send_signal(name)
+            with contextlib.suppress(asyncssh.Error, OSError):
+                async with asyncio.timeout(GRACE_SECONDS):
+                    await stderr.is_read.wait()
+                    if stderr.pid is not None and process.returncode is None:
+                        kill = f"exec bash -c 'kill -s {name} -- -{stderr.pid}'"
+                        await connection.ssh.run(kill)
+            if name == "KILL":
+                process.close()
+
+        stderr = _Announced(process.stderr)
+        streams = (process.stdin, process.stdout, stderr)
+        running = RunningProcess(streams, where=self.name, ended=ended, signal=send, lost=lost)
+        self._running.add(running)
+        return running
+
+    async def put(self, data: bytes, path: str, *, mode: int = 0o600) -> None:
+        """Have `data` as a file there, whole or not at all."""
+        await put_file(self, data, path, mode)
+
+    def forward(self, port: int) -> AbstractAsyncContextManager[Path]:
+        """A Unix socket here that leads to a port of the host's 127.0.0.1."""
+
+        async def open_way() -> tuple[Reader, ClosingWriter]:
+            connection = await self._connected()
+            way: Any = await connection.ssh.open_connection("127.0.0.1", port)
+            return way[0], way[1]
+
+        return forwarded(open_way, (asyncssh.Error, OSError, BackendError))
+
+    async def close(self) -> None:
+        """Give it back; the last holder ends what runs and the connection."""
+        self.holders -= 1
+        if self.holders > 0:
+            return
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.wait([self._opening])
+        for running in tuple(self._running):
+            await running.terminate()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    def _lost(self, connection: _Connection) -> HostLost:
+        return HostLost(
+            f"the connection to {self.name} dropped: {connection.client.why}", where=self.name
+        )
+
+    async def _connected(self) -> _Connection:
+        """The connection; one attempt at a time, whose outcome is that of all who wait."""
+        if self._connection is not None and not self._connection.client.is_lost:
+            return self._connection
+        if self._opening is None:
+            self._opening = asyncio.create_task(_connection_to(self._settings))
+            self._opening.add_done_callback(self._opened)
+        # One that waits no more ends no attempt of others.
+        return await asyncio.shield(self._opening)
+
+    def _opened(self, opening: asyncio.Task[_Connection]) -> None:
+        self._opening = None
+        if not opening.cancelled() and opening.exception() is None:
+            self._connection = opening.result()
+
+
+async def _connection_to(settings: HostSettings) -> _Connection:
+    """One connection whose host key is known, through the host on the way where there is one.
+
+    Raises: BackendError `ssh_…`, ConfigError.
+    """
+    options = await _options(settings)
+    way = None
+    if jump := first_hop(options, settings):
+        try:
+            way = await _connection_to(jump_settings(settings, jump))
+        except BackendError as error:
+            raise jump_error(error, jump) from error
+    try:
+        return await _connected_by(settings, options, way)
+    except BaseException:
+        if way is not None:
+            way.abort()
+        raise
+
+
+async def _options(settings: HostSettings) -> asyncssh.SSHClientConnectionOptions:
+    try:
+        return await options_of(settings, os.environ)
+    except FAILURES as error:
+        raise error_of(error, attempt_of(settings)) from error
+
+
+async def _connected_by(
+    settings: HostSettings,
+    options: asyncssh.SSHClientConnectionOptions,
+    way: _Connection | None,
+) -> _Connection:
+    path = known_hosts_file(settings)
+    known = await asyncio.to_thread(read_known_hosts, path)
+    client = _Client()
+    attempt = replace(
+        attempt_of(settings),
+        host=options.host,
+        port=options.port,
+        user=options.username,
+        known_hosts=str(path),
+        expected=tuple(fingerprints_of(known, options.host, options.port)),
+    )
+    try:
+        ssh = await asyncssh.connect(
+            options.host,
+            options.port,
+            options=options,
+            config=None,
+            tunnel=None if way is None else way.ssh,
+            known_hosts=known,
+            client_factory=lambda: client,
+        )
+    except FAILURES as error:
+        raise error_of(error, replace(attempt, offered=client.offered)) from error
+    return _Connection(ssh, client, way)
+
+
+_HOSTS: weakref.WeakValueDictionary[HostSettings, SshHost] = weakref.WeakValueDictionary()
+
+
+def host_of(settings: HostSettings) -> SshHost:
+    """The host of these settings, the same one for all who ask; each of them closes it."""
+    host = _HOSTS.get(settings)
+    if host is None or host.holders == 0:
+        host = _HOSTS[settings] = SshHost(settings)
+    else:
+        host.holders += 1
+    return host
