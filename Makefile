@@ -4,6 +4,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PINS := constraints/transformers-5.23.txt
 OTHER_VERSIONS := transformers-4.56 transformers-4.57
+SSHD := /usr/sbin/sshd
+# What Debian's packages ask whether they may start their services.
+NO_SERVICES := /usr/sbin/policy-rc.d
 QUICK := not environment and not slow and not llamafactory
 # One process for each core, each with the whole of a file: what a module sets up is set up once.
 PYTEST := -m pytest -n auto --dist loadfile
@@ -31,6 +34,12 @@ $(VENV)/complete: $(PINS) pyproject.toml
 demo: install
 	$(VENV)/bin/trueup demo
 
+# Hosts over SSH are tested with a real server, which the tests start for themselves.
+$(SSHD):
+	test -x $@ || { test -e $(NO_SERVICES) || printf '\043!/bin/sh\nexit 101\n# TrueUp\n' > $(NO_SERVICES); \
+		chmod +x $(NO_SERVICES); apt-get update && apt-get install --yes --no-install-recommends openssh-server; \
+		status=$$?; ! grep -qs '^# TrueUp' $(NO_SERVICES) || rm $(NO_SERVICES); exit $$status; }
+
 test: install
 	$(MAKE) test-quick
 	$(MAKE) check
@@ -41,10 +50,10 @@ test: install
 faults: install
 	$(RUN) -m tests.faults
 
-test-quick: install
+test-quick: install $(SSHD)
 	$(RUN) $(PYTEST) -m "$(QUICK)"
 
-test-environments: install
+test-environments: install $(SSHD)
 	$(RUN) $(PYTEST) -m "environment or slow or llamafactory"
 
 # Real clients and servers of others, each in an environment of its own, with our gateway between

@@ -97,7 +97,7 @@ class Sshd:
         """Take another host key, which nobody knows yet; it is that of the next start."""
         for path in self.folder.glob("host_key*"):
             path.unlink()
-        _make_key(self.folder / "host_key")
+        make_key(self.folder / "host_key")
 
     def know_host(self) -> None:
         """Write its host key to its file of known hosts."""
@@ -110,8 +110,8 @@ def sshd(folder: Path, more_settings: str = "") -> Iterator[Sshd]:
     """A server that runs, whose settings a client of ours can take as they are."""
     with contextlib.suppress(PermissionError):
         RUN_FOLDER.mkdir(mode=0o755, exist_ok=True)
-    _make_key(folder / "host_key")
-    _make_key(folder / "user_key")
+    make_key(folder / "host_key")
+    make_key(folder / "user_key")
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -124,7 +124,7 @@ def sshd(folder: Path, more_settings: str = "") -> Iterator[Sshd]:
         server.kill()
 
 
-def _make_key(path: Path, passphrase: str = "") -> None:
+def make_key(path: Path, passphrase: str = "") -> None:
     subprocess.run(
         ["ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-C", "", "-f", path], check=True
     )

@@ -24,6 +24,8 @@ ERASE_LINE = "\r\x1b[K"
 EXAMPLE = """  trueup backends
   trueup backends check http://127.0.0.1:9997/v1
   trueup backends check xin --config trueup.yaml --format yaml
+  trueup backends check tuned
+  trueup backends trust-host tuned
   trueup backends clear xin"""
 
 
@@ -51,7 +53,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     for each in (listed, clear):
         _add_listing(each, default_url=argparse.SUPPRESS, default_form=argparse.SUPPRESS)
-    _add_check(action("check", "ask a server harmless questions and print its profile", "xin"))
+    _add_check(
+        action(
+            "check",
+            "ask a server harmless questions and print its profile; of a model that LlamaFactory "
+            "runs, look at each thing that it needs",
+            "xin",
+        )
+    )
+    _add_trust(action("trust-host", "show a host's SSH keys and trust them", "tuned"))
 
 
 def _add_listing(parser: argparse.ArgumentParser, *, default_url: Any, default_form: str) -> None:
@@ -72,9 +82,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     check.add_argument(
         "--api-key-env", metavar="VAR", help="the environment variable that holds the key"
     )
-    check.add_argument(
-        "--config", metavar="FILE", help="where NAME is looked up (default: TRUEUP_CONFIG)"
-    )
+    _add_config(check)
     check.add_argument(
         "--timeout-seconds",
         type=_seconds,
@@ -83,6 +91,22 @@ def _add_check(check: argparse.ArgumentParser) -> None:
         help=f"how long to wait for each answer (default: {DEFAULT_SECONDS:g})",
     )
     check.add_argument("--format", choices=("text", "json", "yaml"), default="text")
+
+
+def _add_trust(trust: argparse.ArgumentParser) -> None:
+    trust.add_argument("name", metavar="NAME", help="a backend of the configuration with a host")
+    trust.add_argument("--yes", action="store_true", help="trust them without being asked")
+    trust.add_argument(
+        "--replace", action="store_true", help="also where another key of that host is known"
+    )
+    _add_config(trust)
+    trust.add_argument("--format", choices=("text", "json"), default="text")
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config", metavar="FILE", help="where NAME is looked up (default: TRUEUP_CONFIG)"
+    )
 
 
 def _seconds(word: str) -> float:
@@ -99,6 +123,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out one action; a check is 1 where the server cannot be reached or used."""
     if arguments.action == "check":
         return asyncio.run(_check(arguments))
+    if arguments.action == "trust-host":
+        from trueup.cli.backends_trust import trust_host
+
+        return asyncio.run(trust_host(arguments, os.environ))
     return _clear(arguments) if arguments.action == "clear" else _list(arguments)
 
 

@@ -54,7 +54,7 @@ def target_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Targ
             api_key=key,
             key_variable=arguments.api_key_env,
         )
-    settings, stated = _configured(word, arguments, environ)
+    settings, stated = configured(word, arguments, environ)
     if settings.url is None or not isinstance(settings, BackendSettings):
         raise UsageError(
             f"`{settings.name}` is a model that LlamaFactory runs, and no server with a URL",
@@ -113,10 +113,15 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:
     return key
 
 
-def _configured(
+def configured(
     name: str, arguments: argparse.Namespace, environ: Mapping[str, str]
 ) -> tuple[AnyBackendSettings, str | None]:
-    """The backend of that name, and the variable that holds its key where the file names one."""
+    """The backend of that name, and the variable that holds its key where the file names one.
+
+    Raises:
+        UsageError: no configuration is named.
+        ConfigError: it cannot be used, or has no such backend.
+    """
     from trueup.config.url import url_trouble
 
     if "://" in name or HOST_AND_PORT.match(name):

@@ -25,7 +25,7 @@ from trueup.backends.hosts.known_hosts import (
     read_known_hosts,
 )
 from trueup.backends.hosts.running import GRACE_SECONDS, Reader, RunningProcess, finished
-from trueup.backends.hosts.ssh_faults import OF_KEYS, attempt_of, error_of, jump_error
+from trueup.backends.hosts.ssh_faults import FAILURES, attempt_of, error_of, jump_error
 from trueup.backends.hosts.ssh_options import first_hop, jump_settings, options_of
 from trueup.config.llamafactory_settings import HostSettings
 from trueup.errors import BackendError
@@ -34,7 +34,6 @@ SESSION_SECONDS = 30.0
 # A command is the leader of its group: sshd starts each in a session of its own.
 MARK = b"trueup-pid "
 ANNOUNCE = f'echo "{MARK.decode()}$$" >&2'
-FAILURES = (asyncssh.Error, OSError, *OF_KEYS)
 
 
 class _Client(asyncssh.SSHClient):
@@ -240,7 +239,7 @@ class SshHost:
         if self._connection is not None and not self._connection.client.is_lost:
             return self._connection
         if self._opening is None:
-            self._opening = asyncio.create_task(_connection_to(self._settings))
+            self._opening = asyncio.create_task(connection_to(self._settings))
             self._opening.add_done_callback(self._opened)
         # One that waits no more ends no attempt of others.
         return await asyncio.shield(self._opening)
@@ -251,16 +250,16 @@ class SshHost:
             self._connection = opening.result()
 
 
-async def _connection_to(settings: HostSettings) -> _Connection:
+async def connection_to(settings: HostSettings) -> _Connection:
     """One connection whose host key is known, through the host on the way where there is one.
 
     Raises: BackendError `ssh_…`, ConfigError.
     """
-    options = await _options(settings)
+    options = await options_for(settings)
     way = None
     if jump := first_hop(options, settings):
         try:
-            way = await _connection_to(jump_settings(settings, jump))
+            way = await connection_to(jump_settings(settings, jump))
         except BackendError as error:
             raise jump_error(error, jump) from error
     try:
@@ -271,7 +270,8 @@ async def _connection_to(settings: HostSettings) -> _Connection:
         raise
 
 
-async def _options(settings: HostSettings) -> asyncssh.SSHClientConnectionOptions:
+async def options_for(settings: HostSettings) -> asyncssh.SSHClientConnectionOptions:
+    """What asyncssh is told; errors as those of a connection."""
     try:
         return await options_of(settings, os.environ)
     except FAILURES as error:

@@ -16,6 +16,8 @@ from trueup.errors import BackendError
 UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL)
 # What asyncssh and the files of keys raise before anything is sent.
 OF_KEYS = (asyncssh.KeyImportError, KeyEncryptionError)
+# What `error_of` knows.
+FAILURES = (asyncssh.Error, OSError, *OF_KEYS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
