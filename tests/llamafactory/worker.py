@@ -27,6 +27,7 @@ class Bench:
     """A place where workers of the stand-in are started; `loads` has a line for each load."""
 
     folder: Path
+    path: Path = FAKE
     said: list[str] = field(default_factory=list)
 
     @property

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from trueup.backends.hosts.host import Host
 from trueup.backends.hosts.local import LocalHost
 from trueup.backends.llamafactory.backend import LlamaFactoryBackend
 from trueup.backends.llamafactory.link import local_root
+from trueup.backends.llamafactory.place import REMOTE_ROOT
 from trueup.config.home import trueup_home
-from trueup.config.llamafactory_settings import LlamaFactorySettings
+from trueup.config.llamafactory_settings import HostSettings, LlamaFactorySettings
 from trueup.errors import ConfigError
 
 
@@ -21,13 +23,30 @@ def open_llamafactory(
 
     Raises: ConfigError for what cannot be run.
     """
-    if settings.mode != "script" or settings.script_path or settings.ssh is not None:
+    if settings.mode != "script" or settings.script_path:
         raise ConfigError(
-            f"`{settings.name}` cannot be run so: only the mode `script` on this machine can be",
+            f"`{settings.name}` cannot be run so: only the mode `script` can be",
             where=settings.place or None,
         )
+    if settings.ssh is not None:
+        return LlamaFactoryBackend(settings, _host(settings.ssh), REMOTE_ROOT, say=say)
     # What is relative is so to where the server was started, and tells one worker from another.
     here = Path.cwd() / Path(settings.work_dir or ".").expanduser()
     settings = replace(settings, work_dir=str(here))
     root = local_root(str(trueup_home()))
     return LlamaFactoryBackend(settings, LocalHost(), root, say=say)
+
+
+def _host(settings: HostSettings) -> Host:
+    """The host; backends on the same one share its connection.
+
+    Raises: ConfigError where the package for SSH is not installed.
+    """
+    try:
+        from trueup.backends.hosts.ssh import host_of
+    except ImportError as error:
+        raise ConfigError(
+            f"`{settings.host}` is reached over SSH, and {error.name} is not installed",
+            hint="pip install 'trueup[ssh]'",
+        ) from error
+    return host_of(settings)
