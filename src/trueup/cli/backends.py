@@ -15,6 +15,7 @@ from urllib.parse import quote
 from trueup.cli.backends_target import target_of
 from trueup.cli.backends_text import backend_lines, profile_lines
 from trueup.cli.server_api import ask_server, server_urls
+from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.errors import BackendError, ConfigError, UsageError
 
 DEFAULT_SECONDS = 20.0
@@ -135,6 +136,10 @@ async def _check(arguments: argparse.Namespace) -> int:
     from trueup.cli.backends_prober import Prober
 
     target = target_of(arguments, os.environ)
+    if isinstance(target, LlamaFactorySettings):
+        from trueup.cli.backends_llamafactory import check_llamafactory
+
+        return await check_llamafactory(target, arguments)
     async with Prober(
         api_key=target.api_key,
         request_seconds=arguments.timeout_seconds,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.cli.settings import CONFIG_VARIABLE
+from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.config.settings import BackendSettings
 from trueup.errors import ConfigError, UsageError
 
@@ -33,8 +34,10 @@ class Target:
     key_variable: str | None = None
 
 
-def target_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Target:
-    """The server that the words name.
+def target_of(
+    arguments: argparse.Namespace, environ: Mapping[str, str]
+) -> Target | LlamaFactorySettings:
+    """The server that the words name, or the model that LlamaFactory runs.
 
     Raises:
         UsageError: they cannot be meant.
@@ -55,11 +58,8 @@ def target_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> Targ
             key_variable=arguments.api_key_env,
         )
     settings, stated = configured(word, arguments, environ)
-    if settings.url is None or not isinstance(settings, BackendSettings):
-        raise UsageError(
-            f"`{settings.name}` is a model that LlamaFactory runs, and no server with a URL",
-            where=settings.place,
-        )
+    if not isinstance(settings, BackendSettings):
+        return settings
     variable = arguments.api_key_env
     if key is None and settings.api_key is not None:
         key = settings.api_key.reveal()

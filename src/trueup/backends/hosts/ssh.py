@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shlex
 import weakref
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,8 @@ import asyncssh
 from trueup.backends.hosts.files import put_file
 from trueup.backends.hosts.forwarding import ClosingWriter, forwarded
 from trueup.backends.hosts.host import SHELL, Finished, HostLost
-from trueup.backends.hosts.known_hosts import (
-    OfferedKey,
-    fingerprints_of,
-    known_hosts_file,
-    offered,
-    read_known_hosts,
-)
 from trueup.backends.hosts.running import GRACE_SECONDS, Reader, RunningProcess, finished
-from trueup.backends.hosts.ssh_faults import FAILURES, attempt_of, error_of, jump_error
-from trueup.backends.hosts.ssh_options import first_hop, jump_settings, options_of
+from trueup.backends.hosts.ssh_connection import Connection, connection_to
 from trueup.config.llamafactory_settings import HostSettings
 from trueup.errors import BackendError
 
@@ -34,28 +24,6 @@ SESSION_SECONDS = 30.0
 # A command is the leader of its group: sshd starts each in a session of its own.
 MARK = b"trueup-pid "
 ANNOUNCE = f'echo "{MARK.decode()}$$" >&2'
-
-
-class _Client(asyncssh.SSHClient):
-    """What one connection saw: the key that was offered, and that it ended."""
-
-    def __init__(self) -> None:
-        self.offered: OfferedKey | None = None
-        self.is_lost = False
-        self.why = "it was closed"
-
-    def validate_host_public_key(
-        self, host: str, addr: str, port: int, key: asyncssh.SSHKey
-    ) -> bool:
-        """Note a key that no file trusts; it is not taken."""
-        self.offered = offered(key)
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Note the end."""
-        self.is_lost = True
-        if exc is not None:
-            self.why = " ".join(str(exc).split()) or type(exc).__name__
 
 
 class _Announced:
@@ -84,37 +52,6 @@ class _Announced:
         return rest or await self._reader.read(n)
 
 
-class _Connection:
-    """A connection that is up, and the one that it goes through."""
-
-    def __init__(
-        self,
-        ssh: asyncssh.SSHClientConnection,
-        client: _Client,
-        way: _Connection | None,
-    ) -> None:
-        self.ssh = ssh
-        self.client = client
-        self._way = way
-
-    async def close(self) -> None:
-        """End both, without waiting long for a host that does not answer."""
-        self.ssh.close()
-        try:
-            async with asyncio.timeout(GRACE_SECONDS):
-                await self.ssh.wait_closed()
-        except TimeoutError:
-            self.ssh.abort()
-        if self._way is not None:
-            await self._way.close()
-
-    def abort(self) -> None:
-        """End both at once."""
-        self.ssh.abort()
-        if self._way is not None:
-            self._way.abort()
-
-
 class SshHost:
     """Commands of a host, over one connection that is opened again when it broke.
 
@@ -123,8 +60,8 @@ class SshHost:
 
     def __init__(self, settings: HostSettings) -> None:
         self._settings = settings
-        self._connection: _Connection | None = None
-        self._opening: asyncio.Task[_Connection] | None = None
+        self._connection: Connection | None = None
+        self._opening: asyncio.Task[Connection] | None = None
         self._running: set[RunningProcess] = set()
         self.holders = 1
 
@@ -167,7 +104,7 @@ class SshHost:
         return self._started(process, connection)
 
     def _started(
-        self, process: asyncssh.SSHClientProcess[bytes], connection: _Connection
+        self, process: asyncssh.SSHClientProcess[bytes], connection: Connection
     ) -> RunningProcess:
         def lost(error: BaseException | None) -> HostLost | None:
             is_cut = error is not None or process.returncode is None
@@ -229,12 +166,12 @@ class SshHost:
         if connection is not None:
             await connection.close()
 
-    def _lost(self, connection: _Connection) -> HostLost:
+    def _lost(self, connection: Connection) -> HostLost:
         return HostLost(
             f"the connection to {self.name} dropped: {connection.client.why}", where=self.name
         )
 
-    async def _connected(self) -> _Connection:
+    async def _connected(self) -> Connection:
         """The connection; one attempt at a time, whose outcome is that of all who wait."""
         if self._connection is not None and not self._connection.client.is_lost:
             return self._connection
@@ -244,69 +181,10 @@ class SshHost:
         # One that waits no more ends no attempt of others.
         return await asyncio.shield(self._opening)
 
-    def _opened(self, opening: asyncio.Task[_Connection]) -> None:
+    def _opened(self, opening: asyncio.Task[Connection]) -> None:
         self._opening = None
         if not opening.cancelled() and opening.exception() is None:
             self._connection = opening.result()
-
-
-async def connection_to(settings: HostSettings) -> _Connection:
-    """One connection whose host key is known, through the host on the way where there is one.
-
-    Raises: BackendError `ssh_…`, ConfigError.
-    """
-    options = await options_for(settings)
-    way = None
-    if jump := first_hop(options, settings):
-        try:
-            way = await connection_to(jump_settings(settings, jump))
-        except BackendError as error:
-            raise jump_error(error, jump) from error
-    try:
-        return await _connected_by(settings, options, way)
-    except BaseException:
-        if way is not None:
-            way.abort()
-        raise
-
-
-async def options_for(settings: HostSettings) -> asyncssh.SSHClientConnectionOptions:
-    """What asyncssh is told; errors as those of a connection."""
-    try:
-        return await options_of(settings, os.environ)
-    except FAILURES as error:
-        raise error_of(error, attempt_of(settings)) from error
-
-
-async def _connected_by(
-    settings: HostSettings,
-    options: asyncssh.SSHClientConnectionOptions,
-    way: _Connection | None,
-) -> _Connection:
-    path = known_hosts_file(settings)
-    known = await asyncio.to_thread(read_known_hosts, path)
-    client = _Client()
-    attempt = replace(
-        attempt_of(settings),
-        host=options.host,
-        port=options.port,
-        user=options.username,
-        known_hosts=str(path),
-        expected=tuple(fingerprints_of(known, options.host, options.port)),
-    )
-    try:
-        ssh = await asyncssh.connect(
-            options.host,
-            options.port,
-            options=options,
-            config=None,
-            tunnel=None if way is None else way.ssh,
-            known_hosts=known,
-            client_factory=lambda: client,
-        )
-    except FAILURES as error:
-        raise error_of(error, replace(attempt, offered=client.offered)) from error
-    return _Connection(ssh, client, way)
 
 
 _HOSTS: weakref.WeakValueDictionary[HostSettings, SshHost] = weakref.WeakValueDictionary()

@@ -15,7 +15,7 @@ from trueup.backends.hosts.known_hosts import (
     offered,
     read_known_hosts,
 )
-from trueup.backends.hosts.ssh import connection_to, options_for
+from trueup.backends.hosts.ssh_connection import connection_to, options_for
 from trueup.backends.hosts.ssh_faults import FAILURES, attempt_of, error_of, jump_error
 from trueup.backends.hosts.ssh_options import CONNECT_SECONDS, first_hop, jump_settings
 from trueup.config.llamafactory_settings import HostSettings

@@ -94,6 +94,15 @@ class Faults:
                 f"adapter `{subject}` has no adapter_config.json",
                 "`adapter_path` is the folder that the training wrote",
             ),
+            "CliMissing": (
+                f"`{subject}` was not found on {self._host} in environment "
+                f"{self._settings.conda_env or self._settings.python} (PATH={event.get('path')})",
+                "set `conda_env` or `cli_path`",
+            ),
+            "ScriptMissing": (
+                f"script `{subject}` does not exist on {self._host}",
+                "correct `script_path`, which is relative to `work_dir`",
+            ),
             "NoChat": (
                 f"`{subject}` is loaded as a model that does not chat",
                 "name a model for generation",

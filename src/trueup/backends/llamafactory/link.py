@@ -81,7 +81,7 @@ class Way:
 
         Raises: BackendError.
         """
-        root = await self._deployed()
+        root = await self.deployed()
         for is_last in (False, True):
             found = await self._attached(root, hello)
             if found is not None:
@@ -97,8 +97,8 @@ class Way:
             code="worker_failed",
         )
 
-    async def _deployed(self) -> str:
-        """The folder of workers, with our file in it."""
+    async def deployed(self) -> str:
+        """The folder of workers there, with our file in it; raises BackendError."""
         if self._root is None:
             command = root_command(self._root_text)
             finished = await self._host.run(command, seconds=STEP_SECONDS)

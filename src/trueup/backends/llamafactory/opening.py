@@ -12,7 +12,7 @@ from trueup.backends.llamafactory.backend import LlamaFactoryBackend
 from trueup.backends.llamafactory.link import local_root
 from trueup.backends.llamafactory.place import REMOTE_ROOT
 from trueup.config.home import trueup_home
-from trueup.config.llamafactory_settings import HostSettings, LlamaFactorySettings
+from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.errors import ConfigError
 
 
@@ -28,25 +28,26 @@ def open_llamafactory(
             f"`{settings.name}` cannot be run so: only the mode `script` can be",
             where=settings.place or None,
         )
-    if settings.ssh is not None:
-        return LlamaFactoryBackend(settings, _host(settings.ssh), REMOTE_ROOT, say=say)
-    # What is relative is so to where the server was started, and tells one worker from another.
-    here = Path.cwd() / Path(settings.work_dir or ".").expanduser()
-    settings = replace(settings, work_dir=str(here))
-    root = local_root(str(trueup_home()))
-    return LlamaFactoryBackend(settings, LocalHost(), root, say=say)
+    settings, host, root = place_of(settings)
+    return LlamaFactoryBackend(settings, host, root, say=say)
 
 
-def _host(settings: HostSettings) -> Host:
-    """The host; backends on the same one share its connection.
+def place_of(settings: LlamaFactorySettings) -> tuple[LlamaFactorySettings, Host, str]:
+    """The settings as they are there, the host, and its folder of workers as shell text.
 
-    Raises: ConfigError where the package for SSH is not installed.
+    Raises: ConfigError where it is over SSH and asyncssh is not installed.
     """
+    if settings.ssh is None:
+        # What is relative is so to where the server was started, and tells one worker from another.
+        here = Path.cwd() / Path(settings.work_dir or ".").expanduser()
+        settings = replace(settings, work_dir=str(here))
+        return settings, LocalHost(), local_root(str(trueup_home()))
     try:
         from trueup.backends.hosts.ssh import host_of
     except ImportError as error:
         raise ConfigError(
-            f"`{settings.host}` is reached over SSH, and {error.name} is not installed",
+            f"`{settings.name}` has a host: SSH needs the package asyncssh",
+            where=settings.place or None,
             hint="pip install 'trueup[ssh]'",
         ) from error
-    return host_of(settings)
+    return settings, host_of(settings.ssh), REMOTE_ROOT

@@ -71,6 +71,18 @@ def attach_command(settings: LlamaFactorySettings, root: str) -> str:
     return f"{in_environment(settings)}; exec {_worker(settings, root, 'attach')}"
 
 
+def probe_command(settings: LlamaFactorySettings, root: str) -> str:
+    """Looks at what the model needs there; `probe_spec` is a line of stdin."""
+    file = shlex.quote(f"{root}/{worker_name()}")
+    return f'{in_environment(settings)}; exec "$python" -u {file} probe'
+
+
+def probe_spec(settings: LlamaFactorySettings) -> dict[str, Any]:
+    """What is to be looked at."""
+    names = {"cli_path": settings.cli_path, "script_path": settings.script_path}
+    return {**_model(settings), **names}
+
+
 def _worker(settings: LlamaFactorySettings, root: str, command: str) -> str:
     file = shlex.quote(f"{root}/{worker_name()}")
     return f'"$python" -u {file} {command} --dir {shlex.quote(f"{root}/{key_of(settings)}")}'

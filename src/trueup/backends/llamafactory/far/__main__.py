@@ -1,4 +1,4 @@
-"""The commands of the far worker: keep, attach, model."""
+"""The commands of the far worker: keep, attach, model, probe."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("keep", "attach"):
         commands.add_parser(name).add_argument("--dir", required=True)
-    commands.add_parser("model")
+    for name in ("model", "probe"):
+        commands.add_parser(name)
     arguments = parser.parse_args()
     if arguments.command == "attach":
         return relay(arguments.dir)
     if arguments.command == "keep":
         return keep(arguments.dir, json.loads(sys.stdin.readline()))
+    if arguments.command == "probe":
+        from .probe import run as probe
+
+        return probe()
     from .script_model import run  # LlamaFactory is imported by this command alone
 
     return run()

@@ -15,10 +15,19 @@ def check_paths(spec: dict[str, Any]) -> None:
 
     Raises: SpecFault.
     """
-    base = spec["base_model_path"]
+    check_base(spec["base_model_path"])
+    check_adapter(spec.get("adapter_path") or "")
+
+
+def check_base(base: str) -> None:
+    """See that a base model is there; raises SpecFault."""
     if is_path(base) and not os.path.isdir(os.path.expanduser(base)):
         raise SpecFault("BaseModelMissing", base)
-    for adapter in (spec.get("adapter_path") or "").split(","):  # LlamaFactory takes several
+
+
+def check_adapter(adapters: str) -> None:
+    """See that adapters are there; raises SpecFault."""
+    for adapter in adapters.split(","):  # LlamaFactory takes several
         adapter = adapter.strip()
         folder = os.path.expanduser(adapter)
         if os.path.isdir(folder):
