@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from tests.llamafactory.conftest import Models
 from tests.llamafactory.worker import FAKE
 from tests.sshd import Sshd, sshd
 from trueup.backends.llamafactory.opening import place_of
 from trueup.backends.llamafactory.probe import Step, probe
 from trueup.config.llamafactory_settings import LlamaFactorySettings
+from trueup.errors import ConfigError
 
 MISMATCH = 'raise RuntimeError("operator torchvision::nms does not exist")\n'
 
@@ -176,3 +178,33 @@ def test_the_command_prints_each_step(place: Place) -> None:
     report = json.loads(found.stdout)
     assert (report["schema_version"], report["name"]) == (1, "good")
     assert {step["state"] for step in report["steps"]} == {"ok"}
+
+
+@pytest.mark.llamafactory
+async def test_the_real_one_tells_its_versions_and_its_nearest_template(
+    llamafactory_python: Path, models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path))
+    settings = LlamaFactorySettings(
+        name="tuned",
+        base_model_path=str(models.base),
+        adapter_path=str(models.adapter),
+        template="qwen-3",
+        python=str(llamafactory_python),
+    )
+    steps = {step.name: step for step in await steps_of(settings)}
+    assert [name for name, step in steps.items() if step.state != "ok"] == ["template"]
+    assert "`qwen3`" in str(steps["template"].hint)
+    assert "llamafactory 0.9.5, transformers 5.6.0" in steps["versions"].detail
+    assert steps["command line"].detail.endswith("/bin/llamafactory-cli")
+
+
+def test_without_asyncssh_the_extra_is_named(
+    place: Place, server: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [each for each in sys.modules if each.startswith("trueup.backends.hosts.ssh")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "asyncssh", None)
+    with pytest.raises(ConfigError, match="asyncssh") as caught:
+        place_of(place.settings(ssh=server.settings))
+    assert caught.value.hint == "pip install 'trueup[ssh]'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,9 @@ import pytest
 
 from tests.sshd import Sshd, make_key, sshd
 from trueup.backends.hosts import ssh_options
+from trueup.backends.hosts.known_hosts import trust
 from trueup.backends.hosts.ssh import SshHost
+from trueup.backends.hosts.trust import hops_of, offer_of
 from trueup.config.llamafactory_settings import HostSettings
 from trueup.errors import BackendError, ConfigError
 
@@ -242,6 +245,32 @@ async def test_a_host_on_the_way(server: Sshd, tmp_path: Path) -> None:
     host = SshHost(replace(settings, proxy_jump="way:port"))
     with pytest.raises(ConfigError, match="names no port"):
         await host.connect()
+
+
+async def test_hosts_on_the_way_are_trusted_one_after_another(server: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "behind").mkdir()
+    with sshd(tmp_path / "behind") as behind:
+        known = tmp_path / "known"
+        settings = replace(
+            server.settings,
+            port=behind.port,
+            known_hosts=str(known),
+            proxy_jump=f"{server.settings.user}@127.0.0.1:{server.port}",
+        )
+        shutil.copy(server.folder / "user_key.pub", behind.folder / "authorized_keys")
+        way, last = await hops_of(settings)
+        assert (way.port, last.port) == (server.port, behind.port)
+        with pytest.raises(BackendError) as caught:
+            await offer_of(last)
+        assert caught.value.code == "ssh_jump"
+        for hop, host in ((way, server), (last, behind)):
+            offer = await offer_of(hop)
+            assert (offer.port, offer.is_known, offer.is_changed) == (host.port, False, False)
+            [key] = offer.keys
+            assert key.text == " ".join((host.folder / "host_key.pub").read_text().split()[:2])
+            trust(known, offer.host, offer.port, offer.keys)
+        assert await works(settings)
+        assert (await offer_of(last)).is_known
 
 
 async def test_a_file_of_settings_is_read_where_it_is_named(server: Sshd, tmp_path: Path) -> None:
