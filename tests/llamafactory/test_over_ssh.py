@@ -38,7 +38,7 @@ async def test_many_chats_share_one_connection_and_one_worker(bench: Bench, serv
         assert len(list(folder.glob("worker-*.pyz"))) == 1
         user = f"{server.settings.user}@127.0.0.1"
         assert bench.said[0].startswith(f"`far` is being loaded on {user}: 2.5 MB of weights")
-        assert backend.address == f"{user}: {bench.base}"
+        assert backend.address == f"{bench.base} on {user}"
     assert is_gone(pid)
     assert is_gone(keeper.pid)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import subprocess
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.llamafactory.worker import (
     until,
     whole,
 )
+from tests.sshd import sshd
 from trueup.errors import RequestError
 
 pytestmark = pytest.mark.llamafactory
@@ -45,8 +47,9 @@ def real(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
+@pytest.mark.parametrize("where", ["here", "over SSH"])
 async def test_a_reply_is_whole_whatever_it_and_the_message_say(
-    real: Bench, llamafactory_python: Path, models: Models
+    where: str, real: Bench, llamafactory_python: Path, models: Models
 ) -> None:
     messages = [
         QUESTION,
@@ -57,7 +60,14 @@ async def test_a_reply_is_whole_whatever_it_and_the_message_say(
         "👩‍👩‍👧 é",
     ]
     told = {"python": str(llamafactory_python), "base_model_path": str(models.reciting)}
-    async with real.backend(**told, template=TEMPLATE) as backend:
+    async with AsyncExitStack() as stack:
+        ssh = None
+        if where == "over SSH":
+            (home := real.folder / "far").mkdir()
+            (keys := real.folder / "sshd").mkdir()
+            server = stack.enter_context(sshd(keys, f"SetEnv HOME={home} HF_HUB_OFFLINE=1\n"))
+            ssh = server.settings
+        backend = await stack.enter_async_context(real.backend(**told, template=TEMPLATE, ssh=ssh))
         pids = set()
         for message in messages:
             answer = await streamed(backend, message, temperature=0)

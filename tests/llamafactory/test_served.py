@@ -150,14 +150,14 @@ async def test_a_server_shows_its_model_and_takes_it_along_when_it_ends(
         assert main(["backends", "--format", "json"]) == 0
         (row,) = json.loads(capsys.readouterr().out)["servers"][0]["backends"]
         assert (row["preset"], row["state"]) == ("llamafactory", "ready")
-        assert row["url"] == f"this machine: {bench.base}"
+        assert row["url"] == f"{bench.base} on this machine"
         assert row["continuation"] == "token_ids"
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate()
         assert process.returncode == 0, told
         assert is_gone(pid)
         assert is_gone(keeper)
-        assert f"`far` is this machine: {bench.base} (LlamaFactory)" in told
+        assert f"`far` is {bench.base} on this machine (LlamaFactory)" in told
         assert "`far` is being loaded on this machine: 2.5 MB of weights" in told
 
 

@@ -57,7 +57,7 @@ class LlamaFactoryBackend:
         self.version: str | None = None
         self.capabilities = capabilities_of(settings)
         parts = (settings.base_model_path, settings.adapter_path)
-        self.address = f"{host.name}: {' + '.join(part for part in parts if part)}"
+        self.address = f"{' + '.join(part for part in parts if part)} on {host.name}"
         self._settings = settings
         self._host = host
         self._say = say

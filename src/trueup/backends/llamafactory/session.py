@@ -104,6 +104,7 @@ class Session:
         if not answering.is_over:
             await self._send({"op": "cancel", "id": answering.id})
         await self._send({"op": "done", "id": answering.id})
+        await self._send({"op": "ping"})  # its memory has grown with the answer
 
     async def connect(self) -> None:
         """See that there is a worker and a link to it.
@@ -183,6 +184,7 @@ class Session:
 
     def _take_state(self, state: Message) -> None:
         self.state = state
+        self.memory_bytes = state.get("memory_bytes")
         self._change.set()
         self._change = asyncio.Event()
         self._changed()

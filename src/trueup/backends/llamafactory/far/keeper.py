@@ -249,7 +249,8 @@ class Keeper:
 
     def _set_state(self, state: Message) -> None:
         pid = self._model.pid if self._model is not None else None
-        self._state = {"event": "state", "pid": pid, **state}
+        memory = {"memory_bytes": memory_bytes(pid)}
+        self._state = {"event": "state", "pid": pid, **memory, **state}
         for client in self._clients:
             if client.name:  # it has said hello, and got the first one
                 client.send(self._state)
