@@ -36,8 +36,9 @@ def told() -> Any:
 
 
 async def test_a_model_is_loaded_once_and_leaves_nothing_behind(
-    bench: Bench, told: list[Event]
+    bench: Bench, told: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TRUEUP_API_KEY", "hush")
     async with bench.backend() as backend:
         assert (await backend.health()).state == "stopped"
         first = await streamed(backend, "say one")
@@ -45,6 +46,7 @@ async def test_a_model_is_loaded_once_and_leaves_nothing_behind(
         pid = health.pid
         assert pid is not None
         keeper = keeper_of(pid).pid
+        assert "TRUEUP_API_KEY" not in psutil.Process(pid).environ()
         second = await streamed(backend, "say two")
         assert (first.text, second.text) == ("one", "two")
         assert (health.state, health.leases, health.queued) == ("ready", 0, 0)

@@ -21,6 +21,7 @@ NO_ENVIRONMENT = 44
 NO_PYTHON = 45
 # Far side: `attach` where nobody listens.
 NO_WORKER = 47
+KEY = "TRUEUP_API_KEY"
 # Below the home of a host's user; below TRUEUP_HOME on this machine.
 REMOTE_ROOT = '"$HOME"/.cache/trueup/llamafactory'
 # Where conda is looked for, beside what CONDA_EXE says and what it has written down itself.
@@ -63,7 +64,8 @@ def root_command(root: str) -> str:
 
 def keep_command(settings: LlamaFactorySettings, root: str) -> str:
     """Starts the worker, where it does not live; its spec is a line of stdin."""
-    return f"{in_environment(settings)}; exec {_worker(settings, root, 'keep')}"
+    # What is set for this server is no affair of LlamaFactory's.
+    return f"unset {KEY}; {in_environment(settings)}; exec {_worker(settings, root, 'keep')}"
 
 
 def attach_command(settings: LlamaFactorySettings, root: str) -> str:

@@ -75,7 +75,6 @@ class Keeper:
         server = await asyncio.start_unix_server(self._accept, path=SOCKET, limit=MAX_LINE_BYTES)
         os.write(ready, b"ready")
         os.close(ready)
-        self._load()
         clock = asyncio.ensure_future(self._watch_leases())
         await self._is_over.wait()
         clock.cancel()
@@ -142,6 +141,8 @@ class Keeper:
         op = message.get("op")
         if op == "hello":
             client.send({**self._state, "protocol": PROTOCOL, "keeper_pid": os.getpid()})
+            if self._state["state"] == "stopped":  # so that all of a load is told
+                self._load()
         elif op == "chat":
             self._chat(client, message)
         elif op == "resume":
