@@ -9,7 +9,6 @@ import contextlib
 import getpass
 import os
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -75,23 +74,39 @@ class Sshd:
         """End it and the processes of its connections, as a machine that goes down does."""
         if self.process is None:
             return
-        # Commands that were started through it are none of its own processes.
-        gone = [each for each in self._sessions() if "sshd" in each.name()]
-        for each in (*gone, self.process):
+        for each in (*self._connections(), psutil.Process(self.process.pid)):
             with contextlib.suppress(psutil.NoSuchProcess):
-                os.kill(each.pid, signal.SIGKILL)
+                each.kill()
         self.process.wait(10)
         self.process = None
 
     def drop_connections(self) -> None:
         """End the processes of its connections alone."""
-        for each in self._sessions():
-            if "sshd" in each.name():
+        for each in self._connections():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 each.kill()
 
-    def _sessions(self) -> list[psutil.Process]:
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Its connections stay, and nothing comes over them, as when a cable is pulled."""
+        held = self._connections()
+        for each in held:
+            each.suspend()
+        try:
+            yield
+        finally:
+            for each in held:
+                each.resume()
+
+    def _connections(self) -> list[psutil.Process]:
+        """Its own processes; the commands that were started through it are none."""
         assert self.process is not None
-        return psutil.Process(self.process.pid).children(recursive=True)
+        found = []
+        for each in psutil.Process(self.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "sshd" in each.name():
+                    found.append(each)
+        return found
 
     def new_host_key(self) -> None:
         """Take another host key, which nobody knows yet; it is that of the next start."""

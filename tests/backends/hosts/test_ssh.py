@@ -11,6 +11,7 @@ import pytest
 
 from tests.backends.hosts.test_hosts import SECONDS, lives, pid_of
 from tests.sshd import Sshd
+from trueup.backends.hosts import ssh_options
 from trueup.backends.hosts.host import HostLost
 from trueup.backends.hosts.ssh import SshHost, host_of
 from trueup.errors import BackendError
@@ -58,6 +59,17 @@ async def test_a_broken_connection_is_told_to_all_and_made_again(
     assert lives(pid)
     psutil.Process(pid).kill()
     assert (await remote.run("echo again", seconds=SECONDS)).stdout == b"again\n"
+
+
+async def test_a_connection_that_fell_silent_is_given_up(
+    server: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_options, "KEEPALIVE_SECONDS", 0.2)
+    host = SshHost(server.settings)
+    running = await host.start("cat")
+    with server.frozen(), pytest.raises(HostLost, match="dropped"):
+        await running.readline()
+    await host.close()
 
 
 async def test_a_host_that_went_down_is_refused_until_it_is_up(

@@ -120,6 +120,9 @@ class SshHost:
             return -1 if process.returncode is None else process.returncode
 
         async def send(name: str) -> None:
+            if connection.client.is_lost:
+                process.close()
+                return
             # OpenSSH passes none on to commands of root, and other servers to none at all.
             with contextlib.suppress(OSError):
                 process.send_signal(name)
