@@ -1,4 +1,4 @@
-"""A real sshd of this user on 127.0.0.1, with keys, known hosts and settings of its own.
+"""A real sshd of this user on 127.0.0.1, with keys, known hosts, settings and a home of its own.
 
 Everything is in one folder; it is ended by its pid, and so are the processes of its connections.
 """
@@ -33,6 +33,8 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 LogLevel ERROR
+{more}
+SetEnv HOME={folder}/home
 """
 # Where sshd runs as root it wants it; its package has it made by what starts services.
 RUN_FOLDER = Path("/run/sshd")
@@ -61,8 +63,9 @@ class Sshd:
     def start(self) -> None:
         """Start it, and wait until it listens."""
         settings = self.folder / "sshd_config"
+        # The first of two lines holds: a test may name a home, too.
         settings.write_text(
-            SETTINGS.format(port=self.port, folder=self.folder) + self.more_settings
+            SETTINGS.format(port=self.port, folder=self.folder, more=self.more_settings)
         )
         assert SSHD is not None, "no sshd here: `make test` installs it (Debian openssh-server)"
         log = self.folder / "log"
@@ -125,6 +128,7 @@ def sshd(folder: Path, more_settings: str = "") -> Iterator[Sshd]:
     """A server that runs, whose settings a client of ours can take as they are."""
     with contextlib.suppress(PermissionError):
         RUN_FOLDER.mkdir(mode=0o755, exist_ok=True)
+    (folder / "home").mkdir()
     make_key(folder / "host_key")
     make_key(folder / "user_key")
     shutil.copy(folder / "user_key.pub", folder / "authorized_keys")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import orjson
 
 from trueup.backends.hosts.host import Finished, Host
+from trueup.backends.hosts.known_hosts import known_hosts_file
 from trueup.backends.llamafactory.far.lines import message_of
 from trueup.backends.llamafactory.faults import Faults
 from trueup.backends.llamafactory.link import Way
@@ -20,7 +21,7 @@ from trueup.backends.llamafactory.place import (
     probe_spec,
 )
 from trueup.backends.llamafactory.templates import warning_of
-from trueup.config.llamafactory_settings import LlamaFactorySettings
+from trueup.config.llamafactory_settings import HostSettings, LlamaFactorySettings
 from trueup.errors import ConfigError, TrueUpError
 
 State = Literal["ok", "warning", "failed", "skipped"]
@@ -62,7 +63,7 @@ async def probe(settings: LlamaFactorySettings, host: Host, root: str) -> AsyncI
     except TrueUpError as error:
         trouble = error
     if settings.ssh is not None:
-        for step in _way_steps(trouble, host):
+        for step in _way_steps(settings, settings.ssh, trouble):
             yield step
     if folder is None:
         if trouble is not None and _place(trouble) is None:
@@ -92,16 +93,27 @@ def _place(error: TrueUpError) -> str | None:
     return next((name for name, codes in WAY.items() if code in codes), None)
 
 
-def _way_steps(trouble: TrueUpError | None, host: Host) -> list[Step]:
+def _way_steps(
+    settings: LlamaFactorySettings, ssh: HostSettings, trouble: TrueUpError | None
+) -> list[Step]:
     at = None if trouble is None else _place(trouble)
+    through = f" through {ssh.proxy_jump}" if ssh.proxy_jump else ""
+    details = {
+        "host name": ssh.host,
+        "connection": f"port {ssh.port or 'as usual'}{through}",
+        "host key": f"known in {known_hosts_file(ssh)}",
+        "sign-in": ssh.user or "as the user here",
+    }
     steps: list[Step] = []
     for name in WAY:
         if trouble is not None and name == at:
-            steps.append(_failed(name, trouble))
+            failed = _failed(name, trouble)
+            hint = failed.hint and failed.hint.replace("-host NAME", f"-host {settings.name}")
+            steps.append(replace(failed, hint=hint))
         elif steps and steps[-1].state in ("failed", "skipped"):
             steps.append(Step(name=name, state="skipped"))
         else:
-            steps.append(Step(name=name, state="ok", detail=host.name))
+            steps.append(Step(name=name, state="ok", detail=details[name]))
     return steps
 
 
