@@ -7,10 +7,12 @@ import contextlib
 import os
 import signal
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
+from tests.faults.ports import closed_url
 from trueup.backends.hosts import host as limits
 from trueup.backends.hosts import running as pieces
 from trueup.backends.hosts.host import Host, Running
@@ -22,6 +24,11 @@ SECONDS = 30.0
 async def pid_of(running: Running) -> int:
     """The pid that a command has told in its first line."""
     return int(await running.readline())
+
+
+def closed_port() -> int:
+    """A port where nobody listens."""
+    return int(urlsplit(closed_url()).port or 0)
 
 
 def lives(pid: int) -> bool:
@@ -166,9 +173,7 @@ async def test_a_port_is_reached_through_a_socket_of_this_user_alone(host: Host)
 
 
 async def test_a_port_where_nobody_listens_ends_the_connection(host: Host) -> None:
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as far:
-        port = far.sockets[0].getsockname()[1]
-    async with host.forward(port) as path:
+    async with host.forward(closed_port()) as path:
         reader, writer = await asyncio.open_unix_connection(path)
         assert await reader.read() == b""
         writer.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from tests.backends.hosts.test_hosts import closed_port
 from tests.sshd import Sshd, make_key, sshd
 from trueup.backends.hosts import ssh_options
 from trueup.backends.hosts.known_hosts import trust
@@ -56,8 +57,7 @@ async def test_no_such_host(server: Sshd) -> None:
 
 
 async def test_nothing_listens(server: Sshd) -> None:
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as far:
-        port = far.sockets[0].getsockname()[1]
+    port = closed_port()
     found = await fault(replace(server.settings, port=port))
     assert (found.code, found.cause) == ("ssh_refused", f"nothing listens on 127.0.0.1:{port}")
 
@@ -235,7 +235,7 @@ async def test_a_host_on_the_way(server: Sshd, tmp_path: Path) -> None:
         assert f"the host on the way, `{way}`: the host key of" in found.cause
         both.write_text(texts[0])
         assert (await fault(settings)).code == "ssh_host_key"
-        found = await fault(replace(settings, proxy_jump=f"127.0.0.1:{behind.port + 1}"))
+        found = await fault(replace(settings, proxy_jump=f"127.0.0.1:{closed_port()}"))
         assert found.code == "ssh_jump"
         both.write_text("".join(texts))
         behind.kill()
