@@ -220,9 +220,9 @@ def _revoke(arguments: argparse.Namespace) -> int:
     else:
         for each in found:
             print(f"{each.digest[:SHOWN_HASH]}  may no longer run")
-    for each in running:
-        _say(f"the server at {each['url']} has loaded it as `{each['model']}` and goes on with it")
-        _say(f"  hint:  end that server: kill {each['pid']}")
+    for row in running:
+        _say(f"the server at {row['url']} has loaded it as `{row['model']}` and goes on with it")
+        _say(f"  hint:  end that server: kill {row['pid']}")
     return 0
 
 
