@@ -129,23 +129,18 @@ def _refused(refused: Iterable[tuple[ModelSettings, Plan]]) -> AdaptError:
     told = tuple(refused)
     return AdaptError(
         "\n".join(
-            _refused_words(model, plan) if plan.route == "refused" else _unproven_words(plan)
-            for model, plan in told
+            _refused_words(plan) if plan.route == "refused" else _unproven_words(plan)
+            for _, plan in told
         ),
         where=", ".join(model.places.get("") or plan.model.directory for model, plan in told),
         hint=_refusal_hint(*told[0]),
     )
 
 
-def _refused_words(model: ModelSettings, plan: Plan) -> str:
+def _refused_words(plan: Plan) -> str:
     """Why a model has no route; several reasons are lines."""
-    reasons = list(plan.why)
-    if plan.other_route == model.route:
-        reasons.append("an environment that TrueUp builds would run it")
-    elif plan.other_route is not None:
-        reasons.append(f"the route `{plan.other_route}` would run it")
     head = f"`{plan.model.id}` cannot be run here:"
-    return f"{head} {reasons[0]}" if len(reasons) == 1 else "\n- ".join((head, *reasons))
+    return f"{head} {plan.why[0]}" if len(plan.why) == 1 else "\n- ".join((head, *plan.why))
 
 
 def _unproven_words(plan: Plan) -> str:
