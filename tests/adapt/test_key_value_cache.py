@@ -23,7 +23,7 @@ def model_of(model_type: str, **fields: Any) -> Any:
     return transformers.AutoModelForCausalLM.from_config(config).eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize("model_type", ["llama", "gemma2", "mixtral", "bloom", *OTHERWISE])
+@pytest.mark.parametrize("model_type", ["llama", "gemma2", "mixtral", "bloom", *sorted(OTHERWISE)])
 def test_what_keeps_a_state_besides_is_stepped_by_generate(model_type: str) -> None:
     assert steps_by_cache(model_of(model_type)) == (model_type not in OTHERWISE)
 
