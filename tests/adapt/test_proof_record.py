@@ -74,6 +74,8 @@ def keep(facts: PlannedFacts, verdict: str = "proven", reasons: tuple[str, ...] 
         "reasons": list(reasons),
         "date": "2026-11-27T12:00:00+00:00",
         "model": model,
+        "route": facts.plan.route,
+        "dtype": facts.plan.dtype,
         "subject": dict(subject.digests),
     }
     return write_record(record, subject)
@@ -186,7 +188,7 @@ def test_a_proof_of_one_dtype_says_nothing_of_another(model: PlannedFacts) -> No
 
     proof = proof_of(replace(model, plan=replace(model.plan, dtype="bfloat16")))
 
-    assert (proof.state, proof.reason) == ("unproven", None)
+    assert (proof.state, proof.reason) == ("unproven", "proven is float32 on the route native")
 
 
 def test_a_record_that_somebody_changed_is_none(model: PlannedFacts) -> None:
@@ -214,7 +216,8 @@ def test_planning_shows_the_record_and_the_plan_s_json_carries_it(
 
     plan = plan_with_facts(model.plan.model.directory, Wishes(dtype="float32", device="cpu")).plan
 
-    assert plan.as_dict()["proof"] == {"state": "proven", "record": str(path), "reason": None}
+    shown = {"state": "proven", "record": str(path), "reason": None, "tried": None}
+    assert plan.as_dict()["proof"] == shown
     assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
 
 

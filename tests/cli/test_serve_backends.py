@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.backends.far_end import FarEnd, answer
 from tests.cli.test_serve import served
 from tests.fakes import whole_answer
+from trueup.adapt.plan import Proof
 from trueup.backends.local import LocalBackend
 from trueup.backends.refused import RefusedBackend
 from trueup.cli.roles import check_roles, served_names
@@ -23,7 +25,13 @@ from trueup.cli.serve_backends import (
     served_models,
 )
 from trueup.cli.serve_plans import plan_models, refusals
-from trueup.config.settings import BackendSettings, ModelSettings, RoleSettings, Settings
+from trueup.config.settings import (
+    BackendSettings,
+    ModelSettings,
+    RoleSettings,
+    ServerSettings,
+    Settings,
+)
 from trueup.errors import AdaptError, ConfigError
 from trueup.pool.pool import Pool
 
@@ -72,6 +80,27 @@ def test_models_that_are_all_refused_end_the_start(bad: ModelSettings, tmp_path:
     settings = Settings(models=(bad, worse), roles=(chain("bad", "worse"),))
     with pytest.raises(AdaptError, match=r"(?s)`bad` cannot .*\n`worse` cannot"):
         refusals(settings, plan_models(settings.models))
+
+
+def test_what_is_unproven_is_refused_and_the_rest_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "home"))
+    names = ("known", "unknown")
+    models = tuple(ModelSettings(name=name, source="demo", dtype="float32") for name in names)
+    settings = Settings(models=models, server=ServerSettings(require_proof=True))
+    unproven = plan_models(settings.models)
+    proven = Proof(state="proven", record="x.json")
+    plans = unproven | {"known": replace(unproven["known"], proof=proven)}
+
+    refused = refusals(settings, plans)
+
+    assert list(refused) == ["unknown"]
+    command = "trueup verify demo --route native --dtype float32 --device cpu"
+    assert refused["unknown"].hint == command
+    with pytest.raises(AdaptError, match=r"(?s)`known` is not served.*`unknown` is not") as caught:
+        refusals(settings, unproven)
+    assert caught.value.hint == command
 
 
 async def test_models_and_servers_of_others_are_served_side_by_side(bad: ModelSettings) -> None:

@@ -51,12 +51,14 @@ class Proof:
     """What is known about the plan's faithfulness.
 
     `record` is the file of the record that holds; `reason` is why a proof failed, or what made
-    an older record void.
+    an older record void. `tried` says how far the record goes: `longest_tokens` of the model's
+    `context_tokens`, and whether it went `layer_by_layer`.
     """
 
     state: Literal["unproven", "proven", "failed"] = "unproven"
     record: str | None = None
     reason: str | None = None
+    tried: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,9 @@ def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
     for path, record in records:
         if record["subject"] == dict(subject.digests) and record["verdict"] in ("proven", "failed"):
             reason = "; ".join(record["reasons"]) or None
-            proof = Proof(state=record["verdict"], record=str(path), reason=reason)
+            proof = Proof(
+                state=record["verdict"], record=str(path), reason=reason, tried=record.get("tried")
+            )
             return replace(plan, proof=proof)
     damaged = path_of(subject)
     if damaged.exists():
@@ -145,8 +147,9 @@ def check_proof(plan: Plan) -> None:
 
 
 def _void_words(records: list[tuple[Path, dict[str, Any]]], subject: Subject) -> str | None:
-    """What changed since the nearest record of such a plan; None where there is none."""
+    """What changed since the nearest record of such a plan, else what else of it is proven."""
     nearest: list[str] = []
+    others: list[str] = []
     for _, record in records:
         before = record["subject"]
         names = {*before, *subject.digests}
@@ -154,8 +157,10 @@ def _void_words(records: list[tuple[Path, dict[str, Any]]], subject: Subject) ->
         # Another dtype or route is another plan, and no proof of this one.
         if "plan" not in changed and (not nearest or len(changed) < len(nearest)):
             nearest = changed
+        if changed == ["plan"] and record["verdict"] == "proven":
+            others.append(f"{record.get('dtype')} on the route {record.get('route')}")
     if not nearest:
-        return None
+        return f"proven is {', '.join(dict.fromkeys(others))}" if others else None
     shown = ", ".join(f"`{name.removeprefix('file ')}`" for name in nearest[:SHOWN_CHANGES])
     more = len(nearest) - SHOWN_CHANGES
     rest = f" and {more} more" if more > 0 else ""

@@ -49,7 +49,15 @@ def _proof_words(report: Mapping[str, Any]) -> str:
     if proof["state"] == "unproven":
         verify = command("verify", report["model"]["source"], report["options"])
         return f"unproven{reason}; prove it with: {verify}"
-    return f"{proof['state']}{reason}, in {proof['record']}"
+    extent = _extent_words(proof["tried"]) if proof["state"] == "proven" else ""
+    return f"{proof['state']}{reason}{extent}, in {proof['record']}"
+
+
+def _extent_words(tried: Mapping[str, Any] | None) -> str:
+    if tried is None:
+        return ""
+    how = "layer by layer" if tried["layer_by_layer"] else "whole"
+    return f" up to {tried['longest_tokens']} tokens, {how}"
 
 
 def _memory_words(memory: Mapping[str, int]) -> str:

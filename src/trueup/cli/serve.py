@@ -259,10 +259,11 @@ class _Serve:
             said = {"schema_version": 1, "url": self._url, "pid": os.getpid(), "models": names}
             print(json.dumps(said), flush=True)
         for error in refused.values():
-            _say(f"warning: {error.cause}\nothers in its chains answer (`{error.hint}` says why)")
+            _say(f"warning: {error.cause}\n{error.hint}")
         if self._arguments.quiet:
             return
-        _say(f"TrueUp serves {', '.join(f'`{name}`' for name in names)} at {self._url}/v1")
+        able = ", ".join(f"`{name}`" for name in names if name not in refused)
+        _say(f"TrueUp serves {able} at {self._url}/v1")
         for line in await lines_on(backends):
             _say(line)
         models = self._settings.models

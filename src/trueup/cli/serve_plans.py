@@ -89,10 +89,11 @@ def check_ready(models: Sequence[ModelSettings], plans: Mapping[str, Plan]) -> N
 def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptError]:
     """Why each model cannot be run, by name: it has no route, or no proof where one is required.
 
-    A role may have such a model in its chain: what stands beside it there answers.
+    What is only unproven answers with that. A model without a route may be in the chain of a role:
+    what stands beside it there answers.
 
     Raises:
-        AdaptError: nobody stands in for one of them, or nothing else is served.
+        AdaptError: nobody stands in for one without a route, or nothing else is served.
     """
     refused = {
         name: model
@@ -104,7 +105,11 @@ def refusals(settings: Settings, plans: Mapping[str, Plan]) -> dict[str, AdaptEr
     covered = {
         name for role in settings.roles if able.intersection(role.chain) for name in role.chain
     }
-    alone = [name for name in refused if name not in covered]
+    alone = [
+        name
+        for name in refused
+        if name not in covered and (plans[name].route == "refused" or not able)
+    ]
     if alone:
         raise _refused((refused[name], plans[name]) for name in alone)
     return {name: _refused([(model, plans[name])]) for name, model in refused.items()}
@@ -133,7 +138,7 @@ def _refused(refused: Iterable[tuple[ModelSettings, Plan]]) -> AdaptError:
             for _, plan in told
         ),
         where=", ".join(model.places.get("") or plan.model.directory for model, plan in told),
-        hint=_refusal_hint(*told[0]),
+        hint="; ".join(dict.fromkeys(_refusal_hint(model, plan) for model, plan in told)),
     )
 
 

@@ -55,10 +55,13 @@ def code_of(error: TrueUpError) -> str:
 def error_body(error: TrueUpError, source: str = "trueup") -> dict[str, Any]:
     """The body of an error answer or event; `source` is `trueup` or a backend's name."""
     status = status_of(error)
+    kind = TYPES.get(status, "server_error" if status >= 500 else TYPES[400])
+    if isinstance(error, ConfigError | CheckpointError | AdaptError):
+        kind = "server_error"  # nothing is overloaded: to ask again soon is of no use
     return {
         "error": {
             "message": f"{error.cause}; {error.hint}" if error.hint else error.cause,
-            "type": TYPES.get(status, "server_error" if status >= 500 else TYPES[400]),
+            "type": kind,
             "code": code_of(error),
             "param": error.param if isinstance(error, RequestError) else None,
             "source": source,
