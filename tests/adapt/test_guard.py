@@ -188,6 +188,25 @@ def test_a_number_that_is_none_is_named_also_where_the_sample_passes_over_it(
     assert "`model.layers.1.mlp.up_proj.weight`" in error.cause
 
 
+@pytest.mark.parametrize(("number", "is_in_file"), [(float("nan"), True), (1e6, False)])
+def test_it_is_said_whether_the_file_itself_holds_what_is_no_number(
+    number: float, is_in_file: bool, tmp_path: Path
+) -> None:
+    directory = build_library_checkpoint("llama", tmp_path)
+    path = directory / "model.safetensors"
+    tensors = load_file(path)
+    tensors["model.norm.weight"][5] = number
+    save_file(tensors, path, metadata={"format": "pt"})
+
+    # 1e6 is infinite in float16 alone.
+    plan = plan_model(str(directory), Wishes(dtype="float16", device="cpu"))
+    with pytest.raises(AdaptError, match="GUARD103: ") as caught:
+        load_plan(plan)
+
+    assert ("the weight file itself is damaged" in caught.value.cause) == is_in_file
+    assert ("trueup verify" in (caught.value.hint or "")) != is_in_file
+
+
 def test_a_whole_comparison_finds_a_weight_that_a_sample_passes_over(tmp_path: Path) -> None:
     directory = build_library_checkpoint("llama", tmp_path, hidden_size=128, vocab_size=2000)
     model, checkpoint, _ = parts(directory)

@@ -95,10 +95,19 @@ def _error(faults: tuple[Fault, ...], directory: Path, plan: Plan) -> AdaptError
     quoted = first.name if " " in first.name else f"`{first.name}`"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     origin = f", from `{first.source}`" if first.source not in (None, first.name) else ""
+    where = str(directory / first.file) if first.file else str(directory)
+    if first.is_in_file:
+        return AdaptError(
+            f"{first.code}: the weight file itself is damaged, or was published so: "
+            f"{quoted}{origin} {first.what}{more}",
+            where=where,
+            hint="copy or download the file again, and compare its digest with the publisher's",
+            code=first.code,
+        )
     return AdaptError(
         f"{first.code}: the loaded model is not the published one: {quoted}{origin} "
         f"{first.what}{more}",
-        where=str(directory / first.file) if first.file else str(directory),
+        where=where,
         hint=_hint(first, plan),
         code=first.code,
     )

@@ -20,7 +20,8 @@ class Fault:
 
     `name` is the tensor's or the module's name in the model, or what was compared in a forward
     pass; `amount` is how far off it is, in the numbers' own unit, None where that says nothing.
-    `source` is the tensor's name in `file`, and `file` the weight file, where it came from one.
+    `source` is the tensor's name in `file`, and `file` the weight file, where it came from one;
+    `is_in_file` says that the file itself holds it.
     """
 
     code: str
@@ -29,3 +30,4 @@ class Fault:
     amount: float | None = None
     source: str | None = None
     file: str | None = None
+    is_in_file: bool = False

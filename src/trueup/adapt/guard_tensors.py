@@ -211,6 +211,7 @@ def _compare(
                 amount=amount,
                 source=name,
                 file=file,
+                is_in_file=code == NOT_FINITE and not _is_finite(there),
             )
             comparing.faults.setdefault(piece.target, fault)
             return
@@ -247,8 +248,7 @@ def difference(
     import torch
 
     is_number = here.is_floating_point()
-    # The least and the greatest are what they are of numbers that are none, in one reading.
-    if is_number and here.numel() and not all(map(math.isfinite, map(float, torch.aminmax(here)))):
+    if is_number and not _is_finite(here):
         return NOT_FINITE, f"holds `{_first_odd(here)}`", None
     expected = there.to(here.dtype)
     if torch.equal(expected, here):
@@ -268,6 +268,13 @@ def difference(
         "differ"
     )
     return TENSOR, what, float(distance[worst])
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Whether all are numbers: the least and the greatest are none where any is, in one reading."""
+    import torch
+
+    return not tensor.numel() or all(map(math.isfinite, map(float, torch.aminmax(tensor))))
 
 
 def _first_odd(tensor: torch.Tensor) -> float:
