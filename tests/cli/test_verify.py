@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ SHAPE: dict[str, Any] = {
     "layers": [0.0, 2e-3],
     "tried": {"layer_by_layer": True, "longest_tokens": 64, "context_tokens": 512},
     "inspection": {"float32": {"tensors": 58, "buffers": 2}},
+    "tokenizer": {"texts": 14, "chats": 2},
     "peak_bytes": {"reference": 2 * 10**9, "planned": 10**9},
 }
 
@@ -49,7 +51,17 @@ def test_the_text_tells_verdict_reasons_and_figures() -> None:
     assert "2 layers: outputs differ by 2.0e-03 of their scale" in text
     assert "tried layer by layer, up to 64 of 512 tokens of context" in text
     assert "in memory, float32: 58 tensors and 2 buffers compared" in text
+    assert "tokenizer: the ids of 14 texts and 2 conversations compared" in text
     assert text[-1] == "record: /home/proofs/1.json"
+
+
+def test_a_proof_says_what_it_did_not_compare() -> None:
+    found = {"tensors": 58, "buffers": 2, "not_compared": ["a.weight", "b.weight"]}
+    shape = {**SHAPE, "verdict": "proven", "inspection": {"float32": found}}
+
+    text = [line.text for line in proof_lines(shape, None)]
+
+    assert text[1] == "PROVEN by its answers; in memory not compared: `a.weight` and 1 more"
 
 
 def test_own_code_runs_only_with_consent(
@@ -126,10 +138,42 @@ def test_a_golden_file_that_is_none_is_an_error(
         ("--memory-gb", "nan"),
         ("--record", "a", "--reference", "b"),
         ("--dtype", "int4"),
+        ("--dtype", "int8"),
+        ("--reference", "nowhere.npz"),
+        ("--record", "nowhere/golden.npz"),
+        ("--reference-python", "nowhere"),
     ],
 )
 def test_a_command_line_that_cannot_be_meant_is_usage(words: tuple[str, ...]) -> None:
     assert main(["verify", "demo", *words]) == 2
+
+
+def test_an_interpreter_that_lacks_torch_is_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    venv.create(tmp_path / "bare", with_pip=False, symlinks=True)
+
+    assert main(["verify", "demo", "--reference-python", str(tmp_path / "bare")]) == 2
+
+    said = capsys.readouterr().err
+    assert "lacks `torch` and `transformers`" in said
+    assert "where: --reference-python" in said
+
+
+def test_a_home_that_cannot_be_written_is_told_before_the_work(
+    unversioned: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "file"))
+
+    assert main(["verify", str(unversioned), "--dtype", "float32"]) == 1
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "the folder of records cannot be written" in said.err
 
 
 def test_this_process_imports_no_torch(tmp_path: Path) -> None:

@@ -81,13 +81,25 @@ def swapped(model: Any) -> None:
     attention.query, attention.key = attention.key, attention.query
 
 
+def other_eps(model: Any) -> None:
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            assert module.eps == 1e-5
+            module.eps = 1e-6
+
+
 def training(model: Any) -> None:
     model.train()
 
 
 @pytest.mark.parametrize(
     ("fault", "told"),
-    [(other_activation, "differ by"), (swapped, "differ by"), (training, "training mode")],
+    [
+        (other_activation, "differ by"),
+        (swapped, "differ by"),
+        (other_eps, "eps of its normalisations is 1e-06, expected 1e-05"),
+        (training, "training mode"),
+    ],
 )
 def test_a_fault_of_an_encoder_is_found(
     fault: Callable[[Any], None],

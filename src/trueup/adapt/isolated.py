@@ -92,7 +92,7 @@ def _users(
         environment = read_environment(path)
     except ConfigError as error:
         return None, (), (f"`python: {python}`: {error.cause}",)
-    against = _against_packages(environment, python)
+    against = against_packages(environment, python)
     if against:
         return None, (), against
     release = environment.transformers
@@ -105,7 +105,8 @@ def _users(
     return _users_shape(environment, path), (why,), ()
 
 
-def _against_packages(environment: Environment, python: str) -> tuple[str, ...]:
+def against_packages(environment: Environment, python: str) -> tuple[str, ...]:
+    """Why an interpreter of the user cannot run a worker; nothing where it can."""
     minor, release = minor_of(environment.python_version), environment.transformers
     if minor not in MINORS:
         expected = ", ".join(MINORS)

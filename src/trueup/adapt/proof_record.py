@@ -26,7 +26,7 @@ from trueup.config.home import trueup_home
 from trueup.environment.content import package_digest
 from trueup.environment.environment import Environment
 from trueup.environment.packages import read_environment
-from trueup.errors import AdaptError, CheckpointError, ConfigError
+from trueup.errors import AdaptError, CheckpointError
 from trueup.trust.code import read_code
 
 FOLDER = "proofs"
@@ -211,22 +211,18 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def write_record(record: Mapping[str, Any], subject: Subject) -> Path:
     """Keep a record in place of an older one of the same subject, whole or not at all.
 
-    Raises: ConfigError where it cannot be kept.
+    Raises: OSError where it cannot be kept.
     """
     path = path_of(subject)
     shape = {**record, "digest": digest_of(dict(record))}
     half = path.with_suffix(f".{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         half.write_text(json.dumps(shape, indent=1), encoding="utf-8")
         half.replace(path)
-    except OSError as error:
+    except OSError:
         half.unlink(missing_ok=True)
-        raise ConfigError(
-            f"the record cannot be kept: {error.strerror or error}",
-            where=str(path),
-            hint="set TRUEUP_HOME to a folder that you may write in",
-        ) from error
+        raise
     return path
 
 

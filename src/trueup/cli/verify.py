@@ -73,26 +73,26 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"`{arguments.memory_gb:g}` GB, expected more than 0", where="--memory-gb")
     from trueup.adapt.planning import plan_with_facts
     from trueup.cli.downloading import DownloadLine
+    from trueup.cli.verify_options import check_paths, check_wishes
     from trueup.proof.proving import Wanted
 
-    facts = plan_with_facts(
-        arguments.model,
-        Wishes(
-            route=arguments.route,
-            dtype=arguments.dtype,
-            device=arguments.device,
-            kind=arguments.kind,
-            pooling=arguments.pooling,
-            python=arguments.isolated_python,
-        ),
-        revision=arguments.revision,
-        watch=DownloadLine(),
-        is_run=True,
+    python = check_paths(arguments)
+    wishes = Wishes(
+        route=arguments.route,
+        dtype=arguments.dtype,
+        device=arguments.device,
+        kind=arguments.kind,
+        pooling=arguments.pooling,
+        python=arguments.isolated_python,
     )
+    facts = plan_with_facts(
+        arguments.model, wishes, revision=arguments.revision, watch=DownloadLine(), is_run=True
+    )
+    check_wishes(facts, wishes, arguments.revision)
     bound = arguments.memory_gb
     wanted = Wanted(
         seed=arguments.seed,
-        reference_python=arguments.reference_python,
+        reference_python=python,
         reference_file=arguments.reference,
         memory_bytes=None if bound is None else int(bound * GIGABYTE),
     )
@@ -107,6 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         line.clear()
     _show(proved, arguments.format)
+    if proved.fault is not None:
+        raise proved.fault
     return int(proved.outcome.verdict != "proven")
 
 

@@ -22,7 +22,7 @@ def proof_lines(
     reference = shape.get("reference")
     against = f" against {reference['words']}" if reference else ""
     yield Line(f"{model}: {shape['route']} route in {shape['dtype']}{printable(against)}", "title")
-    yield Line(f"{verdict.upper()}", LEVELS[verdict])
+    yield Line(f"{verdict.upper()}{_uncompared_words(shape)}", LEVELS[verdict])
     for reason in shape["reasons"][:SHOWN_REASONS]:
         for at, line in enumerate(textwrap.wrap(printable(reason), width - len(INDENT) - 2)):
             yield Line(f"{INDENT}{'- ' if at == 0 else '  '}{line}")
@@ -43,6 +43,18 @@ def proof_lines(
         yield from _tried_lines(shape)
     if record is not None:
         yield Line(f"record: {record}", "dim")
+    if shape.get("note"):
+        yield Line(f"{INDENT}{shape['note']}", "dim")
+
+
+def _uncompared_words(shape: Mapping[str, Any]) -> str:
+    """What a verdict of proven leaves out: tensors that no tensor of a file was found for."""
+    found = shape.get("inspection", {}).values()
+    names = sorted({name for each in found for name in each.get("not_compared", ())})
+    if not names or shape["verdict"] != "proven":
+        return ""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f" by its answers; in memory not compared: `{printable(names[0])}`{more}"
 
 
 def _case_line(case: Mapping[str, Any]) -> str:
@@ -59,6 +71,10 @@ def _tried_lines(shape: Mapping[str, Any]) -> Iterator[Line]:
     context = tried["context_tokens"] or "unknown"
     how = "layer by layer" if tried["layer_by_layer"] else "whole"
     yield Line(f"tried {how}, up to {tried['longest_tokens']} of {context} tokens of context")
+    if "tokenizer" in shape:
+        texts, chats = shape["tokenizer"]["texts"], shape["tokenizer"]["chats"]
+        conversations = f" and {chats} conversations" if chats else ""
+        yield Line(f"tokenizer: the ids of {texts} texts{conversations} compared")
     inspected = shape.get("inspection", {})
     for dtype, found in inspected.items():
         counts = [f"{found[name]} {name}" for name in ("tensors", "buffers") if name in found]

@@ -1,6 +1,6 @@
-"""The 0700 directory of the workers' sockets and temporary files.
+"""A 0700 directory for one process: of workers' sockets and temporary files, or of a proof.
 
-A server that was killed leaves its own behind; the next one removes it. A lock that the
+A process that was killed leaves its own behind; the next one removes it. A lock that the
 kernel drops with its process tells which are still in use.
 """
 
@@ -19,18 +19,21 @@ LONGEST_PARENT_BYTES = 60
 
 
 class PoolDirectory:
-    """One pool's directory, from its making to `remove`.
+    """One pool's directory, or with another `prefix` that of others, from its making to `remove`.
+
+    Without a `parent` it is where paths are short enough for sockets.
 
     Raises:
         OSError: it cannot be made.
     """
 
-    def __init__(self) -> None:
-        parent = Path(tempfile.gettempdir())
-        if len(os.fsencode(parent)) > LONGEST_PARENT_BYTES:
-            parent = Path("/tmp")
-        _remove_abandoned(parent)
-        self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    def __init__(self, prefix: str = PREFIX, parent: Path | None = None) -> None:
+        if parent is None:
+            parent = Path(tempfile.gettempdir())
+            if len(os.fsencode(parent)) > LONGEST_PARENT_BYTES:
+                parent = Path("/tmp")
+        _remove_abandoned(parent, prefix)
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         # Under its name only when it is locked: a lock file that is free means an owner that died.
         unlocked = self.path / "unlocked"
         self._lock = os.open(unlocked, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600)
@@ -43,8 +46,8 @@ class PoolDirectory:
         os.close(self._lock)
 
 
-def _remove_abandoned(parent: Path) -> None:
-    for lock in parent.glob(f"{PREFIX}*/{LOCK}"):
+def _remove_abandoned(parent: Path, prefix: str) -> None:
+    for lock in parent.glob(f"{prefix}*/{LOCK}"):
         try:
             held = os.open(lock, os.O_WRONLY | os.O_CLOEXEC)
         except OSError:

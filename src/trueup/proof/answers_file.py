@@ -94,9 +94,9 @@ def read_answers(path: Path) -> Answers:
             f"the file cannot be read: {error.strerror or 'it is no npz'}", where=str(path)
         ) from error
     except NOT_OURS as error:
+        # What numpy says of other files is how to load them with pickles, as nobody should.
         raise CheckpointError(
-            "this is no file that `trueup verify --record` wrote, or it is damaged: "
-            f"{str(error).partition(chr(10))[0]}",
+            "this is no file that `trueup verify --record` wrote, or it is damaged",
             where=str(path),
             hint="record it again",
         ) from error

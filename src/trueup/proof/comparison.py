@@ -191,6 +191,28 @@ def against_tokens(reference: Answers, planned: Answers) -> list[str]:
     return reasons
 
 
+def compared_tokens(reference: Answers, planned: Answers) -> dict[str, int]:
+    """How many texts and conversations both sides wrote down as token ids."""
+    left, right = reference.facts["tokens"], planned.facts["tokens"]
+    return {
+        kind: sum(None not in pair for pair in zip(left[kind], right[kind], strict=False))
+        for kind in ("texts", "chats")
+    }
+
+
+def against_eps(reference: Answers, planned: Answers) -> list[str]:
+    """Where normalisations have another eps.
+
+    Of an encoder's hidden states, which its last one brings back to one size, a wrong eps moves
+    less than the bar; both sides are the same class there.
+    """
+    both = [each.facts.get("inspection", {}).get("eps") for each in (reference, planned)]
+    if None in both or both[0] == both[1]:
+        return []
+    expected, found = (", ".join(f"{eps:g}" for eps in each or ()) for each in both)
+    return [f"the eps of its normalisations is {found}, expected {expected}"]
+
+
 def _first_difference(left: list[int], right: list[int]) -> int:
     pairs = zip(left, right, strict=False)
     return next(

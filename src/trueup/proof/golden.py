@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from trueup.adapt.proof_record import Subject
-from trueup.errors import CheckpointError, ConfigError
+from trueup.errors import CheckpointError
 from trueup.proof.answers_file import Answers, read_answers, write_answers
+from trueup.proof.keeping import unwritable
 from trueup.proof.questions import Questions
 
 KIND = "golden answers"
@@ -57,9 +58,7 @@ def write_golden(
     try:
         write_answers(path, arrays, facts, is_small=True)
     except OSError as error:
-        raise ConfigError(
-            f"the file cannot be written: {error.strerror or error}", where=str(path)
-        ) from error
+        raise unwritable(error, path, "the file") from error
     return file_digest(path)
 
 
@@ -110,9 +109,10 @@ def _check_files(path: Path, recorded: Mapping[str, Any], here: Mapping[str, str
     if other:
         shown = ", ".join(f"`{name.removeprefix('file ')}`" for name in other[:4])
         raise CheckpointError(
-            f"it was recorded of other files: different are {shown}",
+            f"these answers were recorded of another model's files, or of another revision: "
+            f"different are {shown}",
             where=str(path),
-            hint="record it of the same revision",
+            hint="record them of the very files that are here: trueup verify MODEL --record FILE",
         )
 
 

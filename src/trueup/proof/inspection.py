@@ -16,6 +16,8 @@ from trueup.adapt.load import mapped_family
 from trueup.adapt.planned_files import checkpoint_of
 from trueup.proof.job import Job
 
+EPS_NAMES = ("eps", "variance_epsilon", "epsilon")
+
 
 def inspect_model(model: Any, job: Job) -> dict[str, Any]:
     """How much was compared, what could not be, and every deviation, as JSON."""
@@ -35,9 +37,17 @@ def inspect_model(model: Any, job: Job) -> dict[str, Any]:
         "tensors": len(dict(model.named_parameters())) - len(compared.unexplained),
         "buffers": len(computed_tensors(model)),
         "not_compared": list(compared.unexplained),
+        "eps": norm_eps(model),
         "deviations": [_shape(each) for each in faults],
     }
 
 
+def norm_eps(model: Any) -> list[float]:
+    """Each eps that a normalisation of the model has, by whichever name, in order."""
+    found = (getattr(module, name, None) for module in model.modules() for name in EPS_NAMES)
+    return sorted({each for each in found if isinstance(each, float)})
+
+
 def _shape(fault: Fault) -> dict[str, Any]:
-    return {"code": fault.code, "name": fault.name, "what": fault.what, "amount": fault.amount}
+    told = {"code": fault.code, "name": fault.name, "what": fault.what, "amount": fault.amount}
+    return {**told, "is_in_file": fault.is_in_file}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,15 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from trueup.adapt.planning import PlannedFacts
-from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of, write_record
+from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of
 from trueup.adapt.sizes import context_tokens
 from trueup.adapt.wishes import INT8
 from trueup.errors import AdaptError, CapacityError, CheckpointError, ConfigError
 from trueup.proof.answers_file import Answers, write_answers
 from trueup.proof.golden import Golden, published, read_golden, write_golden
+from trueup.proof.keeping import Kept, check_records, check_room, keep, working_folder
 from trueup.proof.process import Interpreter, planned_interpreter
 from trueup.proof.questions import LONGEST_TOKENS, Questions, questions_for
-from trueup.proof.reference import Reference, UnprovenError, choose_reference
+from trueup.proof.reference import Reference, UnprovenError, breaks_there, choose_reference
 from trueup.proof.verify import (
     FP32,
     Asking,
@@ -53,11 +53,12 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proved:
-    """What came of it; `record` is None where nothing was kept."""
+    """What came of it; `record` is None where nothing was kept, for `fault` if it should be."""
 
     outcome: Outcome
     shape: Mapping[str, Any]
     record: Path | None
+    fault: ConfigError | None = None
 
 
 def prove(facts: PlannedFacts, wanted: Wanted, say: Say) -> Proved:
@@ -68,19 +69,21 @@ def prove(facts: PlannedFacts, wanted: Wanted, say: Say) -> Proved:
     Raises: ConfigError where nothing can be kept; CheckpointError for a golden file that is
     damaged or of other files; AdaptError where consent is needed.
     """
+    check_records()
     subject = subject_of(facts.plan, facts.checkpoint, facts.environment)
     began = datetime.now(UTC)
-    with _folder() as folder:
+    with working_folder() as folder:
         try:
             reason = _against(facts)
             if reason is not None:
                 raise UnprovenError(reason, where=facts.plan.model.directory)
-            outcome, told = _compared(facts, subject, wanted, say, Path(folder))
+            outcome, told = _compared(facts, subject, wanted, say, folder)
         except UnprovenError as error:
             told = {"reference": None}
             words = f"{error.cause} ({error.where})" if error.where else error.cause
-            hint = error.hint and error.hint.replace("MODEL", facts.plan.model.source)
-            outcome = Outcome(verdict="unproven", reasons=(words,), measured={"hint": hint})
+            outcome = Outcome(
+                verdict="unproven", reasons=(words,), measured={"hint": _named(error, facts).hint}
+            )
     shape = {
         "schema_version": SCHEMA_VERSION,
         "kind": "proof",
@@ -103,8 +106,10 @@ def prove(facts: PlannedFacts, wanted: Wanted, say: Say) -> Proved:
         **told,
         **outcome.measured,
     }
-    kept = None if outcome.verdict == "unproven" else write_record(shape, subject)
-    return Proved(outcome=outcome, shape=shape, record=kept)
+    kept = Kept() if outcome.verdict == "unproven" else keep(shape, subject)
+    return Proved(
+        outcome=outcome, shape={**shape, "note": kept.note}, record=kept.record, fault=kept.fault
+    )
 
 
 def record_golden(facts: PlannedFacts, wanted: Wanted, path: Path, say: Say) -> str:
@@ -112,21 +117,22 @@ def record_golden(facts: PlannedFacts, wanted: Wanted, path: Path, say: Say) -> 
 
     Raises: UnprovenError where there is no reference; otherwise as `prove`.
     """
+    check_room(path, "the file")
     subject = subject_of(facts.plan, facts.checkpoint, facts.environment)
-    with _folder() as folder:
-        reference = choose_reference(facts, wanted.reference_python, Path(folder))
-        asking = _asking(facts, wanted, say, Path(folder))
-        answers = _referred(asking, reference)
-        return write_golden(path, answers, asking.questions, subject, reference.words)
-
-
-def _folder() -> tempfile.TemporaryDirectory[str]:
     try:
-        return tempfile.TemporaryDirectory(prefix="trueup-verify-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise ConfigError(
-            f"no temporary folder can be made: {error.strerror or error}", where="TMPDIR"
-        ) from error
+        with working_folder() as folder:
+            reference = choose_reference(facts, wanted.reference_python, folder)
+            asking = _asking(facts, wanted, say, folder)
+            answers = _referred(asking, reference, wanted)
+            return write_golden(path, answers, asking.questions, subject, reference.words)
+    except UnprovenError as error:
+        raise _named(error, facts) from error
+
+
+def _named(error: UnprovenError, facts: PlannedFacts) -> UnprovenError:
+    """The error with the model's own name in its hint."""
+    error.hint = error.hint and error.hint.replace("MODEL", facts.plan.model.source)
+    return error
 
 
 def _against(facts: PlannedFacts) -> str | None:
@@ -165,7 +171,7 @@ def _compared(
             "words": reference.words,
             "interpreter": reference.interpreter.command[0],
         }
-        answers = _referred(asking, reference)
+        answers = _referred(asking, reference, wanted)
     try:
         planned = ask_planned(asking, wanted.planned or planned_interpreter(facts.plan, folder))
         outcome = judge(asking, answers, planned)
@@ -187,10 +193,15 @@ def _again(facts: PlannedFacts) -> dict[str, str]:
     return published(subject_of(facts.plan, facts.checkpoint, facts.environment))
 
 
-def _referred(asking: Asking, reference: Reference) -> dict[str, Answers]:
+def _referred(asking: Asking, reference: Reference, wanted: Wanted) -> dict[str, Answers]:
     try:
         return ask_reference(asking, reference)
-    except (AdaptError, CapacityError) as error:
+    except AdaptError as error:
+        met, hint = breaks_there(asking.facts, reference, wanted.reference_python)
+        raise UnprovenError(
+            error.cause + met, where=error.where, hint=error.hint or hint
+        ) from error
+    except CapacityError as error:
         raise UnprovenError(error.cause, where=error.where, hint=error.hint) from error
 
 
@@ -266,11 +277,9 @@ def _unpacked(asking: Asking, golden: Golden) -> dict[str, Answers]:
 
 
 def _tried(facts: PlannedFacts, asking: Asking) -> dict[str, Any]:
-    longest = max((*asking.questions.lengths, asking.questions.limit_tokens))
     return {
         "layer_by_layer": asking.is_streamed,
-        "longest_tokens": longest
-        + asking.questions.limit_steps * bool(asking.questions.limit_tokens),
+        "longest_tokens": asking.questions.longest_tokens,
         "context_tokens": context_tokens(facts.checkpoint),
         "bound_tokens": LONGEST_TOKENS,
     }

@@ -56,6 +56,11 @@ class Questions:
     limit_tokens: int
     limit_steps: int = STEPS_AT_THE_LIMIT
 
+    @property
+    def longest_tokens(self) -> int:
+        """The longest text that is gone through."""
+        return max((*self.lengths, self.limit_tokens and self.limit_tokens + self.limit_steps))
+
     def cases(self, *, generates: bool) -> tuple[str, ...]:
         """The names of what has to be answered."""
         has_batch = bool(self.batch_lengths)

@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 from trueup.adapt.isolate.planned import planned_environment
 from trueup.adapt.planning import PlannedFacts
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.examine import examine
 from trueup.environment.packages import read_environment
 from trueup.errors import TrueUpError
 from trueup.proof.process import Interpreter, other_interpreter, this_interpreter
@@ -73,6 +74,20 @@ def choose_reference(facts: PlannedFacts, python: Path | None, folder: Path) -> 
     )
 
 
+def breaks_there(
+    facts: PlannedFacts, reference: Reference, python: Path | None
+) -> tuple[str, str | None]:
+    """What a check knows of code that failed in an interpreter that the user named, and a hint."""
+    if python is None:
+        return "", None
+    if reference.code is None:
+        return "", "give another --reference-python, of the release that saved the model"
+    findings = examine(facts.checkpoint, read_environment(python))
+    errors = [each for each in findings if each.severity == "error"]
+    known = f"; the check finds there {errors[0].code}: {errors[0].cause}" if errors else ""
+    return known, "trueup env build MODEL makes an environment that the code works in"
+
+
 def _has_own_model(checkpoint: Checkpoint) -> bool:
     named = any(name in checkpoint.auto_map for name in MODEL_CLASSES)
     return named and bool(read_code(checkpoint).files)
@@ -128,9 +143,10 @@ def _built(facts: PlannedFacts, transformers: str | None) -> Path:
             hint="trueup verify MODEL --reference-python PATH",
         )
     if planned.built is None or not planned.is_built:
+        fault = None if planned.built is None else planned.built.fault
         raise UnprovenError(
             f"the environment of the reference, with transformers {planned.request.transformers}, "
-            "is not built yet",
+            + (f"has to be built anew: {fault}" if fault else "is not built yet"),
             where=facts.plan.model.directory,
             hint=planned.command,
         )

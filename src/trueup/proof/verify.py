@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from trueup.adapt.plan import Plan
 from trueup.adapt.planning import PlannedFacts
+from trueup.errors import AdaptError
 from trueup.proof import comparison
 from trueup.proof.answers_file import Answers
 from trueup.proof.job import Job, Side
@@ -81,7 +82,11 @@ def ask_reference(asking: Asking, reference: Reference) -> dict[str, Answers]:
             asked=asking.answers_path("reference", FP32) if answers else None,
             is_streamed=asking.is_streamed,
         )
-        answers[dtype] = run_job(job, reference.interpreter, _said(asking, "reference", dtype))
+        try:
+            answers[dtype] = run_job(job, reference.interpreter, _said(asking, "reference", dtype))
+        except AdaptError as error:
+            error.hint = error.hint or _dtype_hint(dtype)
+            raise
     check_reference(asking, answers, reference.words)
     return answers
 
@@ -94,7 +99,12 @@ def check_reference(asking: Asking, answers: Mapping[str, Answers], words: str) 
     for dtype, each in answers.items():
         reason = _lacking(asking, each) or _contradiction(each, dtype)
         if reason is not None:
-            raise UnprovenError(f"the reference {reason}", where=words)
+            raise UnprovenError(f"the reference {reason}", where=words, hint=_dtype_hint(dtype))
+
+
+def _dtype_hint(dtype: str) -> str | None:
+    """What is left where the published code has answered in fp32 and cannot in this dtype."""
+    return None if dtype == FP32 else "trueup verify MODEL --dtype float32"
 
 
 def ask_planned(asking: Asking, interpreter: Interpreter) -> dict[str, Answers]:
@@ -142,7 +152,10 @@ def judge(
         *comparison.against_fp32(exact),
         *comparison.against_lost_cache(reference[FP32], planned[FP32]),
     ]
-    measured: dict[str, Any] = {"figures": {FP32: [each.as_dict() for each in exact]}}
+    measured: dict[str, Any] = {
+        "figures": {FP32: [each.as_dict() for each in exact]},
+        "tokenizer": comparison.compared_tokens(reference[FP32], planned[FP32]),
+    }
     if layers:
         measured["layers"] = [each.relative for each in layers]
     if dtype != FP32:
@@ -151,6 +164,8 @@ def judge(
         reasons += comparison.against_rounding(dtype, rounded, own)
         measured["figures"][dtype] = [each.as_dict() for each in rounded]
         measured["figures"][f"reference {dtype}"] = [each.as_dict() for each in own]
+    if asking.plan.embedding is not None:
+        reasons += comparison.against_eps(reference[FP32], planned[FP32])
     reasons += _against_memory(planned, dtype, measured)
     measured["versions"] = {
         "reference": reference[FP32].facts["versions"],
@@ -205,6 +220,11 @@ def _contradiction(answers: Answers, dtype: str) -> str | None:
     import numpy as np
 
     for found in answers.facts.get("inspection", {}).get("deviations", ()):
+        if found.get("is_in_file"):
+            return (
+                f"cannot be right, because of its files: `{found['name']}` {found['what']}; they "
+                "are damaged, or were published so"
+            )
         return f"is not what its files hold: `{found['name']}` {found['what']}"
     for case in answers.cases():
         if not np.isfinite(answers.arrays[f"{case}/logits"]).all():
