@@ -57,7 +57,7 @@ def test_a_preload_builds_what_is_missing_and_serves_the_new_plan(
 ) -> None:
     told: list[str] = []
     found = planned(monkeypatch, built, plan, builds=told.append)["m"]
-    assert (len(built), told) == (1, ["building"])
+    assert (len(built), told) == (1, ["environment of `m`: building"])
     assert found.environment is not None
     assert found.environment["is_built"]
 
@@ -94,5 +94,5 @@ def test_an_environment_that_cannot_be_built_is_told_and_the_plan_stays(
     monkeypatch.setattr("trueup.adapt.isolate.build.build_environment", fail)
     told: list[str] = []
     found = planned(monkeypatch, built, plan, builds=told.append)["m"]
-    assert told == ["no environment for `m`: no wheel of `x` fits\nwheels"]
+    assert told == ["environment of `m`: it cannot be built: no wheel of `x` fits (wheels)"]
     assert found.environment == UNBUILT

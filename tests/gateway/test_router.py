@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes import FakeBackend, FakeClient, whole_answer
 from trueup.backends.base import Health
-from trueup.errors import BackendError, ConfigError, RequestError
+from trueup.errors import BackendError, CapacityError, ConfigError, RequestError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.router import Router, Served, ServedAlias, ServedRole
@@ -182,3 +182,19 @@ async def test_where_no_model_of_a_chain_is_healthy_the_firsts_own_error_is_told
     answered = await ask(Gateway(serving, Access([])), "POST", "/v1/chat/completions", body=body)
     assert answered.status == 503
     assert orjson.loads(b"".join(answered.pieces))["error"]["source"] == "a"
+
+
+async def test_who_waits_for_what_takes_long_is_told_to_ask_again_until_all_is_known() -> None:
+    router = Router()
+    waiting = asyncio.create_task(router.names())
+    await asyncio.sleep(0)
+    router.put_off(CapacityError("an environment is built", retry_after_seconds=5.0))
+    with pytest.raises(CapacityError, match="an environment is built"):
+        await waiting
+    with pytest.raises(CapacityError):
+        await router.chain("a")
+    assert not router.is_open
+    router.open(model("a"))
+    assert [each.id for each in await router.names()] == ["a"]
+    router.put_off(CapacityError("too late"))
+    assert (await router.chain("a"))[0].id == "a"

@@ -27,7 +27,8 @@ def with_environment(
     facts = make()
     if builds is None or not _is_to_be_built(facts.plan):
         return facts
-    _build(facts, builds)
+    told = f"environment of `{facts.plan.model.id}`: "
+    _build(facts, lambda line: builds(f"{told}{line}"))
     return make()
 
 
@@ -47,5 +48,4 @@ def _build(facts: PlannedFacts, tell: Callable[[str], None]) -> None:
     try:
         build_environment(planned, tell=tell)
     except (AdaptError, ConfigError) as error:
-        lines = (f"no environment for `{facts.plan.model.id}`: {error.cause}", error.where)
-        tell("\n".join(line for line in lines if line))
+        tell(f"it cannot be built: {error.cause}" + (f" ({error.where})" if error.where else ""))

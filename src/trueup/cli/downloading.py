@@ -6,6 +6,7 @@ import asyncio
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.source import is_here
@@ -20,10 +21,14 @@ SCALES = (("GB", 10**9), ("MB", 10**6), ("kB", 10**3), ("bytes", 1))
 
 
 class DownloadLine(Watch):
-    """Says on stderr how far a download is; is told by several threads."""
+    """Says on stderr how far a download is; is told by several threads.
 
-    def __init__(self) -> None:
+    `began` is told in words of each download that begins.
+    """
+
+    def __init__(self, began: Callable[[str], None] = lambda _: None) -> None:
         super().__init__()
+        self._began_words = began
         self._line = ProgressLine()
         self._lock = threading.Lock()
         self._what: str | None = None
@@ -55,7 +60,9 @@ class DownloadLine(Watch):
             self._began = time.monotonic()
             count = "1 file" if files == 1 else f"{files} files"
             before = f", {_size(present_bytes)} are here from before" if present_bytes else ""
-            self._say(f"downloading `{what}`: {count}, {_size(total_bytes)}{before}")
+            told = f"downloading `{what}`: {count}, {_size(total_bytes)}{before}"
+            self._say(told)
+            self._began_words(told)
 
     def advanced(self, count: int) -> None:
         """See Watch."""

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from trueup.cli.settings import CONFIG_VARIABLE, settings_of
 from trueup.config.servers import RunningServer, registered
 from trueup.config.settings import DEFAULT_PORT, Settings
 from trueup.doctor.time_limit import Stoppable, Stopped
-from trueup.errors import AdaptError, TrueUpError
+from trueup.errors import AdaptError, CapacityError, TrueUpError
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
 from trueup.gateway.server import Server, collecting_rarely, listen, raise_file_limit, url_of
@@ -162,8 +162,9 @@ class _Serve:
         self, ended: asyncio.Task[None]
     ) -> tuple[dict[str, Plan], dict[str, AdaptError]]:
         """The plans; nothing where a signal ended the server meanwhile."""
-        watch, looking = DownloadLine(), Stoppable()
-        builds = _say if self._arguments.preload else None
+        put_off = partial(self._put_off, asyncio.get_running_loop())
+        watch, looking = DownloadLine(put_off), Stoppable()
+        builds = partial(_say_and, put_off) if self._arguments.preload else None
         plan = partial(plan_models, self._settings.models, watch, builds=builds)
         planning = asyncio.create_task(asyncio.to_thread(looking.run, plan))
         await asyncio.wait((planning, ended), return_when=asyncio.FIRST_COMPLETED)
@@ -184,6 +185,13 @@ class _Serve:
             if isinstance(error, TrueUpError):
                 self._serving.router.fail(error)
             raise
+
+    def _put_off(self, loop: asyncio.AbstractEventLoop, line: str) -> None:
+        """A download or an environment is on its way, which takes longer than clients wait."""
+        later = CapacityError(
+            f"the models are not served yet: {line}", code="starting", retry_after_seconds=5.0
+        )
+        loop.call_soon_threadsafe(self._serving.router.put_off, later)
 
     async def _stop_serving(
         self,
@@ -271,6 +279,11 @@ class _Serve:
             _say("no MODEL was named: this is the small demo model that comes with TrueUp")
         if not self._settings.server.api_keys:
             _say("no key is set: only programs of this machine are answered")
+
+
+def _say_and(tell: Callable[[str], None], line: str) -> None:
+    _say(line)
+    tell(line)
 
 
 def _say(line: str) -> None:

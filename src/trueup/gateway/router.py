@@ -94,29 +94,41 @@ Name = Served | ServedRole | ServedAlias
 
 
 class Router:
-    """The served names; requests wait until `open` has said that they are all known."""
+    """The served names; requests wait until `open` has said that they are all known.
+
+    What takes longer than a client waits is told instead (`put_off`).
+    """
 
     def __init__(self) -> None:
         self._models: tuple[Served, ...] = ()
         self._names: dict[str, Name] = {}
         self._error: TrueUpError | None = None
-        self._is_open = asyncio.Event()
+        self._is_open = False
+        # Whether there is something to say to who waits.
+        self._is_told = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
         """Whether all names are known."""
-        return self._is_open.is_set()
+        return self._is_open
 
     def open(self, *models: Served, roles: Iterable[ServedRole | ServedAlias] = ()) -> None:
         """Serve these, each by a name of its own; called once."""
         self._models = models
         self._names.update((each.id, each) for each in (*models, *roles))
-        self._is_open.set()
+        self._is_open, self._error = True, None
+        self._is_told.set()
+
+    def put_off(self, error: TrueUpError) -> None:
+        """Tell those who wait, and who comes until `open`, that they shall ask again later."""
+        if not self._is_open:
+            self._error = error
+            self._is_told.set()
 
     def fail(self, error: TrueUpError) -> None:
         """Tell those who wait that nothing will be served."""
-        self._error = error
-        self._is_open.set()
+        self._is_open, self._error = True, error
+        self._is_told.set()
 
     async def all(self) -> tuple[Served, ...]:
         """Every model that is served, once each, in the order of the configuration."""
@@ -134,7 +146,7 @@ class Router:
         Raises:
             RequestError: there is none; the nearest names are told.
         """
-        found = self._names.get(name) if self._is_open.is_set() and not self._error else None
+        found = self._names.get(name) if self._is_open and not self._error else None
         if found is not None:
             return found
         await self._opened()
@@ -152,6 +164,6 @@ class Router:
         return await (await self.named(name)).in_turn()
 
     async def _opened(self) -> None:
-        await self._is_open.wait()
+        await self._is_told.wait()
         if self._error is not None:
             raise self._error
