@@ -151,7 +151,10 @@ class StateStore:
         return self._path or trueup_home() / FILE_NAME
 
     def _in_memory(self, error: Exception) -> sqlite3.Connection:
-        log.warning("state is kept in memory only: %s", error)
+        told: object = error
+        if isinstance(error, OSError):
+            told = f"`{error.filename}`: {error.strerror} (TRUEUP_HOME names another folder)"
+        log.warning("state is kept in memory only: %s", told)
         return _open(":memory:")
 
 

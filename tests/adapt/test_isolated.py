@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.adapt.isolate.planned_facts import write_distribution
 from tests.homes import home_at
 from trueup.adapt.isolate import planned
 from trueup.adapt.isolate.own_packages import packages_of
+from trueup.adapt.isolate.planned import planned_environment
 from trueup.adapt.planning import Wishes, make_plan
 from trueup.adapt.wishes import check_wishes
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -112,6 +114,17 @@ def test_a_release_with_a_known_vulnerability_is_a_caveat_where_no_other_will_do
     assert "transformers 4.57.6 has CVE-2026-4372, and no release without one" in told[0]
 
 
+def test_of_an_environment_of_the_users_it_is_not_said_that_no_other_will_do(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    python = users_environment(
+        tmp_path / "env", torch="2.6.0", transformers="4.30.2", sentencepiece="0.2.0"
+    )
+    plan = make_plan(checkpoint, HERE, ROOMY, (), replace(ISOLATED, python=python))
+    (told,) = [caveat.text for caveat in plan.caveats if caveat.code == "ADVISORY"]
+    assert told.startswith("transformers 4.30.2 has CVE-2023-7018: a tokenizer_config.json")
+
+
 def test_a_package_that_is_not_known_is_never_installed(checkpoint: Checkpoint) -> None:
     name = "modeling_chatglm.py"
     module = checkpoint.remote_code[name]
@@ -124,6 +137,36 @@ def test_a_package_that_is_not_known_is_never_installed(checkpoint: Checkpoint) 
     plan = make_plan(replace(checkpoint, remote_code=code), HERE, ROOMY, (), ISOLATED)
     assert plan.route == "refused"
     assert "ENV102" in plan.why[0]
+    assert "imports `surely_no_package`, which TrueUp does not know" in plan.why[0]
+    assert "--isolated-python" in plan.why[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "told"),
+    [
+        ("modeling_chatglm.py", "import (", "invalid syntax (modeling_chatglm.py:1)"),
+        (
+            "modeling_chatglm.py",
+            "from transformers.utils import no_such",
+            "(modeling_chatglm.py:1)",
+        ),
+        ("configuration_chatglm.py", None, "`configuration_chatglm.py` is missing"),
+    ],
+)
+def test_where_no_release_will_do_it_is_said_what_is_met_and_where(
+    path: str, line: str | None, told: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(resolve("demo").directory, folder)
+    if line is None:
+        (folder / path).unlink()
+    else:
+        source = (folder / path).read_text(encoding="utf-8")
+        (folder / path).write_text(f"{line}\n{source}", encoding="utf-8")
+    reason = planned_environment(read_checkpoint(resolve(str(folder))), HERE)
+    assert isinstance(reason, str)
+    assert "as with every other it meets" in reason
+    assert told in reason
 
 
 def test_an_environment_of_the_users_is_taken_where_the_model_should_work_in_it(

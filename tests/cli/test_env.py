@@ -3,15 +3,18 @@ from __future__ import annotations
 import json
 import os
 import time
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from tests.adapt.isolate.fake_uv import FakeUv, install_fake
 from tests.adapt.isolate.planned_facts import MINOR, torch_at
 from trueup.adapt.isolate import planned
 from trueup.cli.main import main
+from trueup.proof.process import other_interpreter
 
 
 @pytest.fixture(autouse=True)
@@ -124,12 +127,57 @@ def test_prune_deletes_what_is_named_or_unused_and_says_so(
     assert report(capsys, "prune", "--unused", "1")["environments"] == []
     (folder / "used").touch()
     os.utime(folder / "used", (time.time() - 3 * 86_400,) * 2)
+    other_interpreter(Path(built["interpreter"]), fake.folder)  # a reference of a proof runs there
+    assert report(capsys, "prune", "--unused", "2")["environments"] == []
+    os.utime(folder / "used", (time.time() - 3 * 86_400,) * 2)
     dry = report(capsys, "prune", "--unused", "2", "--dry-run")
     assert (dry["is_dry_run"], dry["environments"][0]["lock"]) == (True, built["lock"])
     assert folder.exists()
     assert main(["env", "prune", built["lock"]]) == 0
-    assert capsys.readouterr().out.startswith(f"deleted {built['lock'][7:19]}")
+    out, err = capsys.readouterr()
+    assert err.startswith(f"deleting {folder}, ")
+    assert out.startswith(f"deleted {built['lock'][7:19]}")
     assert not folder.exists()
+
+
+def test_what_a_build_left_is_named_with_its_size(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left = home / "environments" / ".half-x"
+    left.mkdir(parents=True)
+    (left / "file").write_bytes(b"x" * 3_000_000)
+    assert main(["env", "prune", "--dry-run"]) == 0
+    assert capsys.readouterr().out == f"would delete {left}  3 MB, half-built\n"
+    assert report(capsys, "prune")["half_built"][0]["folder"] == str(left)
+    assert not left.exists()
+
+
+def test_a_home_that_is_no_folder_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("TRUEUP_HOME", str(tmp_path / "file"))
+    assert main(["env", "list"]) == 1
+    assert "environments cannot be read: Not a directory" in capsys.readouterr().err
+
+
+def test_a_model_that_the_installed_release_runs_needs_no_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed = version("transformers")
+
+    def judge(release: Version) -> tuple[str, ...]:
+        return () if str(release) == installed else ("CFG101",)
+
+    monkeypatch.setattr(planned, "Judge", lambda *_: judge)
+    config = {"model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"]}
+    (tmp_path / "config.json").write_text(
+        json.dumps(config | {"transformers_version": installed}), encoding="utf-8"
+    )
+    assert main(["env", "build", str(tmp_path)]) == 1
+    assert f"and transformers {installed} is installed" in capsys.readouterr().err
+    shown = report(capsys, "show", str(tmp_path), "--transformers", installed, status=1)
+    assert shown["plan"]["transformers"] == installed
 
 
 @pytest.mark.parametrize(
@@ -138,10 +186,12 @@ def test_prune_deletes_what_is_named_or_unused_and_says_so(
         (("prune", "abcdef"), 1, "no lock begins with `abcdef`"),
         (("prune", "--all", "--unused", "3"), 2, "exclude each other"),
         (("prune", "--unused", "-1"), 2, "no number of days"),
-        (("build", "demo", "--wheelhouse", "/nowhere"), 1, "`/nowhere` is no folder"),
+        (("build", "demo", "--wheelhouse", "/nowhere"), 2, "`/nowhere` is no folder"),
         (("build", "demo", "--transformers", "new"), 2, "`new` is not a version"),
+        (("build", "demo", "--transformers", "9.9.9"), 2, "no release 9.9.9"),
+        (("show", "zzzz"), 1, "no lock begins with"),
         (("build", "demo", "--transformers", "5.23.0"), 1, "it should not work with transformers"),
-        (("build", "demo", "--python", "/nowhere"), 1, "does not run as a Python interpreter"),
+        (("build", "demo", "--python", "/nowhere"), 2, "does not run as a Python interpreter"),
         ((), 2, "ACTION"),
     ],
 )

@@ -71,15 +71,18 @@ def _building_words(planned: PlannedEnvironment) -> tuple[str, ...]:
 
 def _caveats(environment: Mapping[str, Any] | None) -> tuple[Caveat, ...]:
     """The ways to run code that the chosen release has, where loading a model can meet them."""
-    known = [] if environment is None else environment["advisories"]
+    if environment is None:
+        return ()
+    # Of an environment of the user's nothing was chosen.
+    alone = ", and no release without one will do" if environment["is_ours"] else ""
+    release, known = environment["transformers"], environment["advisories"]
     return tuple(
         Caveat(
             code="ADVISORY",
-            text=f"transformers {environment['transformers']} has {each['id']}, and no release "
-            f"without one will do: {each['reason']}.",
+            text=f"transformers {release} has {each['id']}{alone}: {each['reason']}.",
         )
         for each in known
-        if environment is not None and each["is_reached"]
+        if each["is_reached"]
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.doctor.time_limit import CHECK_SECONDS, time_limit
-from trueup.errors import AdaptError, ConfigError, UsageError
+from trueup.errors import AdaptError, CheckpointError, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from trueup.adapt.isolate.planned import PlannedEnvironment
@@ -97,12 +98,11 @@ def _build(arguments: argparse.Namespace) -> int:
         planned, tell=_say, wheelhouse=wheelhouse, resolves_anew=arguments.update
     )
     seconds = round(time.monotonic() - began, 1)
-    was_there = planned.built is not None and planned.built.digest == built.digest
     if arguments.format == "json":
-        shape = {"kind": "environment", "was_there": was_there, "seconds": seconds}
+        shape = {"kind": "environment", "was_there": not built.is_new, "seconds": seconds}
         _print_json({**shape, "environment": _shape(built)})
     else:
-        _print(built_lines(built, seconds=None if was_there else seconds))
+        _print(built_lines(built, seconds=seconds if built.is_new else None))
     return 0
 
 
@@ -134,7 +134,7 @@ def _show(arguments: argparse.Namespace) -> int:
                 )
         built, planned = by_lock[0], None
     else:
-        planned = _planned(arguments)
+        planned = _planned_or_no_lock(arguments)
         built = planned.built
     if arguments.format == "json":
         shape = None if planned is None else {**planned.as_dict(), "why": list(planned.why)}
@@ -149,7 +149,7 @@ def _show(arguments: argparse.Namespace) -> int:
 
 def _prune(arguments: argparse.Namespace) -> int:
     from trueup.adapt.isolate.prune import prune
-    from trueup.cli.env_text import pruned_lines
+    from trueup.cli.env_text import pruned_lines, size
 
     chosen = [bool(arguments.locks), arguments.unused is not None, arguments.all]
     if sum(chosen) > 1:
@@ -163,6 +163,7 @@ def _prune(arguments: argparse.Namespace) -> int:
         unused_since=before,
         takes_all=arguments.all,
         is_dry=arguments.dry_run,
+        tell=lambda path, held: _say(f"deleting {path}, {size(held)}"),
     )
     if arguments.format == "json":
         _print_json({"kind": "pruned", "is_dry_run": arguments.dry_run, **done.as_dict()})
@@ -176,29 +177,52 @@ def _planned(arguments: argparse.Namespace) -> PlannedEnvironment:
     from packaging.version import InvalidVersion, Version
 
     from trueup.adapt.isolate.interpreters import interpreter_at
-    from trueup.adapt.isolate.planned import planned_environment
+    from trueup.adapt.isolate.planned import planned_environment, unknown_release
     from trueup.checkpoint.files import read_checkpoint
     from trueup.checkpoint.source import resolve
     from trueup.environment.packages import read_environment
 
     if arguments.transformers is not None:
         try:
-            Version(arguments.transformers)
+            unknown = unknown_release(Version(arguments.transformers))
         except InvalidVersion:
-            raise UsageError(
-                f"`{arguments.transformers[:40]}` is not a version", where="--transformers"
-            ) from None
+            unknown = f"`{arguments.transformers[:40]}` is not a version"
+        if unknown is not None:
+            raise UsageError(unknown, where="--transformers")
     python = None if arguments.python is None else interpreter_at(arguments.python)
+    environment = read_environment()
     with time_limit(CHECK_SECONDS, arguments.model):
         checkpoint = read_checkpoint(resolve(arguments.model, revision=arguments.revision))
         planned = planned_environment(
-            checkpoint, read_environment(), transformers=arguments.transformers, python=python
+            checkpoint, environment, transformers=arguments.transformers, python=python
         )
     if isinstance(planned, str):
         raise AdaptError(
-            planned, where=arguments.model, hint=f"trueup check --matrix {arguments.model}"
+            planned, where=arguments.model, hint=shlex.join(["trueup", "check", arguments.model])
+        )
+    is_wished = arguments.transformers is not None or python is not None
+    here = environment.packages.get("transformers")
+    if not is_wished and not checkpoint.auto_map and planned.request.transformers == here:
+        raise AdaptError(
+            "the model needs no environment: it brings no code of its own, and transformers "
+            f"{here} is installed",
+            where=arguments.model,
+            hint=f"--transformers {here} builds one nevertheless",
         )
     return planned
+
+
+def _planned_or_no_lock(arguments: argparse.Namespace) -> PlannedEnvironment:
+    """What is planned for a word that is no lock. Raises: ConfigError for what is no model."""
+    try:
+        return _planned(arguments)
+    except CheckpointError as error:
+        if _is_model(arguments.model):
+            raise
+        raise ConfigError(
+            f"no lock begins with `{arguments.model[:80]}`, and as a model: {error.cause}",
+            hint="trueup env list",
+        ) from error
 
 
 def _named(words: Sequence[str], *, is_required: bool = False) -> list[Built]:
@@ -223,7 +247,7 @@ def _is_model(word: str) -> bool:
 
 def _folder(path: Path) -> Path:
     if not path.is_dir():
-        raise ConfigError(f"`{path}` is no folder", where="--wheelhouse")
+        raise UsageError(f"`{path}` is no folder", where="--wheelhouse")
     return path.resolve()
 
 

@@ -110,9 +110,7 @@ def pruned_lines(done: Pruned, *, is_dry: bool) -> list[str]:
     """What was deleted."""
     verb = "would delete" if is_dry else "deleted"
     lines = [f"{verb} {short(each.digest)}  {size(each.disk_bytes)}" for each in done.environments]
-    if done.half_built:
-        things = "thing" if done.half_built == 1 else "things"
-        lines.append(f"{verb} {done.half_built} half-built {things}")
+    lines += [f"{verb} {path}  {size(held)}, half-built" for path, held in done.half_built.items()]
     lines += [f"kept {short(digest)}: a process runs in it" for digest in done.in_use]
     return lines or ["nothing to delete"]
 

@@ -13,6 +13,8 @@ from typing import Any
 from packaging.version import Version
 
 from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.doctor.examine import examine
+from trueup.doctor.finding import Finding
 from trueup.doctor.joining import place_of, rule_findings, with_reasons
 from trueup.doctor.rule import Facts, Reading
 from trueup.doctor.rules.walked import ends_of
@@ -131,6 +133,10 @@ class Judge:
         """Those that a check finds, in its order; none where nothing is known to fail."""
         assumed = _assumed(self._environment, version)
         return tuple(_codes(Facts(self._checkpoint, assumed, self._reading, self._memory.walked)))
+
+    def findings(self, version: Version) -> tuple[Finding, ...]:
+        """The findings whole, in the order of a check."""
+        return examine(self._checkpoint, _assumed(self._environment, version))
 
 
 def works(

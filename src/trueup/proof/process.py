@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import trueup
+from trueup.adapt.isolate.store import note_use
 from trueup.adapt.plan import Plan
 from trueup.errors import AdaptError, CapacityError, TrueUpError
 from trueup.pool.scrub import worker_environment
@@ -41,7 +42,11 @@ def this_interpreter() -> Interpreter:
 
 
 def other_interpreter(python: Path, folder: Path) -> Interpreter:
-    """Another one, which gets our package and nothing else of ours by a link in `folder`."""
+    """Another one, which gets our package and nothing else of ours by a link in `folder`.
+
+    It may be that of an environment of ours, which counts as a use.
+    """
+    note_use(python.absolute())
     place = folder / "package"
     place.mkdir(exist_ok=True)
     link = place / "trueup"

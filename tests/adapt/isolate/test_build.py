@@ -68,7 +68,9 @@ def test_a_whole_environment_has_the_name_of_its_lock_and_is_used_again(
     assert built_interpreter(built.digest) == built.interpreter == built.folder / "bin" / "python"
     assert fake.steps == ["compile", "venv", "install", "check"]
     assert "Downloading numpy (17.4MiB)" in told
-    assert build_environment(planned, tell=told.append).folder == built.folder
+    again = build_environment(planned, tell=told.append)
+    assert again.folder == built.folder
+    assert (built.is_new, again.is_new) == (True, False)
     assert len(fake.steps) == 4
 
 
@@ -95,6 +97,8 @@ def test_what_is_installed_is_the_lock_by_its_hashes(
 ) -> None:
     built = build_environment(planned, tell=silent)
     assert {"--require-hashes", "--no-deps"} <= set(fake.calls[2])
+    # A link to uv's cache would be the same file in every environment.
+    assert fake.calls[2][fake.calls[2].index("--link-mode") + 1] == "copy"
     assert (built.folder / "lock.txt").read_text() == (
         "numpy==1.26.4 --hash=sha256:bb --hash=sha256:cc\ntransformers==4.38.2 --hash=sha256:aa\n"
     )
@@ -184,7 +188,7 @@ def test_an_environment_that_was_changed_is_not_used_and_is_built_anew(
     with pytest.raises(AdaptError, match="no longer what was built"):
         interpreter_of({"lock": built.digest, "command": "trueup env build demo"})
     again = build_environment(planned, tell=silent)
-    assert again.fault is None
+    assert (again.fault, again.is_new) == (None, True)
     assert library.read_text() == FILES["transformers/__init__.py"]
     assert left(root) == [built.lock.digest]
 
@@ -258,6 +262,7 @@ def test_two_builders_at_once_build_it_once(
     two.join(timeout=60)
     assert told == ["another process builds the same environment: waiting for it"]
     assert [result.digest for result in results] == [results[0].digest] * 2
+    assert [result.is_new for result in results] == [True, False]
     assert fake.steps.count("install") == 1
 
 
@@ -302,8 +307,9 @@ def test_a_build_that_is_killed_half_way_is_never_used_and_is_deleted(
     assert half_built(root) == []  # what the builder started is still at it
     os.kill(killed, signal.SIGKILL)
     wait_until_unlocked(next(root.glob(".half-*.lock")))
-    assert prune(is_dry=True).half_built == 1
-    assert prune().half_built == 1
+    assert len(prune(is_dry=True).half_built) == 1
+    (half,) = prune().half_built
+    assert half.parent == root
     assert left(root) == []
 
 
@@ -329,7 +335,7 @@ def test_a_folder_with_a_name_that_says_nothing_of_itself_is_not_used(
     built = build_environment(planned, tell=silent)
     (built.folder / "environment.json").write_text("{")
     assert built_interpreter(built.digest) is None
-    assert prune().half_built == 1
+    assert len(prune().half_built) == 1
     assert left(root) == []
 
 

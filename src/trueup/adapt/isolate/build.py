@@ -45,6 +45,10 @@ Tell = Callable[[str], None]
 # Beyond the estimate: what a resolver and an unpacking need for a while.
 SPARE_BYTES = 100_000_000
 TRY_SECONDS = 300
+# Not uv's hard links, which its clones are too where the system has none: they make one file of
+# all environments and uv's cache. What is edited in one would be in all, and the next build would
+# take it for what was published. A copy is a clone where the file system can.
+LINK_MODE = "copy"
 # What every worker imports of them, and what this compiles: only the half that is used.
 TRIED = """
 import importlib, sys
@@ -106,7 +110,7 @@ def build_environment(
     built = built_environment(lock.digest, root=root)
     if built is None or built.fault is not None:
         raise ConfigError("the environment is not what was written", where=str(root / lock.digest))
-    return built
+    return replace(built, is_new=True)
 
 
 class _Building:
@@ -171,8 +175,8 @@ class _Building:
         self._tell(f"installing {len(self._lock.packages)} packages")
         run_uv(
             ["pip", "install", "--python", str(python_of(folder)), "--no-deps",
-             "--require-hashes", "--requirement", str(lines), *build_flags(request.builds),
-             *torch_flags(request)],
+             "--require-hashes", "--requirement", str(lines), "--link-mode", LINK_MODE,
+             *build_flags(request.builds), *torch_flags(request)],
             doing=f"packages for transformers {request.transformers} cannot be installed",
             tell=self._tell,
             lock_file=lock_file,

@@ -36,9 +36,10 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoChoice:
-    """Why no environment would do."""
+    """Why no environment would do; `errors` are those of all releases that were judged."""
 
     reason: str
+    errors: Mapping[Version, Sequence[str]]
 
 
 def choose(
@@ -56,9 +57,9 @@ def choose(
     shared if `can_share`. In this order:
 
     1. no known way to run code that loading a model can meet, or the fewest;
-    2. a release that the Python of the shared torch can have;
-    3. the release that the config names;
-    4. the fewest known ways to run code besides;
+    2. no known way to run code besides, or the fewest;
+    3. a release that the Python of the shared torch can have;
+    4. the release that the config names;
     5. the nearest to what the config names, else the newest.
 
     What differs in the last point alone is looked at in steps first, and then between two of them
@@ -69,7 +70,7 @@ def choose(
     found = (release for group in groups if (release := judged.first(group)) is not None)
     release = next(found, None)
     if release is None:
-        return NoChoice(reason=_reason(judged))
+        return NoChoice(reason=_reason(judged), errors=judged.errors)
     interpreter = judged.interpreters[release]
     return Choice(
         release=release,
@@ -145,13 +146,13 @@ def _in_order(
     ordered = sorted({*releases} if named is None else {*releases, named})
     place = len(ordered) - 1 if named is None else ordered.index(named)
 
-    def rank(release: Version) -> tuple[int, bool, bool, int]:
+    def rank(release: Version) -> tuple[int, int, bool, bool]:
         known = advisories_of(release)
         return (
             sum(each.is_reached for each in known),  # 1
-            not has_wheels(release, minor),  # 2
-            release != named,  # 3
-            len(known),  # 4
+            len(known),  # 2
+            not has_wheels(release, minor),  # 3
+            release != named,  # 4
         )
 
     nearest = sorted(ordered, key=lambda each: abs(ordered.index(each) - place))  # 5
@@ -169,7 +170,9 @@ def _why(
     if judged.get(named):
         met = ", ".join(dict.fromkeys(judged[named]))
         return (f"{words}; with {named}, which its config names, it meets {met}",)
-    ids = ", ".join(each.id for each in advisories_of(named) if each.is_reached)
+    worse = [each for each in advisories_of(named) if each not in advisories_of(release)]
+    reached = [each for each in worse if each.is_reached]
+    ids = ", ".join(each.id for each in reached or worse)
     better = f"has {ids}" if ids else "has no wheels for the Python of the installed torch"
     return (f"{words}; {named}, which its config names, {better}",)
 
@@ -187,8 +190,6 @@ def _reason(judged: _Judged) -> str:
             f"transformers {span}, with which it should work, needs {needed}, and PATH has none "
             "that runs"
         )
-    met = list(dict.fromkeys(code for errors in judged.errors.values() for code in errors))
-    told = ", ".join(met[:8])
     if len(judged.errors) == 1:
-        return f"it should not work with transformers {next(iter(judged.errors))}: it meets {told}"
-    return f"it should work with no known release of transformers: it meets {told}"
+        return f"it should not work with transformers {next(iter(judged.errors))}"
+    return "it should work with no known release of transformers"

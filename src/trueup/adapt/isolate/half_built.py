@@ -114,15 +114,22 @@ def delete(folder: Path) -> None:
     _beside(folder).unlink(missing_ok=True)
 
 
-def disk_bytes(folder: Path, shared: frozenset[str] = frozenset()) -> int:
-    """What a folder takes on the disk; `shared` are paths in it that are counted elsewhere."""
+def disk_bytes(
+    folder: Path, shared: frozenset[str] = frozenset(), *, counts_linked: bool = True
+) -> int:
+    """What a folder takes on the disk; `shared` are paths in it that are counted elsewhere.
+
+    Files that have other names as well are left out where it not `counts_linked`.
+    """
     total, start = 0, len(str(folder)) + 1
     for inner, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(inner, name)
             if path[start:] not in shared:
                 with contextlib.suppress(OSError):
-                    total += os.lstat(path).st_blocks * BLOCK_BYTES
+                    status = os.lstat(path)
+                    if counts_linked or status.st_nlink == 1:
+                        total += status.st_blocks * BLOCK_BYTES
         with contextlib.suppress(OSError):
             total += os.lstat(inner).st_blocks * BLOCK_BYTES
     return total

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from trueup.errors import ConfigError
+from trueup.errors import UsageError
 
 # What our worker is written for. Of newer ones nothing is known.
 MINORS = ("3.11", "3.12", "3.13", "3.14")
@@ -60,16 +60,16 @@ def on_path(minor: str) -> Interpreter | None:
 
 
 def interpreter_at(path: Path) -> Interpreter:
-    """The interpreter that a user names. Raises: ConfigError where it is none, or too old."""
+    """The interpreter that a user names. Raises: UsageError where it is none, or too old."""
     interpreter = ask(path)
     if interpreter is None:
-        raise ConfigError(
+        raise UsageError(
             f"`{path}` does not run as a Python interpreter",
             where="--python",
             hint="give the path of a `python3.11` or newer",
         )
     if interpreter.minor not in MINORS:
-        raise ConfigError(
+        raise UsageError(
             f"`{path}` is Python {interpreter.version}: expected one of {', '.join(MINORS)}",
             where="--python",
         )

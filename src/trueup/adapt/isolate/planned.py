@@ -6,7 +6,7 @@ Fast and without a network: what the lines resolve to is known once there is a l
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,23 +123,27 @@ def planned_environment(
 
     Raises: ConfigError where no home for environments is to be found.
     """
-    known, _ = packages_of(checkpoint)
+    known, missing = packages_of(checkpoint)
     home = Interpreter(path=Path(environment.python), version=environment.python_version)
     torch = shared_torch(environment)
     named = _version(checkpoint.config.get("transformers_version"))
     releases = _releases(named) if transformers is None else [Version(transformers)]
     if not releases:
         return "this TrueUp lacks its index of releases of transformers"
+    if transformers is not None and (unknown := unknown_release(Version(transformers))):
+        return unknown
+    judge = _judge(checkpoint, environment, known)
     choice = choose(
         releases,
         named if named in releases else None,
         home if python is None else python,
         can_share=isinstance(torch, SharedTorch) and (python is None or python.minor == home.minor),
-        judge=_judge(checkpoint, environment, known),
+        judge=judge,
         find=on_path if python is None else lambda _: None,
     )
     if isinstance(choice, NoChoice):
-        return choice.reason
+        reasons = (*_met(judge, choice, named), *_missing(missing))
+        return "; ".join((choice.reason, *reasons))
     root = environments_folder() if root is None else root
     command = _command(checkpoint, transformers, python)
     planned = _planned(command, environment, choice, known, torch, root)
@@ -147,6 +151,44 @@ def planned_environment(
     if lock is None:
         return planned
     return replace(planned, lock=lock, built=built_environment(lock.digest, root=root))
+
+
+def unknown_release(release: Version) -> str | None:
+    """That there is no such release of transformers, as far as is known; None for one that is."""
+    known = versions()
+    if not known or release in known:
+        return None
+    return (
+        f"no release {release} of transformers is known: they go from {min(known)} to {max(known)}"
+    )
+
+
+def _met(judge: Judge, choice: NoChoice, named: Version | None) -> list[str]:
+    """What the model meets: with whatever release, else with the one that its config names."""
+    met = {release: errors for release, errors in choice.errors.items() if errors}
+    if not met:
+        return []
+    release = named if named in met else max(met)
+    findings = [each for each in judge.findings(release) if each.severity == "error"]
+    always = set(met[release]).intersection(*met.values())
+    causes = [each for each in findings if each.code in always] if len(met) > 1 else []
+    others = " as with every other" if causes else ""
+    told = (
+        f"{each.code}: {each.cause}" + (f" ({each.where})" if str(each.where) else "")
+        for each in causes or findings
+    )
+    return [f"with {release}{others} it meets {', '.join(told)}"]
+
+
+def _missing(names: Sequence[str]) -> list[str]:
+    """That packages which the code imports are not installed without being known."""
+    if not names:
+        return []
+    told = ", ".join(f"`{name}`" for name in names)
+    return [
+        f"its code imports {told}, which TrueUp does not know and installs for nobody: an "
+        "environment of yours that has it will do (`--isolated-python PATH`)"
+    ]
 
 
 def _command(checkpoint: Checkpoint, transformers: str | None, python: Interpreter | None) -> str:

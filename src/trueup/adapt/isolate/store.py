@@ -22,7 +22,7 @@ from trueup.adapt.isolate.half_built import HALF
 from trueup.adapt.isolate.lock import Lock
 from trueup.adapt.isolate.request import Request
 from trueup.config.home import trueup_home
-from trueup.errors import AdaptError
+from trueup.errors import AdaptError, ConfigError
 
 FOLDER, REQUESTS = "environments", "requests"
 MANIFEST, USED = "environment.json", "used"
@@ -36,7 +36,8 @@ COMPILED = "__pycache__"
 class Built:
     """An environment that was whole when it got its name; `fault` says what is wrong with it now.
 
-    `disk_bytes` is what it took beside the files that it shares.
+    `disk_bytes` is what it took beside the files that it shares. `is_new` where whoever asked for
+    it has built it just now.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Built:
     built_at: float
     used_at: float
     fault: str | None
+    is_new: bool = False
 
     @property
     def digest(self) -> str:
@@ -78,8 +80,7 @@ def built_interpreter(lock: str) -> Path | None:
     built = built_environment(lock)
     if built is None or built.fault is not None:
         return None
-    with contextlib.suppress(OSError):  # when it was used last; a full disk keeps nobody from it
-        (built.folder / USED).touch()
+    note_use(built.interpreter)
     return built.interpreter
 
 
@@ -207,12 +208,23 @@ def forget_locks(root: Path, *, kept: Collection[str]) -> None:
 
 
 def every_environment(root: Path | None = None) -> list[Built]:
-    """All that have a name, the one that was used last first."""
+    """All that have a name, the one that was used last first.
+
+    Raises: ConfigError where their folder cannot be read, which need not be there yet.
+    """
     root = root or environments_folder()
-    found: list[Built] = []
-    with contextlib.suppress(OSError):
+    folders: list[Path] = []
+    try:
         folders = [path for path in root.iterdir() if DIGEST.fullmatch(path.name)]
-        found = [built for path in folders if (built := read_built(path)) is not None]
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ConfigError(
+            f"environments cannot be read: {error.strerror or error}",
+            where=str(root),
+            hint="set TRUEUP_HOME to a folder that you may read",
+        ) from error
+    found = [built for path in folders if (built := read_built(path)) is not None]
     return sorted(found, key=lambda built: (-built.used_at, built.digest))
 
 
@@ -246,6 +258,13 @@ def interpreter_of(environment: Mapping[str, Any]) -> Path:
             where=str(found.folder),
             hint=str(environment.get("command")),
         )
-    with contextlib.suppress(OSError):
-        (found.folder / USED).touch()
+    note_use(found.interpreter)
     return found.interpreter
+
+
+def note_use(python: Path) -> None:
+    """Something runs in an environment: note when, if `python` is that of one of ours."""
+    folder = python.parent.parent
+    if DIGEST.fullmatch(folder.name) is not None and (folder / MANIFEST).is_file():
+        with contextlib.suppress(OSError):  # a full disk keeps nobody from using it
+            (folder / USED).touch()

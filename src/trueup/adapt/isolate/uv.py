@@ -124,7 +124,8 @@ def failure(doing: str, said: str, status: int, wheelhouse: Path | None) -> Adap
         return AdaptError(
             f"{doing}: the wheelhouse does not have what is needed: {reason}",
             where=where,
-            hint="put the wheels that are named there into it: docs/environments.md says how",
+            hint="fill it where there is a network, with all that the environment's lock.txt "
+            "names: docs/environments.md says how",
         )
     if NO_NETWORK.search(said):
         return AdaptError(
@@ -164,6 +165,8 @@ def _reason(said: str) -> str:
         for line in lines
         if line and not line.startswith(("warning:", "Resolved", "Using ", "Prepared"))
     ]
+    if len(words) > 1 and words[0].startswith(CONFLICT):  # that is what is told anyway
+        words = words[1:]
     joined = " ".join(word for word in words if word)
     if len(joined) > SHOWN_CHARACTERS:
         return f"{joined[: SHOWN_CHARACTERS - 1]}…"
