@@ -168,6 +168,16 @@ def test_caveats_name_what_may_differ(
     assert {caveat.code for caveat in plan.caveats} == codes
 
 
+@pytest.mark.parametrize(("model_type", "codes"), [("mamba", {"ONE-AT-A-TIME"}), ("qwen2", set())])
+def test_what_generate_answers_says_so(model_type: str, codes: set[str]) -> None:
+    models = {**MODERN.library_models, "mamba": "MambaForCausalLM"}
+    checkpoint = plain_checkpoint(model_type=model_type)
+    environment = replace(MODERN, library_models=models)
+    plan = make_plan(checkpoint, environment, ROOMY, (), Wishes(dtype="float32"))
+    assert plan.route == "native"
+    assert {caveat.code for caveat in plan.caveats} == codes
+
+
 @pytest.mark.parametrize(
     ("hardware", "wishes", "device", "dtype"),
     [

@@ -145,6 +145,7 @@ def _library(checkpoint: Checkpoint, environment: Environment, version: Version)
         implementation=f"transformers.{implementation}",
         kind=library.kind(checkpoint),
         why=_library_words(checkpoint, environment, version, implementation),
+        caveats=library.caveats(checkpoint),
         against=_refusal_words(model_type, library.refusals(checkpoint)),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from packaging.version import InvalidVersion, Version
 
 from trueup.adapt.native.family import Refusal
-from trueup.adapt.plan import Kind
+from trueup.adapt.plan import Caveat, Kind
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.dangerous_keys import dangerous_keys
 from trueup.environment.causal_models import CAUSAL_CLASSES
@@ -16,6 +16,21 @@ from trueup.environment.environment import Environment
 from trueup.environment.model_types import Presence, presence
 
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
+# Whose classes are not stepped by keys and values (`key_value_cache.py`) in some release.
+BY_GENERATE = frozenset(
+    {"axk2", "bailing_hybrid", "bamba", "deepseek_v32", "deepseek_v4", "dots3_note",
+     "dots3_note_text", "falcon_h1", "falcon_mamba", "gemma3n", "gemma3n_text",
+     "gemma4_unified_assistant", "glm_moe_dsa", "granitemoehybrid", "hy_v4", "inkling2_text",
+     "inkling_text", "jamba", "kimi_linear", "lfm2", "lfm3", "mamba", "mamba2", "minimax",
+     "nemotron_h", "olmo_hybrid", "openai-gpt", "qwen3_5", "qwen3_5_moe", "qwen3_5_moe_text",
+     "qwen3_5_text", "qwen3_next", "qwen4_exp", "qwen4_exp_text", "recurrent_gemma", "reformer",
+     "rwkv", "xlm", "xlnet", "xlstm", "zamba", "zamba2", "zaya"}
+)  # fmt: skip
+ONE_AT_A_TIME = Caveat(
+    code="ONE-AT-A-TIME",
+    text="keys and values are not all that the model keeps, so the library's own `generate` "
+    "answers one request at a time; others wait",
+)
 
 
 def is_implemented(model_type: str | None, environment: Environment) -> bool:
@@ -58,6 +73,11 @@ def kind(checkpoint: Checkpoint) -> Kind:
     """`chat` where a generating checkpoint brings a chat template, else `completion`."""
     has_file = "chat_template.jinja" in checkpoint.files or "chat_template.json" in checkpoint.files
     return "chat" if has_file or checkpoint.tokenizer_config.get("chat_template") else "completion"
+
+
+def caveats(checkpoint: Checkpoint) -> tuple[Caveat, ...]:
+    """What the user of a generating model of the library has to know."""
+    return (ONE_AT_A_TIME,) if checkpoint.model_type in BY_GENERATE else ()
 
 
 def refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
