@@ -67,7 +67,7 @@ def test_the_report_has_its_documented_shape(capsys: pytest.CaptureFixture[str])
     report, err = check(capsys, "demo")
     assert err == ""
     assert list(report) == [
-        "schema_version", "kind", "model", "environment", "findings", "plan",
+        "schema_version", "kind", "model", "environment", "findings", "options", "plan",
     ]  # fmt: skip
     assert (report["schema_version"], report["kind"]) == (1, "check")
     assert {

@@ -9,7 +9,7 @@ from typing import Any
 from packaging.version import Version
 
 from trueup.doctor.joining import STAGES
-from trueup.doctor.render.command import TAKEN, command
+from trueup.doctor.render.command import TAKEN, WISHED, command
 from trueup.doctor.render.text import INDENT, LABEL_WIDTH, Line, printable, wrapped
 from trueup.environment.environment import OLDEST_TRANSFORMERS
 
@@ -68,7 +68,7 @@ def _first_steps(report: Mapping[str, Any]) -> Iterator[str]:
     if environment is not None and not environment["is_built"]:
         yield printable(environment["command"])
     verb, example = FIRST_USES.get(plan["kind"], ("chat", ""))
-    if verb == "chat" and not options.keys() <= set(TAKEN[verb]):
+    if verb == "chat" and not options.keys() & set(WISHED) <= set(TAKEN[verb]):
         verb = "serve"
     yield f"{command(verb, source, options)}{example}"
 
