@@ -91,6 +91,34 @@ def test_only_a_head_that_normalises_gets_unit_rows() -> None:
         assert head.has_unit_rows == expected
 
 
+ROPE_CALL = "self.head_dim, max_position_embeddings=self.max_position_embeddings"
+
+
+@pytest.mark.parametrize(
+    ("kind", "edit", "expected"),
+    [
+        ("baichuan-7b", {ROPE_CALL: ROPE_CALL + ", base=config.theta"}, "base `config.theta`"),
+        ("internlm", {ROPE_CALL: ROPE_CALL + ", base=500000"}, "base 500000, whatever"),
+        ("baichuan2-7b", {"F.normalize(self.weight)": "halved(self.weight)"}, "of `NormHead`"),
+        ("baichuan2-7b", {"class NormHead(": "class Elsewhere("}, "of `NormHead`"),
+    ],
+)
+def test_code_that_is_written_otherwise_is_refused(
+    kind: Kind, edit: dict[str, str], expected: str
+) -> None:
+    checkpoint = checkpoint_of(kind, edit)
+    assert expected in refusals_of(checkpoint)
+    assert not refusals_of(checkpoint_of(kind))
+
+
+@pytest.mark.parametrize("given", [", base=500000", ", 500000"])
+def test_a_base_that_the_code_gives_its_rope_is_the_base(given: str) -> None:
+    call = "self.head_dim, self.max_position_embeddings" + given
+    checkpoint = checkpoint_of("baichuan-7b", {ROPE_CALL: call})
+    config = family_of(checkpoint).map_config(checkpoint, 4)
+    assert (config["rope_theta"], refusals_of(checkpoint)) == (500000.0, "")
+
+
 @pytest.mark.parametrize(
     ("kind", "overrides", "expected"),
     [

@@ -75,6 +75,10 @@ def _refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
     if is_tied(checkpoint) and read_code(checkpoint).has_unit_rows:
         reason = "the head has rows of unit length, so it cannot be the embedding as well"
         found.append(Refusal(reason=reason, key="tie_word_embeddings"))
+    given = read_code(checkpoint).given_base
+    if isinstance(given, str):
+        reason = f"the shipped code gives its rope the base `{given}`, which is not understood"
+        found.append(Refusal(reason=reason))
     rows = whole_number(checkpoint.config, "vocab_size") or 0
     for key in ROLE_KEYS:
         number = whole_number(checkpoint.generation_config, key) or 0
@@ -92,8 +96,13 @@ def _alibi_refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
     return (Refusal(reason=reason),)
 
 
+def _rope_base(checkpoint: Checkpoint) -> float:
+    code = read_code(checkpoint)
+    return code.given_base if isinstance(code.given_base, float) else code.rope_base or 0.0
+
+
 def _map_config(checkpoint: Checkpoint, major: int) -> dict[str, Any]:
-    rope = Rope(base=read_code(checkpoint).rope_base or 0.0)
+    rope = Rope(base=_rope_base(checkpoint))
     return llama_config(checkpoint, major, rope, has_bias=False)
 
 
@@ -137,7 +146,7 @@ def _describe(checkpoint: Checkpoint) -> tuple[str, ...]:
         f"`W_pack` is split by rows into `q_proj`, `k_proj`, `v_proj` ({hidden} each); all other "
         "names are Llama's already",
         sizes_line(checkpoint),
-        f"rope over whole heads, base {code.rope_base:g}",
+        f"rope over whole heads, base {_rope_base(checkpoint):g}",
         f"tokenizer rebuilt from the sentencepiece file; {chat}",
     ]
     if code.has_unit_rows:

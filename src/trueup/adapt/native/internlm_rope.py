@@ -37,6 +37,10 @@ def rope_refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
         return (*found, Refusal(reason=f"expected a mapping, found `{given!r}`", key=key))
     if not is_second and given and not mentions(checkpoint, FIRST_KEY):
         return (*found, Refusal(reason="the shipped code does not read it", key=key))
+    constant = read_code(checkpoint).given_base
+    if isinstance(constant, float):
+        reason = f"the shipped code gives its rope the base {constant:g}, whatever the config says"
+        found.append(Refusal(reason=reason))
     base, kind, factor = _settings(checkpoint)
     kinds = (LINEAR, DYNAMIC) if is_second else (PLAIN, DYNAMIC)
     if given and kind not in kinds:

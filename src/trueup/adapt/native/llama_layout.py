@@ -57,7 +57,7 @@ def shared_refusals(
 
 
 def code_refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
-    """Why the rope of the shipped code is not known."""
+    """Why the rope or the head of the shipped code is not known."""
     code = read_code(checkpoint)
     if not code.has_code:
         reason = (
@@ -67,6 +67,9 @@ def code_refusals(checkpoint: Checkpoint) -> tuple[Refusal, ...]:
         return (Refusal(reason=reason),)
     if code.rope_base is None:
         reason = "the shipped code has no rotary embedding that is understood, so its rope is not"
+        return (Refusal(reason=reason),)
+    if code.odd_head is not None:
+        reason = f"the shipped code makes its head of `{code.odd_head}`, which is not understood"
         return (Refusal(reason=reason),)
     return ()
 
