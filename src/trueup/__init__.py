@@ -16,7 +16,7 @@ from trueup.errors import (
 )
 
 if TYPE_CHECKING:
-    from trueup.adapt.load import load
+    from trueup.adapt.own_process import load
 
 __version__ = "0.1.0"
 
@@ -41,7 +41,7 @@ def __dir__() -> list[str]:
 def __getattr__(name: str) -> Any:
     # torch and transformers are imported by the first use of `load`, not by `import trueup`.
     if name == "load":
-        from trueup.adapt.load import load
+        from trueup.adapt.own_process import load
 
         return load
     raise AttributeError(f"module `trueup` has no attribute `{name}`")

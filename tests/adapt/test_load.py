@@ -20,8 +20,9 @@ from tests.adapt.library_checkpoints import build_library_checkpoint
 from tests.adapt.oracle import logits as oracle_logits
 from tests.checkpoints.build import Family, build_checkpoint
 from tests.checkpoints.weights import seeded
-from trueup.adapt.load import Loaded, load, load_plan
+from trueup.adapt.load import Loaded, load_plan
 from trueup.adapt.load_native import library_class
+from trueup.adapt.own_process import load
 from trueup.adapt.planning import Wishes, plan_model
 from trueup.errors import AdaptError, CapacityError, CheckpointError, ConfigError, TrueUpError
 
@@ -223,6 +224,16 @@ def test_a_plan_of_files_that_changed_is_not_carried_out(tmp_path: Path) -> None
 def test_a_refused_plan_is_not_loaded_and_says_why(tmp_path: Path) -> None:
     directory = build_checkpoint("chatglm2", tmp_path / "model", quantization_bit=4)
     with pytest.raises(AdaptError, match="quantization_bit"):
+        load(str(directory))
+
+
+def test_a_plan_of_another_environment_is_not_loaded_into_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model")
+    plan = replace(plan_model(str(directory), FP32), route="isolated")
+    monkeypatch.setattr("trueup.adapt.planning.plan_model", lambda *_: plan)
+    with pytest.raises(AdaptError, match="an environment of its own"):
         load(str(directory))
 
 

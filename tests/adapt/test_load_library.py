@@ -10,7 +10,8 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from tests.adapt.library_checkpoints import build_library_checkpoint
-from trueup.adapt.load import load, load_plan
+from trueup.adapt.load import load_plan
+from trueup.adapt.own_process import load
 from trueup.adapt.planning import Wishes, plan_model
 from trueup.errors import AdaptError, CheckpointError
 

@@ -1,7 +1,8 @@
 """Carries out a plan: a model and a tokenizer in this process.
 
 With `load_*.py` the only code that reads weights or calls `from_pretrained`. Imports torch and
-transformers at the first load. A worker calls `load_plan`, a user's own process `load`.
+transformers at the first load. A worker calls `load_plan`, a user's own process `load` of
+`own_process.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.chat import EncodeChat, chat_encoder
@@ -21,15 +21,15 @@ from trueup.adapt.plan import Plan
 from trueup.adapt.planned_files import checkpoint_of
 from trueup.adapt.wishes import INT8
 from trueup.checkpoint.checkpoint import Checkpoint
-from trueup.errors import AdaptError, CapacityError, ConfigError
+from trueup.errors import AdaptError, CapacityError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 NATIVE_ROUTE = "native"
 # Routes on which the model's own code runs.
-OWN_ROUTES = ("fixed", "isolated")
+ISOLATED_ROUTE = "isolated"
+OWN_ROUTES = ("fixed", ISOLATED_ROUTE)
 LIBRARY = "transformers."
 
 # Is handed a model that is loaded and has run nothing yet.
@@ -225,55 +225,6 @@ def _memory_told(plan: Plan) -> Iterator[None]:
             hint="stop other programs that hold memory"
             + (f", or {NARROWER_HINT}" if plan.dtype == "float32" else ""),
         ) from error
-
-
-def load(
-    model: str | PathLike[str],
-    *,
-    device: str | torch.device = "auto",
-    dtype: str | torch.dtype = "auto",
-    route: str = "auto",
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load `model` (a directory, or a hub id in the local cache) in this process.
-
-    What comes back are an ordinary model and tokenizer of transformers, for generate, pipelines
-    and PEFT; no code of the model runs.
-
-    Raises: AdaptError where the plan is refused, with the reasons; CheckpointError where `model`
-    cannot be found or read; ConfigError for an unknown device, dtype or route, or an argument of
-    another kind.
-    """
-    import torch
-
-    from trueup.adapt.planning import Wishes, plan_model
-
-    wishes = Wishes(
-        device=_word("device", device, torch.device),
-        dtype=_word("dtype", dtype, torch.dtype).removeprefix("torch."),
-        route=_word("route", route),
-    )
-    if wishes.dtype == INT8:
-        raise ConfigError(
-            f"`{INT8}` is no dtype of a torch model: only `trueup serve` and `embed` have it",
-            where="dtype",
-        )
-    loaded = load_plan(plan_model(_word("model", model, PathLike), wishes))
-    return loaded.model, loaded.tokenizer
-
-
-def _word(name: str, value: object, *kinds: type) -> str:
-    """The text of a string or of a value of `kinds`."""
-    if isinstance(value, PathLike):
-        value = fspath(value) if PathLike in kinds else value
-    elif isinstance(value, kinds):
-        value = str(value)
-    if not isinstance(value, str):
-        accepted = " or ".join(f"a `{kind.__name__}`" for kind in kinds)
-        raise ConfigError(
-            f"{name} is `{value!r}`, expected a string" + (f" or {accepted}" if accepted else ""),
-            where=name,
-        )
-    return value
 
 
 def _read_again(plan: Plan) -> Checkpoint:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from packaging.version import Version
 
@@ -22,8 +23,11 @@ AUTO_MAP = {
 FILES = {"config": "configuration_x.py", "model": "modeling_x.py", "tokenizer": "tokenization_x.py"}
 
 
-def checkpoint_of(**texts: str) -> Checkpoint:
-    """A checkpoint whose own code is `config=`, `model=` and `tokenizer=`."""
+def checkpoint_of(settings: Mapping[str, Any] | None = None, **texts: str) -> Checkpoint:
+    """A checkpoint whose own code is `config=`, `model=` and `tokenizer=`.
+
+    `settings` stand in its config.json.
+    """
     code: Mapping[str, RemoteModule] = {
         FILES[kind]: RemoteModule(
             path=FILES[kind],
@@ -34,7 +38,9 @@ def checkpoint_of(**texts: str) -> Checkpoint:
         for kind, text in texts.items()
     }
     return replace(
-        plain_checkpoint(model_type="x", auto_map=AUTO_MAP), auto_map=AUTO_MAP, remote_code=code
+        plain_checkpoint(model_type="x", auto_map=AUTO_MAP, **(settings or {})),
+        auto_map=AUTO_MAP,
+        remote_code=code,
     )
 
 
@@ -44,8 +50,13 @@ def chosen(version: str, **texts: str) -> tuple[str, ...]:
     return tuple(fix.name for fix in choice.fixes)
 
 
-def repaired(name: str, version: str = "5.23.0", **texts: str) -> str:
+def repaired(
+    name: str,
+    version: str = "5.23.0",
+    settings: Mapping[str, Any] | None = None,
+    **texts: str,
+) -> str:
     """The code with one fix, every file after the other."""
-    checkpoint = checkpoint_of(**texts)
+    checkpoint = checkpoint_of(settings, **texts)
     done = repaired_texts([f"{name}@1"], checkpoint, Version(version))
     return "\n".join(done[path] for path in sorted(done))

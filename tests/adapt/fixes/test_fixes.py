@@ -218,6 +218,14 @@ def test_a_fix_repairs_what_it_is_for(
     ast.parse(text)
 
 
+def test_what_config_json_says_of_a_setting_is_kept() -> None:
+    settings = {"max_length": 8192, "top_p": float("inf")}
+    body = "config.max_length + config.top_p"
+    text = repaired("config-defaults", settings=settings, model=FORWARD.format(body=body))
+    assert 'getattr(config, "max_length", 8192)' in text
+    assert 'getattr(config, "top_p", float("inf"))' in text
+
+
 @pytest.mark.parametrize(("name", "version", "code"), NOOPS)
 def test_a_fix_leaves_alone_what_is_not_broken(
     name: str, version: str, code: dict[str, str]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from trueup.adapt.fixes.fix import Fix, FixFacts
@@ -70,9 +72,9 @@ class ConfigDefaults(Fix):
         )
 
     def apply(self, sources: Sources, facts: FixFacts) -> None:
-        """Read such settings with `getattr` and the former default."""
-        names = _unset(facts)
-        sources.edit_all(lambda: _change(names))
+        """Read such settings with `getattr` and what 4.x gave them."""
+        values = {name: _value(name, facts) for name in _unset(facts)}
+        sources.edit_all(lambda: _change(values))
 
 
 def _unset(facts: FixFacts) -> frozenset[str]:
@@ -90,7 +92,18 @@ def _is_read(node: ast.AST, names: frozenset[str]) -> bool:
     return node.attr in names and (is_config or is_own)
 
 
-def _change(names: frozenset[str]) -> cst.CSTTransformer:
+def _value(name: str, facts: FixFacts) -> str:
+    """What config.json says, which transformers 5 drops too, else the former default."""
+    config = facts.checkpoint.config
+    if name not in config:
+        return DEFAULTS[name]
+    value = config[name]
+    # JSON's NaN and Infinity are no literals of Python.
+    is_odd = isinstance(value, float) and not math.isfinite(value)
+    return f'float("{value}")' if is_odd else repr(value)
+
+
+def _change(values: Mapping[str, str]) -> cst.CSTTransformer:
     import libcst as cst
     import libcst.matchers as m
 
@@ -112,9 +125,9 @@ def _change(names: frozenset[str]) -> cst.CSTTransformer:
             self, original_node: cst.Attribute, updated_node: cst.Attribute
         ) -> cst.BaseExpression:
             name = original_node.attr.value
-            if name not in names or not m.matches(original_node.value, config):
+            if name not in values or not m.matches(original_node.value, config):
                 return updated_node
             owner = cst.Module([]).code_for_node(updated_node.value)
-            return cst.parse_expression(f'getattr({owner}, "{name}", {DEFAULTS[name]})')
+            return cst.parse_expression(f'getattr({owner}, "{name}", {values[name]})')
 
     return Change()
