@@ -142,6 +142,8 @@ NOOPS = [
      {"model": FORWARD.format(body="config.use_cache"),
       "config": CONFIG.format(name="use_cache", more="")}),
     ("config-defaults", "4.57.6", {"model": FORWARD.format(body="config.max_length")}),
+    ("late-imports", "5.23.0",
+     {"model": MODEL.format(base="", method="forward(self, x):\n        import warnings")}),
     ("vocabulary-first", "5.23.0", {"tokenizer": TOKENIZER.format(first=SET, then=SUPER)}),
     ("vocabulary-first", "5.23.0",  # it asks what the library's constructor made
      {"tokenizer": TOKENIZER.format(first=SUPER, then="self.end = self.convert('a')")}),
@@ -224,6 +226,22 @@ def test_what_config_json_says_of_a_setting_is_kept() -> None:
     text = repaired("config-defaults", settings=settings, model=FORWARD.format(body=body))
     assert 'getattr(config, "max_length", 8192)' in text
     assert 'getattr(config, "top_p", float("inf"))' in text
+
+
+@pytest.mark.parametrize(
+    ("given", "layer"),
+    [
+        ("7", "0"),
+        ("7, 3", "3"),
+        ("7, layer_idx=3", "3"),
+        ("layer_idx=3, new_seq_length=7", "3"),
+        ("new_seq_length=7", "0"),
+    ],
+)
+def test_a_cache_is_asked_for_the_layer_that_the_code_names(given: str, layer: str) -> None:
+    body = f"past.get_usable_length({given})"
+    text = repaired("cache-methods", model=FORWARD.format(body=body))
+    assert f"past.get_seq_length({layer})" in text
 
 
 @pytest.mark.parametrize(("name", "version", "code"), NOOPS)

@@ -8,6 +8,7 @@ from trueup.adapt.fixes.fix import Fix, FixFacts
 from trueup.adapt.fixes.source import Sources
 
 LENGTH, USABLE = "get_max_length", "get_usable_length"
+LAYER = "layer_idx"
 FROM, TO = "from_legacy_cache", "to_legacy_cache"
 
 
@@ -51,7 +52,13 @@ class CacheMethods(Fix):
                 if name == LENGTH and not given:
                     return cst.parse_expression(f"_cache_limit({owner})")
                 if name == USABLE:
-                    layer = given[1] if len(given) > 1 else "0"
+                    named = {
+                        each.keyword.value: code(each.value)
+                        for each in updated_node.args
+                        if each.keyword is not None
+                    }
+                    second = given[1] if len(given) > 1 and not named else "0"
+                    layer = named.get(LAYER, second)
                     return cst.parse_expression(f"{owner}.get_seq_length({layer})")
                 if name == FROM and m.matches(function.value, m.Name("DynamicCache")):
                     return cst.parse_expression(f"_cache_of({', '.join(given) or 'None'})")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from typing import TYPE_CHECKING
 
 from trueup.adapt.fixes.fix import Fix, FixFacts
@@ -43,7 +44,7 @@ class LateImports(Fix):
 
 def _packages(facts: FixFacts) -> frozenset[str]:
     """Packages that only functions import."""
-    installed = {"torch", "transformers", "numpy", "math", "os", "re", "typing", "copy", "json"}
+    installed = {"torch", "transformers", "numpy", *sys.stdlib_module_names}
     inside: set[str] = set()
     outside: set[str] = set()
     for module in facts.code.modules.values():
