@@ -23,6 +23,8 @@ from trueup.protocol.errors import error_body, status_of
         (CapacityError("x"), 503, "overloaded_error", "capacity"),
         (CapacityError("x", status=429, code="full"), 429, "rate_limit_error", "full"),
         (BackendError("x", retryable=True), 502, "server_error", "backend_error"),
+        (BackendError("x", retryable=True, status=503), 503, "overloaded_error", "backend_error"),
+        (BackendError("x", retryable=False, status=503), 503, "server_error", "backend_error"),
         (AdaptError("x"), 503, "server_error", "model_cannot_run"),
         (CheckpointError("x"), 503, "server_error", "checkpoint_error"),
         (ConfigError("x"), 503, "server_error", "config_error"),

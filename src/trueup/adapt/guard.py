@@ -95,6 +95,7 @@ def _error(faults: tuple[Fault, ...], directory: Path, plan: Plan) -> AdaptError
     quoted = first.name if " " in first.name else f"`{first.name}`"
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     origin = f", from `{first.source}`" if first.source not in (None, first.name) else ""
+    origin += f" of `{first.file}`" if first.file else ""
     where = str(directory / first.file) if first.file else str(directory)
     if first.is_in_file:
         return AdaptError(

@@ -56,7 +56,7 @@ def error_body(error: TrueUpError, source: str = "trueup") -> dict[str, Any]:
     """The body of an error answer or event; `source` is `trueup` or a backend's name."""
     status = status_of(error)
     kind = TYPES.get(status, "server_error" if status >= 500 else TYPES[400])
-    if isinstance(error, ConfigError | CheckpointError | AdaptError):
+    if status == 503 and not _may_pass(error):
         kind = "server_error"  # nothing is overloaded: to ask again soon is of no use
     return {
         "error": {
@@ -69,3 +69,10 @@ def error_body(error: TrueUpError, source: str = "trueup") -> dict[str, Any]:
             "hint": error.hint,
         }
     }
+
+
+def _may_pass(error: TrueUpError) -> bool:
+    """Whether the same request may succeed later, with nothing mended in between."""
+    if isinstance(error, BackendError):
+        return error.retryable
+    return isinstance(error, CapacityError)
