@@ -13,6 +13,10 @@ from tests.adapt.library_checkpoints import build_library_checkpoint
 from tests.checkpoints.build import build_checkpoint
 from trueup.cli.main import main
 from trueup.cli.verify_text import proof_lines
+from trueup.errors import ConfigError
+from trueup.proof import proving
+from trueup.proof.proving import Proved
+from trueup.proof.verify import Outcome
 
 CASE = {
     "case": "greedy",
@@ -174,6 +178,22 @@ def test_a_home_that_cannot_be_written_is_told_before_the_work(
     said = capsys.readouterr()
     assert said.out == ""
     assert "the folder of records cannot be written" in said.err
+
+
+def test_a_verdict_is_printed_where_its_record_cannot_be_kept(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = Outcome(verdict="proven", reasons=())
+    shape = {**SHAPE, "verdict": "proven"}
+    fault = ConfigError("the record cannot be written: No space left on device")
+    proved = Proved(outcome=outcome, shape=shape, record=None, fault=fault)
+    monkeypatch.setattr(proving, "prove", lambda *_: proved)
+
+    assert main(["verify", "demo"]) == 1
+
+    said = capsys.readouterr()
+    assert "PROVEN" in said.out
+    assert "error: the record cannot be written: No space left on device" in said.err
 
 
 def test_this_process_imports_no_torch(tmp_path: Path) -> None:

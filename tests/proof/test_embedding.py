@@ -37,6 +37,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Asking:
     path = directory / "config.json"
     config = json.loads(path.read_text())
     del config["transformers_version"]  # CodeBERT's has none
+    config["layer_norm_eps"] = 1e-5  # as RoBERTa's
     path.write_text(json.dumps(config))
     return asking_of(facts_of(directory), tmp_path_factory.mktemp("proof"), FEW)
 
