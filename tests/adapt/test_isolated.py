@@ -137,7 +137,7 @@ def test_a_package_that_is_not_known_is_never_installed(checkpoint: Checkpoint) 
     plan = make_plan(replace(checkpoint, remote_code=code), HERE, ROOMY, (), ISOLATED)
     assert plan.route == "refused"
     assert "ENV102" in plan.why[0]
-    assert "imports `surely_no_package`, which TrueUp does not know" in plan.why[0]
+    assert "no package that it does not know, as `surely_no_package`" in plan.why[0]
     assert "--isolated-python" in plan.why[0]
 
 

@@ -86,7 +86,7 @@ def test_a_plan_in_words_has_the_size_and_the_commands_in_their_order(
 ) -> None:
     assert main(["plan", "demo", "--route", "isolated"]) == 0
     out = capsys.readouterr().out
-    steps = ["trueup trust demo", "trueup env build demo", "trueup chat demo"]
+    steps = ["trueup trust demo", "trueup env build demo", "trueup chat demo --route isolated"]
     assert f"next:  {steps[0]}\n  then:  {steps[1]}\n  then:  {steps[2]}\n" in out
     assert "MB to download" in out
 

@@ -181,13 +181,13 @@ def _met(judge: Judge, choice: NoChoice, named: Version | None) -> list[str]:
 
 
 def _missing(names: Sequence[str]) -> list[str]:
-    """That packages which the code imports are not installed without being known."""
+    """That of the packages which the code imports some are for the user to install."""
     if not names:
         return []
     told = ", ".join(f"`{name}`" for name in names)
     return [
-        f"its code imports {told}, which TrueUp does not know and installs for nobody: an "
-        "environment of yours that has it will do (`--isolated-python PATH`)"
+        f"TrueUp installs no package that it does not know, as {told}: an environment of yours "
+        "that has it will do (`--isolated-python PATH`)"
     ]
 
 
