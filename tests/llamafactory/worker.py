@@ -75,6 +75,7 @@ class Answer:
     token_ids: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     is_done: bool = False
+    hint: str | None = None
 
     def take(self, piece: bytes) -> None:
         for event in piece.decode().split("\n\n")[:-1]:
@@ -85,8 +86,10 @@ class Answer:
             chunk = json.loads(data)
             self.usage = chunk.get("usage", self.usage)
             if private := chunk.get("trueup"):
-                self.token_ids += private["token_ids"]
-                self.positions.append(private["position"])
+                self.hint = private.get("hint")
+                self.token_ids += private.get("token_ids", [])
+                if "position" in private:
+                    self.positions.append(private["position"])
             for choice in chunk["choices"]:
                 self.text += choice["delta"].get("content") or ""
                 self.calls += choice["delta"].get("tool_calls") or []

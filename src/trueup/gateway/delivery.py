@@ -27,8 +27,8 @@ class Delivery:
     """One answer of `choices` choices on its way to the client.
 
     `wants_usage`: the client asked for a usage chunk. `chunks` counts events that were written.
-    `usage` is what the backend counted. `continuations` and `is_exact` tell of repairs,
-    `changes` of what is otherwise than the response's headers said.
+    `usage` is what the backend counted, `hint` what it says of the answer. `continuations` and
+    `is_exact` tell of repairs, `changes` of what is otherwise than the response's headers said.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Delivery:
         self.chunks = 0
         self.usage: Mapping[str, Any] | None = None
         self.is_usage_estimated = False
+        self.hint: str | None = None
         self.continuations = 0
         self.is_exact = True
         self.changes: Callable[[], Mapping[str, Any]] = dict
@@ -169,6 +170,8 @@ class Delivery:
         told = dict(self.changes())
         if self.continuations:
             told |= {"continuations": self.continuations, "exact": self.is_exact}
+        if self.hint is not None:
+            told["hint"] = self.hint
         return told
 
     def rest(self, whole: Whole) -> bytes:

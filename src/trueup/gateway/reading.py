@@ -226,6 +226,8 @@ class StreamReading:
         self._may_be_complete = True
         delivery, head = self._delivery, self._delivery.head
         private = chunk.pop(PRIVATE_KEY, None) if self._is_ours else None
+        if private:
+            delivery.hint, private = private.pop("hint", delivery.hint), private or None
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             delivery.usage = usage

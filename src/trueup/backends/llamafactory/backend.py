@@ -20,6 +20,7 @@ from trueup.backends.hosts.host import Host
 from trueup.backends.llamafactory.capabilities import capabilities_of
 from trueup.backends.llamafactory.far.lines import Message
 from trueup.backends.llamafactory.faults import Faults
+from trueup.backends.llamafactory.garbage import hint_of
 from trueup.backends.llamafactory.link import Way
 from trueup.backends.llamafactory.request import Asked, read_request
 from trueup.backends.llamafactory.session import Answering, Session
@@ -69,7 +70,7 @@ class LlamaFactoryBackend:
             changed=self._changed,
         )
         self._state: State = "stopped"
-        self._is_told = False
+        self._is_told = self._is_hinted = False
         self._running = self._waiting = 0
         self._idle_since: float | None = None
         self._idle: asyncio.TimerHandle | None = None
@@ -156,13 +157,22 @@ class LlamaFactoryBackend:
                 if asked.is_stream:
                     yield piece
             elif kind == "end":
+                hint = self._hint(writer.text, event["finish_reason"])
                 if asked.is_stream:
-                    yield writer.end(event, wants_usage=asked.wants_usage)
+                    yield writer.end(event, wants_usage=asked.wants_usage, hint=hint)
                 else:
-                    yield writer.whole(event)
+                    yield writer.whole(event, hint=hint)
                 return
             elif kind == "error":
                 raise self._faults.of_event(event)
+
+    def _hint(self, text: str, finish_reason: str) -> str | None:
+        """What an answer tells of the model's settings; once, since the next one tells the same."""
+        if self._is_hinted or (hint := hint_of(text, finish_reason)) is None:
+            return None
+        self._is_hinted = True
+        self._say(f"warning: `{self.name}`: {hint}")
+        return hint
 
     async def look(self) -> None:
         """Nothing is asked before somebody asks: that would load the model."""

@@ -35,29 +35,39 @@ class Writer:
         self._position += len(token_ids)
         return self._event(shape)
 
-    def end(self, event: Mapping[str, Any], *, wants_usage: bool) -> bytes:
-        """The calls, the finish, the usage."""
+    @property
+    def text(self) -> str:
+        """What was said so far."""
+        return "".join(self._text)
+
+    def end(self, event: Mapping[str, Any], *, wants_usage: bool, hint: str | None = None) -> bytes:
+        """The calls, the finish with what is to be told of the answer, the usage."""
         out = b""
         for index, call in enumerate(_calls(event)):
             delta: Any = {"tool_calls": [{"index": index, **call}]}
             out += self._event(chat_chunk(**self._head, index=0, delta=delta))
         reason = event["finish_reason"]
-        out += self._event(chat_chunk(**self._head, index=0, delta={}, finish_reason=reason))
+        shape = chat_chunk(**self._head, index=0, delta={}, finish_reason=reason)
+        out += self._event(_hinted(shape, hint))
         if wants_usage:
             counted = usage(**event["usage"])
             out += self._event(chat_usage_chunk(**self._head, usage=counted))
         return out + DONE
 
-    def whole(self, event: Mapping[str, Any]) -> bytes:
+    def whole(self, event: Mapping[str, Any], *, hint: str | None = None) -> bytes:
         """All of it as one answer."""
-        choice = ("".join(self._text), event["finish_reason"])
+        choice = (self.text, event["finish_reason"])
         shape = chat_response(**self._head, choices={0: choice}, usage=usage(**event["usage"]))
         if calls := _calls(event):
             shape["choices"][0]["message"] |= {"content": choice[0] or None, "tool_calls": calls}
-        return orjson.dumps(shape)
+        return orjson.dumps(_hinted(shape, hint))
 
     def _event(self, shape: Mapping[str, Any]) -> bytes:
         return b"data: %b\n\n" % orjson.dumps(shape)
+
+
+def _hinted(shape: dict[str, Any], hint: str | None) -> dict[str, Any]:
+    return shape if hint is None else {**shape, "trueup": {"hint": hint}}
 
 
 def _calls(event: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
