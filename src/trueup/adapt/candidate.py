@@ -11,6 +11,7 @@ from trueup.adapt.embedding import CAUSAL_ENDINGS, EmbeddingFacts, embedding_fac
 from trueup.adapt.embedding import implementation as base_class
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.family import NativeFamily, Refusal
+from trueup.adapt.native.layout_names import name_refusals
 from trueup.adapt.plan import Caveat, Kind
 from trueup.adapt.wishes import Wishes
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -96,7 +97,10 @@ def _mapped(
     version: Version,
     dtype: str,
 ) -> Candidate:
-    against = _refusal_words(family.title, family.refusals(checkpoint))
+    refusals = family.refusals(checkpoint)
+    if not refusals and family.implementation is not None:
+        refusals = name_refusals(family, checkpoint, version.major)
+    against = _refusal_words(family.title, refusals)
     if against or family.implementation is None:
         return Candidate(family=family.name, kind=family.kind, against=against)
     has_class = library.is_implemented(family.model_type, environment)
