@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,6 +205,33 @@ def test_a_chat_template_is_taken_before_the_chat_function(tmp_path: Path) -> No
     tokenizer: Any = made.tokenizer
     ids = made.encode_chat([{"role": "user", "content": "one"}])
     assert ids == tokenizer("[user]one")["input_ids"]
+
+
+def spoil(name: str) -> Callable[[Any], None]:
+    def plant(model: Any) -> None:
+        tensor = model.get_parameter(name) if "." in name else model.get_buffer(name)
+        tensor.data = tensor.data * 3
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("plant", "code", "name"),
+    [
+        (spoil("layers.0.bias"), "GUARD101", "layers.0.bias"),
+        (spoil("table"), "GUARD102", "table"),
+        # A file may hold it and this one does not.
+        (spoil("scale"), "GUARD102", "scale"),
+        (lambda model: model.layers.train(), "GUARD105", "layers"),
+    ],
+)
+def test_a_fault_in_a_model_of_its_own_code_is_not_served(
+    plant: Callable[[Any], None], code: str, name: str, tmp_path: Path
+) -> None:
+    plan = own_plan(write_small(tmp_path / "m", small_tensors()))
+    with pytest.raises(AdaptError, match=f"`{name}`") as caught:
+        load_plan(plan, inspect=plant)
+    assert caught.value.code == code
 
 
 def test_files_in_another_dtype_are_converted(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from trueup.adapt.guard_buffers import check_some_buffers
+from trueup.adapt.guard_buffers import check_some_buffers, unheld_buffers
 from trueup.adapt.guard_fault import FORWARD, NOT_EVALUATING, NOT_FINITE, Fault
 from trueup.adapt.guard_forward import check_forward
-from trueup.adapt.guard_tensors import check_tensors
+from trueup.adapt.guard_tensors import check_tensors, compare_tensors
 from trueup.adapt.load_weights import MapTensor
 from trueup.adapt.plan import Plan
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -65,8 +65,9 @@ def _checks(
 ) -> Iterator[tuple[Fault, ...]]:
     """From what names a tensor to what only shows that something is wrong."""
     yield check_eval(model)
-    yield check_tensors(model, checkpoint, map_tensor, dtype)
-    yield check_some_buffers(model)
+    compared = compare_tensors(model, checkpoint, map_tensor, dtype)
+    yield compared.faults
+    yield check_some_buffers(model, unheld_buffers(model, compared.unexplained))
     faults = check_forward(model, token_ids, is_own_code=is_own_code)
     if faults:
         # A sample may have passed over the tensor that is to blame.

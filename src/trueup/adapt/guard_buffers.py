@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.guard_fault import BUFFER, Fault
@@ -24,15 +24,23 @@ Computed = Mapping[str, "torch.Tensor"]
 Rebuild = Callable[["torch.dtype"], Computed]
 
 
-def check_buffers(model: torch.nn.Module, rebuild: Rebuild) -> tuple[Fault, ...]:
+def unheld_buffers(model: torch.nn.Module, unexplained: Collection[str]) -> frozenset[str]:
+    """The persistent buffers that no file holds, of all tensors that none was found for."""
+    return frozenset(dict(model.named_buffers(remove_duplicate=False))) & {*unexplained}
+
+
+def check_buffers(
+    model: torch.nn.Module, rebuild: Rebuild, unheld: Collection[str] = ()
+) -> tuple[Fault, ...]:
     """Non-persistent buffers, and tensors kept as plain attributes, that are not as rebuilt.
 
+    So are the persistent ones of the names `unheld`, which a file would hold and none does.
     Allowed is exactly a conversion to another dtype: they are as built under the model's default
     dtype or under fp32, converted. Run it before the first forward pass: some tables grow in it.
     """
     import torch
 
-    left = computed_tensors(model)
+    left = computed_tensors(model, unheld)
     expected: list[Computed] = []
     for dtype in dict.fromkeys((_default_dtype(model), torch.float32)):
         if left:
@@ -45,38 +53,54 @@ def check_buffers(model: torch.nn.Module, rebuild: Rebuild) -> tuple[Fault, ...]
     return tuple(_fault(name, tensor, expected[0].get(name)) for name, tensor in left.items())
 
 
-def check_some_buffers(model: Any) -> tuple[Fault, ...]:
+def check_some_buffers(model: Any, unheld: Collection[str] = ()) -> tuple[Fault, ...]:
     """As `check_buffers`, building only the modules that have any where these need a config alone.
 
     Whatever is not as such a module computes it, the whole model is built for.
     """
     with contextlib.suppress(Exception):  # a module that is not built so
-        if not check_buffers(model, lambda dtype: _modules_alone(model, dtype)):
+        if not check_buffers(model, lambda dtype: _modules_alone(model, dtype, unheld), unheld):
             return ()
-    return check_buffers(model, rebuilder(model))
+    return check_all_buffers(model, unheld)
 
 
-def _modules_alone(model: Any, dtype: torch.dtype) -> Computed:
-    owners = {name.rpartition(".")[0] for name in computed_tensors(model)}
+def check_all_buffers(model: Any, unheld: Collection[str] = ()) -> tuple[Fault, ...]:
+    """As `check_buffers`, with a construction of the whole model."""
+    faults = check_buffers(model, rebuilder(model), unheld)
+    if any(each.name in unheld for each in faults):
+        # Functions that initialise weights may also have set a buffer.
+        return check_buffers(model, rebuilder(model, initialises=True), unheld)
+    return faults
+
+
+def _modules_alone(model: Any, dtype: torch.dtype, unheld: Collection[str]) -> Computed:
+    owners = {name.rpartition(".")[0] for name in computed_tensors(model, unheld)}
     found: dict[str, torch.Tensor] = {}
     with _parameters_on_meta(), _default(dtype):
         for owner in owners:
             module = model.get_submodule(owner)
             config = copy.deepcopy(getattr(module, "config", model.config))
             alone = type(module)(config)
-            found |= {f"{owner}.{name}": each for name, each in computed_tensors(alone).items()}
+            computed = computed_tensors(alone, dict(alone.named_buffers()))
+            found |= {f"{owner}.{name}": each for name, each in computed.items()}
     return found
 
 
-def computed_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Non-persistent buffers and tensors that are plain attributes of modules, by their names."""
+def computed_tensors(
+    model: torch.nn.Module, unheld: Collection[str] = ()
+) -> dict[str, torch.Tensor]:
+    """Non-persistent buffers and tensors that are plain attributes of modules, by their names.
+
+    With them the persistent buffers of the names `unheld`.
+    """
     import torch
 
     found: dict[str, torch.Tensor] = {}
     for prefix, module in model.named_modules():
         start = f"{prefix}." if prefix else ""
         for name, buffer in module._buffers.items():
-            if buffer is not None and name in module._non_persistent_buffers_set:
+            is_computed = name in module._non_persistent_buffers_set or start + name in unheld
+            if buffer is not None and is_computed:
                 found[start + name] = buffer
         for name, value in vars(module).items():
             if isinstance(value, torch.Tensor):
@@ -84,24 +108,28 @@ def computed_tensors(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return found
 
 
-def rebuilder(model: Any) -> Rebuild:
+def rebuilder(model: Any, *, initialises: bool = False) -> Rebuild:
     """Builds another model of the same class and config, on the CPU, without its parameters."""
     model_class, config = type(model), model.config
 
+    def build() -> Computed:
+        built = model_class(copy.deepcopy(config))
+        return computed_tensors(built, dict(built.named_buffers(remove_duplicate=False)))
+
     def rebuild(dtype: torch.dtype) -> Computed:
         try:
-            with _parameters_on_meta(), _default(dtype):
-                return computed_tensors(model_class(copy.deepcopy(config)))
+            with _parameters_on_meta(initialises=initialises), _default(dtype):
+                return build()
         except Exception:  # a model's own code may compute with its parameters while it is built
             with _default(dtype):
-                return computed_tensors(model_class(copy.deepcopy(config)))
+                return build()
 
     return rebuild
 
 
 @contextlib.contextmanager
-def _parameters_on_meta() -> Iterator[None]:
-    """Parameters that this thread makes hold no memory, and nothing initialises them."""
+def _parameters_on_meta(*, initialises: bool = False) -> Iterator[None]:
+    """Parameters that this thread makes hold no memory; nothing initialises them by default."""
     import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
@@ -114,7 +142,10 @@ def _parameters_on_meta() -> Iterator[None]:
 
     handle = register_module_parameter_registration_hook(to_meta)
     try:
-        with torch.random.fork_rng(devices=[]), _no_init_weights():
+        with (
+            torch.random.fork_rng(devices=[]),
+            contextlib.nullcontext() if initialises else _no_init_weights(),
+        ):
             yield
     finally:
         handle.remove()

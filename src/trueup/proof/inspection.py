@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from trueup.adapt.guard import check_eval
-from trueup.adapt.guard_buffers import check_buffers, computed_tensors, rebuilder
+from trueup.adapt.guard_buffers import check_all_buffers, computed_tensors, unheld_buffers
 from trueup.adapt.guard_fault import Fault
 from trueup.adapt.guard_tensors import compare_tensors
 from trueup.adapt.load import mapped_family
@@ -28,15 +28,16 @@ def inspect_model(model: Any, job: Job) -> dict[str, Any]:
     map_tensor = None if family is None else family.map_tensor(checkpoint)
     dtype = getattr(torch, job.dtype)
     compared = compare_tensors(model, checkpoint, map_tensor, dtype, share=1.0)
+    unheld = unheld_buffers(model, compared.unexplained)
     faults = (
         *check_eval(model),
         *compared.faults,
-        *check_buffers(model, rebuilder(model)),
+        *check_all_buffers(model, unheld),
     )
     return {
-        "tensors": len(dict(model.named_parameters())) - len(compared.unexplained),
-        "buffers": len(computed_tensors(model)),
-        "not_compared": list(compared.unexplained),
+        "tensors": len(dict(model.named_parameters())) - len(compared.unexplained) + len(unheld),
+        "buffers": len(computed_tensors(model, unheld)),
+        "not_compared": [name for name in compared.unexplained if name not in unheld],
         "eps": norm_eps(model),
         "deviations": [_shape(each) for each in faults],
     }
