@@ -244,6 +244,20 @@ def test_a_cache_is_asked_for_the_layer_that_the_code_names(given: str, layer: s
     assert f"past.get_seq_length({layer})" in text
 
 
+@pytest.mark.parametrize(
+    ("keys", "head", "mapping"),
+    [
+        ('["lm_head.weight", "lm_head.bias"]', None, '{"lm_head.weight": "model.embed.weight"}'),
+        ('["out.weight", "lm_head.weight"]', "out", '{"out.weight": "model.embed.weight"}'),
+        ('["lm_head.bias"]', "lm_head", "{}"),
+    ],
+)
+def test_nothing_but_the_heads_weight_is_tied(keys: str, head: str | None, mapping: str) -> None:
+    getter = f"\n    def get_output_embeddings(self):\n        return self.{head}\n"
+    code = TIED.format(keys=keys) + (getter if head else "")
+    assert f"_tied_weights_keys = {mapping}\n" in repaired("tied-keys", model=code)
+
+
 @pytest.mark.parametrize(("name", "version", "code"), NOOPS)
 def test_a_fix_leaves_alone_what_is_not_broken(
     name: str, version: str, code: dict[str, str]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import libcst as cst
 
 NAME = "_tied_weights_keys"
+# What a class without the method has for a head, as transformers 5 takes it.
+HEAD = "lm_head.weight"
 
 
 def _listed(facts: FixFacts) -> tuple[CodeClass, list[str]] | None:
@@ -27,9 +29,9 @@ def _listed(facts: FixFacts) -> tuple[CodeClass, list[str]] | None:
     return None
 
 
-def _embedding(facts: FixFacts) -> str | None:
-    """The name of the input embedding's weight, as `get_input_embeddings` returns it."""
-    method = facts.code.method(facts.code.model, "get_input_embeddings")
+def _weight(facts: FixFacts, getter: str) -> str | None:
+    """The name of the weight of what the method `getter` returns."""
+    method = facts.code.method(facts.code.model, getter)
     if method is None or not isinstance(method.node.body[-1], ast.Return):
         return None
     returned = method.node.body[-1].value
@@ -50,16 +52,18 @@ class TiedKeys(Fix):
 
     def applies(self, facts: FixFacts) -> bool:
         """Whether it is a list and the input embedding's name is known."""
-        return _listed(facts) is not None and _embedding(facts) is not None
+        return _listed(facts) is not None and _weight(facts, "get_input_embeddings") is not None
 
     def apply(self, sources: Sources, facts: FixFacts) -> None:
         """Write the mapping in its place."""
-        listed, embedding = _listed(facts), _embedding(facts)
+        listed, embedding = _listed(facts), _weight(facts, "get_input_embeddings")
         if listed is None or embedding is None:
             return
         owner, names = listed
-        mapping = ", ".join(f'"{name}": "{embedding}"' for name in names)
-        sources.edit(owner.module.path, _change(owner.name, f"{{{mapping}}}"))
+        # Nothing else that is listed can be the embedding: a head's bias has another shape.
+        head = _weight(facts, "get_output_embeddings") or HEAD
+        mapping = f'{{"{head}": "{embedding}"}}' if head in names else "{}"
+        sources.edit(owner.module.path, _change(owner.name, mapping))
 
 
 def _change(class_name: str, mapping: str) -> cst.CSTTransformer:
