@@ -12,6 +12,12 @@ LAYER = "layer_idx"
 FROM, TO = "from_legacy_cache", "to_legacy_cache"
 
 
+def _is_cache(owner: str) -> bool:
+    """Whether an expression is named as caches are; others may have a length of their own."""
+    name = owner.rpartition(".")[2].lower()
+    return "past" in name or "cache" in name
+
+
 class CacheMethods(Fix):
     """The model's code calls methods of the cache that were renamed or taken away.
 
@@ -27,7 +33,11 @@ class CacheMethods(Fix):
     def applies(self, facts: FixFacts) -> bool:
         """Whether the code calls one of them on something."""
         return any(
-            isinstance(node, ast.Attribute) and node.attr in (LENGTH, USABLE, FROM, TO)
+            isinstance(node, ast.Attribute)
+            and (
+                node.attr in (USABLE, FROM, TO)
+                or (node.attr == LENGTH and _is_cache(ast.unparse(node.value)))
+            )
             for module in facts.code.modules.values()
             for node in module.nodes
         )
@@ -49,7 +59,7 @@ class CacheMethods(Fix):
                     return updated_node
                 owner, name = code(function.value), function.attr.value
                 given = [code(each.value) for each in updated_node.args]
-                if name == LENGTH and not given:
+                if name == LENGTH and not given and _is_cache(owner):
                     return cst.parse_expression(f"_cache_limit({owner})")
                 if name == USABLE:
                     named = {
