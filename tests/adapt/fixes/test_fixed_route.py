@@ -17,6 +17,7 @@ from tests.adapt.own_model import MODELING, small_tensors, write_small
 from tests.checkpoints.chatglm_v1 import build_chatglm_v1
 from tests.checkpoints.llama_kinds import build_llama_kind
 from tests.homes import home_at
+from trueup.adapt.fixes import trial
 from trueup.adapt.load import load_plan
 from trueup.adapt.planning import make_plan, plan_model
 from trueup.adapt.wishes import Wishes
@@ -75,6 +76,27 @@ def test_what_a_failing_import_hid_closes_the_route_too(tmp_path: Path) -> None:
     mended = plan_model(str(directory), FIXED)
     assert mended.route == "fixed"
     assert "late-imports@1" in mended.fixes
+
+
+def test_a_place_that_a_fix_did_not_reach_closes_the_route(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = glm_checkpoint("chatglm2", tmp_path)
+    found = [
+        broken("TOK104", "`_pad` has no parameter `padding_side`"),
+        broken("CACHE103", "`Attention.forward` indexes its cache"),
+        broken("GEN102", "`_published_stream_generate` calls `_get_stopping_criteria` itself"),
+    ]
+    # As if the doctor found them in the repaired code too.
+    monkeypatch.setattr(trial, "examine", lambda *_: tuple(found))
+    plan = make_plan(checkpoint, MODERN, ROOMY, tuple(found), FIXED)
+    assert plan.route == "refused"
+    still = [why for why in plan.why if "with its fixes still" in why]
+    # Of the two others no text tells that they are mended.
+    assert len(still) == 1
+    assert "TOK104" in still[0]
+    del found[0]
+    assert make_plan(checkpoint, MODERN, ROOMY, tuple(found), FIXED).route == "fixed"
 
 
 def test_own_code_is_not_loaded_without_consent(

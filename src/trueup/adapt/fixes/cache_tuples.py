@@ -21,11 +21,12 @@ def _supports_default_dynamic_cache(cls: Any) -> bool:
 class CacheTuples(Fix):
     """The model's code indexes its cache, and `generate` gives it an object that is empty.
 
-    Since 4.54 its layers are there before they hold anything, since 5.0 it cannot be indexed.
+    Since 4.54 its layers are there before they hold anything, since 5.0 it cannot be indexed. The
+    places that index it stay: no cache object reaches any of them.
     """
 
     name = "cache-tuples"
-    answers = ("CACHE101", "CACHE102", "CACHE103")
+    answers = unseen = ("CACHE101", "CACHE102", "CACHE103")
     does = "`generate` makes no cache object: the tuples of the model's own code are passed on"
     since = "4.54.0"
 

@@ -34,12 +34,15 @@ class Fix:
     """One repair. The docstring says what breaks, `does` what the repair does.
 
     `answers` are the codes of the findings that it mends; a finding of such a code that it does
-    not mend is told by `mends`. `since` is the first transformers on which it is needed.
+    not mend is told by `mends`. The doctor, who reads text, finds those of the codes `unseen` in
+    repaired code as well: there the repair stands elsewhere, and the docstring says why it holds.
+    `since` is the first transformers on which it is needed.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     answers: ClassVar[tuple[str, ...]]
+    unseen: ClassVar[tuple[str, ...]] = ()
     does: ClassVar[str]
     since: ClassVar[str | None] = None
 

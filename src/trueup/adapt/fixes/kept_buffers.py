@@ -41,7 +41,7 @@ class KeptBuffers(Fix):
     """
 
     name = "kept-buffers"
-    answers = ("LOAD103",)
+    answers = unseen = ("LOAD103",)
     does = "tables that no file holds are computed on the CPU and kept while the model is loaded"
     since = "5.0.0"
 

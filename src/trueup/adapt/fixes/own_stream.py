@@ -60,11 +60,12 @@ def stream_generate(
 class OwnStream(Fix):
     """The model's own streaming loop calls private parts of `generate`, which have changed.
 
-    `'GenerationConfig' object has no attribute '_eos_token_tensor'`.
+    `'GenerationConfig' object has no attribute '_eos_token_tensor'`. The published loop is kept
+    under another name, by which nothing calls it.
     """
 
     name = "own-stream"
-    answers = ("GEN102",)
+    answers = unseen = ("GEN102",)
     does = "`stream_generate` is `generate` with a streamer, whose tokens are handed on"
     since = "4.43.0"
 
@@ -75,7 +76,8 @@ class OwnStream(Fix):
 
     def mends(self, finding: Finding, facts: FixFacts) -> bool:
         """Only of that function."""
-        return finding.code in self.answers and NAME in finding.cause
+        names = (f"`{NAME}`", f"`_published_{NAME}`")
+        return finding.code in self.answers and any(name in finding.cause for name in names)
 
     def apply(self, sources: Sources, facts: FixFacts) -> None:
         """Put our loop in the place of the model's."""

@@ -23,8 +23,8 @@ def left_after(
 ) -> tuple[Finding, ...]:
     """What would still close the fixed route, of code that has the fixes.
 
-    Some rules judge by what stands in a file, not by what it does: what they find and a fix
-    answers stays answered.
+    What a fix was to mend and is found again counts, as a second place that it did not reach;
+    dismissed are only those that the doctor cannot see mended (`Fix.unseen`).
 
     Raises: AdaptError for code that cannot be repaired.
     """
@@ -40,7 +40,7 @@ def left_after(
         # What closes the native route too is not about the code.
         if "fixed" in each.blocks
         and "native" not in each.blocks
-        and not any(fix.mends(each, facts) for fix in choice.fixes)
+        and not any(each.code in fix.unseen and fix.mends(each, facts) for fix in choice.fixes)
     )
 
 
