@@ -38,7 +38,7 @@ def fixed_option(facts: RouteFacts) -> RouteOption:
     choice = choose_fixes(facts.checkpoint, version, facts.findings)
     return RouteOption(
         route="fixed",
-        against=_unanswered_words(choice.unanswered) or _left_words(facts, choice, version),
+        against=_unanswered_words(choice.unanswered) or _still_found_words(facts, choice, version),
         why=_words(choice, str(version)),
         family=facts.candidate.family or facts.checkpoint.model_type,
         implementation=own_implementation(facts.checkpoint),
@@ -73,7 +73,7 @@ def _unanswered_words(unanswered: tuple[Finding, ...]) -> tuple[str, ...]:
     )
 
 
-def _left_words(facts: RouteFacts, choice: Choice, version: Version) -> tuple[str, ...]:
+def _still_found_words(facts: RouteFacts, choice: Choice, version: Version) -> tuple[str, ...]:
     """What the doctor still finds in the repaired code."""
     try:
         left = left_after(choice, facts.checkpoint, facts.environment, version)
