@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LogitsProcessorList
+from transformers import LogitsProcessor, LogitsProcessorList
 
 from tests.engines.test_sequence import MODELS
 from tests.engines.tiny import (
@@ -23,7 +23,7 @@ from tests.engines.tiny import (
 )
 from trueup.engines.chat import TorchChatEngine
 from trueup.engines.prompts import DEFAULT_MAX_TOKENS
-from trueup.engines.sampling import GumbelProcessor
+from trueup.engines.sampling import Sampler
 from trueup.engines.sequence import ModelSequence
 from trueup.errors import RequestError
 from trueup.protocol.chat import parse_chat_request
@@ -82,6 +82,19 @@ def test_greedy_answers_equal_those_of_generate(name: str) -> None:
     assert sum(len(set(answer)) for answer in answers) > 8 * 10
 
 
+def only_the_choice_of(sampler: Sampler, prompt_tokens: int) -> LogitsProcessor:
+    """For `generate`, whose own choice is then the only token that is left."""
+
+    class Only(LogitsProcessor):  # type: ignore[misc]
+        def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+            answer = input_ids[0, prompt_tokens:].tolist()
+            only = torch.full_like(scores, -torch.inf)
+            only[0, sampler.choose(scores[0].float(), answer)] = 0
+            return only
+
+    return Only()
+
+
 @pytest.mark.parametrize(
     "sampling",
     [
@@ -92,15 +105,15 @@ def test_greedy_answers_equal_those_of_generate(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["glm", "qwen2"])
-def test_generate_with_the_processor_draws_the_same_answers(
+def test_generate_with_the_same_sampler_draws_the_same_answers(
     name: str, sampling: dict[str, Any]
 ) -> None:
     model = MODELS[name]()
     made = engine(model=model)
     for seed, ids in enumerate(prompts(4)):
         request = completion(prompt=ids, max_tokens=30, seed=seed, **sampling)
-        processor = GumbelProcessor(request.sampling, seed=seed, prompt_tokens=len(ids))
-        expected = generated(model, ids, 30, logits_processor=LogitsProcessorList([processor]))
+        choose = only_the_choice_of(Sampler(request.sampling, seed=seed), len(ids))
+        expected = generated(model, ids, 30, logits_processor=LogitsProcessorList([choose]))
         assert tokens_of(run(made, request)) == expected
 
 

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from trueup.engines.sampling import (
-    GumbelProcessor,
     Sampler,
     candidates,
     gumbel_noise,
@@ -180,29 +179,11 @@ def test_penalties_count_the_answer_also_where_it_is_resumed() -> None:
         assert rest == answer
 
 
-@pytest.mark.parametrize("sampling", SAMPLING_ROWS)
-def test_the_processor_chooses_what_the_sampler_chooses(sampling: Sampling) -> None:
-    processor = GumbelProcessor(sampling, seed=42, prompt_tokens=3)
-    samplers = [Sampler(sampling, seed=42, choice=choice) for choice in range(3)]
-    answers: list[list[int]] = [[], [], []]
-    prompts = torch.tensor([[7, 8, 9]] * 3)
-    for step in range(12):
-        scores = torch.stack([logits_of(100 * row + step) for row in range(3)])
-        input_ids = torch.cat([prompts, torch.tensor(answers, dtype=torch.long)], dim=1)
-        chosen = processor(input_ids, scores).argmax(dim=-1).tolist()
-        for row, sampler in enumerate(samplers):
-            assert sampler.choose(scores[row], answers[row]) == chosen[row]
-            answers[row].append(chosen[row])
-
-
 @pytest.mark.parametrize("temperature", [1e-5, 1e-30, 1e-45, 5e-324])
 def test_a_tiny_temperature_is_greedy_and_does_not_overflow(temperature: float) -> None:
     logits = logits_of(2)
     sampling = Sampling(temperature=temperature)
     assert Sampler(sampling, seed=1).choose(logits, []) == int(logits.argmax())
-    processor = GumbelProcessor(sampling, seed=1, prompt_tokens=0)
-    scores = processor(torch.zeros(1, 0, dtype=torch.long), logits[None])
-    assert int(scores.argmax()) == int(logits.argmax())
 
 
 def test_tokens_of_minus_infinity_are_never_drawn() -> None:

@@ -157,34 +157,3 @@ class Sampler:
             self._counts[token] += 1
             self._penalty[token] = penalties(self._counts[token], self._sampling)
         return self._penalty
-
-
-class GumbelProcessor:
-    """The same choice as a logits processor for `generate(do_sample=False)`.
-
-    `prompt_tokens` is the (padded) length of the prompt; row r of a batch draws as choice r.
-    """
-
-    def __init__(self, sampling: Sampling, *, seed: int, prompt_tokens: int) -> None:
-        self._sampling = sampling
-        self._seed = seed
-        self._prompt_tokens = prompt_tokens
-
-    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """Scores [batch, vocabulary] whose argmax is the choice of each row."""
-        rows = [self._row(row, ids, scores[row]) for row, ids in enumerate(input_ids)]
-        return torch.stack(rows)
-
-    def _row(self, row: int, input_ids: Tensor, logits: Tensor) -> Tensor:
-        answer = input_ids[self._prompt_tokens :]
-        logits = logits.float()
-        if self._sampling.presence_penalty or self._sampling.frequency_penalty:
-            counts = torch.bincount(answer, minlength=len(logits)).to(logits.dtype)
-            logits = logits - penalties(counts, self._sampling)
-        if self._sampling.temperature < _GREEDY_TEMPERATURE:
-            return logits.double()
-        key = noise_key(self._seed, row, len(answer))
-        token_ids, noisy = candidates(logits, self._sampling, key)
-        return torch.full_like(logits, -math.inf, dtype=torch.float64).index_put_(
-            (token_ids,), noisy
-        )

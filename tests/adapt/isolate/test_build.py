@@ -22,8 +22,8 @@ from trueup.adapt.isolate.half_built import half_built
 from trueup.adapt.isolate.planned import PlannedEnvironment
 from trueup.adapt.isolate.prune import prune
 from trueup.adapt.isolate.store import (
+    Built,
     built_environment,
-    built_interpreter,
     every_environment,
     interpreter_of,
     kept_lock,
@@ -59,13 +59,18 @@ def left(root: Path) -> list[str]:
     return sorted(path.name for path in root.iterdir() if path.name not in ("locks", "requests"))
 
 
+def used(built: Built) -> Path:
+    """The Python with which a plan of that environment starts its worker."""
+    return interpreter_of({"lock": built.digest, "command": "trueup env build demo"})
+
+
 def test_a_whole_environment_has_the_name_of_its_lock_and_is_used_again(
     fake: FakeUv, planned: PlannedEnvironment, root: Path
 ) -> None:
     told: list[str] = []
     built = build_environment(planned, tell=told.append)
     assert left(root) == [built.lock.digest]
-    assert built_interpreter(built.digest) == built.interpreter == built.folder / "bin" / "python"
+    assert used(built) == built.interpreter == built.folder / "bin" / "python"
     assert fake.steps == ["compile", "venv", "install", "check"]
     assert "Downloading numpy (17.4MiB)" in told
     again = build_environment(planned, tell=told.append)
@@ -184,9 +189,8 @@ def test_an_environment_that_was_changed_is_not_used_and_is_built_anew(
         shape = json.loads(manifest.read_text())
         shape["lock"]["packages"][0]["version"] = "2.0"
         manifest.write_text(json.dumps(shape))
-    assert built_interpreter(built.digest) is None
     with pytest.raises(AdaptError, match="no longer what was built"):
-        interpreter_of({"lock": built.digest, "command": "trueup env build demo"})
+        used(built)
     again = build_environment(planned, tell=silent)
     assert (again.fault, again.is_new) == (None, True)
     assert library.read_text() == FILES["transformers/__init__.py"]
@@ -200,7 +204,7 @@ def test_what_python_compiles_later_is_no_change(
     compiled = site_packages(built.folder, MINOR) / "transformers" / "__pycache__"
     compiled.mkdir()
     (compiled / "x.pyc").write_bytes(b"x")
-    assert built_interpreter(built.digest) is not None
+    assert used(built) == built.interpreter
 
 
 def test_an_environment_that_is_not_built_is_told_with_the_command() -> None:
@@ -334,7 +338,8 @@ def test_a_folder_with_a_name_that_says_nothing_of_itself_is_not_used(
 ) -> None:
     built = build_environment(planned, tell=silent)
     (built.folder / "environment.json").write_text("{")
-    assert built_interpreter(built.digest) is None
+    with pytest.raises(AdaptError, match="is not built"):
+        used(built)
     assert len(prune().half_built) == 1
     assert left(root) == []
 
@@ -374,7 +379,7 @@ def test_an_environment_in_which_a_process_runs_is_kept(
     assert (done.environments, done.in_use) == ((), (built.digest,))
     assert everything == done
     assert kept_lock(planned.request) == built.lock
-    assert built_interpreter(built.digest) is not None
+    assert used(built) == built.interpreter
 
 
 def test_a_home_that_cannot_be_written_is_told(

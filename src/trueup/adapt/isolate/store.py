@@ -75,15 +75,6 @@ def site_packages(folder: Path, minor: str) -> Path:
     return folder / "lib" / f"python{minor}" / "site-packages"
 
 
-def built_interpreter(lock: str) -> Path | None:
-    """The Python of the environment with that lock, if it is there and as it was built."""
-    built = built_environment(lock)
-    if built is None or built.fault is not None:
-        return None
-    note_use(built.interpreter)
-    return built.interpreter
-
-
 def built_environment(lock: str, *, root: Path | None = None) -> Built | None:
     """The environment with that lock (`sha256:…`), None where there is none."""
     name = lock.removeprefix(PREFIX)
