@@ -266,7 +266,7 @@ def test_two_builders_at_once_build_it_once(
     two.join(timeout=60)
     assert told == ["another process builds the same environment: waiting for it"]
     assert [result.digest for result in results] == [results[0].digest] * 2
-    assert [result.is_new for result in results] == [True, False]
+    assert sorted(result.is_new for result in results) == [False, True]
     assert fake.steps.count("install") == 1
 
 
