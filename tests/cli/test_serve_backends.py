@@ -90,7 +90,7 @@ def test_what_is_unproven_is_refused_and_the_rest_is_served(
     models = tuple(ModelSettings(name=name, source="demo", dtype="float32") for name in names)
     settings = Settings(models=models, server=ServerSettings(require_proof=True))
     unproven = plan_models(settings.models)
-    proven = Proof(state="proven", record="x.json")
+    proven = Proof(state="proven", record="x.json", tried={"extent": "loaded"})
     plans = unproven | {"known": replace(unproven["known"], proof=proven)}
 
     refused = refusals(settings, plans)
@@ -101,6 +101,32 @@ def test_what_is_unproven_is_refused_and_the_rest_is_served(
     with pytest.raises(AdaptError, match=r"(?s)`known` is not served.*`unknown` is not") as caught:
         refusals(settings, unproven)
     assert caught.value.hint == command
+
+
+@pytest.mark.parametrize(
+    ("proof", "told", "memory"),
+    [
+        (Proof(state="failed", reason="greedy: logits differ"), "`failed`: greedy", ""),
+        (Proof(reason="an earlier record is void"), "`unproven`: an earlier record is void", ""),
+        (
+            Proof(state="proven", tried={"extent": "layer by layer"}),
+            "layer by layer alone: the load itself was not asked",
+            " --memory-gb 2.1",
+        ),
+    ],
+)
+def test_required_is_a_proof_that_holds_of_the_load_that_serves(
+    proof: Proof, told: str, memory: str
+) -> None:
+    models = (ModelSettings(name="demo", source="demo", dtype="float32"),)
+    settings = Settings(models=models, server=ServerSettings(require_proof=True))
+    plans = {"demo": replace(plan_models(models)["demo"], proof=proof)}
+
+    with pytest.raises(AdaptError, match=told) as caught:
+        refusals(settings, plans)
+
+    command = "trueup verify demo --route native --dtype float32 --device cpu"
+    assert caught.value.hint == command + memory
 
 
 async def test_models_and_servers_of_others_are_served_side_by_side(bad: ModelSettings) -> None:

@@ -35,7 +35,12 @@ SHAPE: dict[str, Any] = {
     "reference": {"kind": "own code", "words": "the model's own code in transformers 4.38.2"},
     "figures": {"float32": [CASE]},
     "layers": [0.0, 2e-3],
-    "tried": {"layer_by_layer": True, "longest_tokens": 64, "context_tokens": 512},
+    "tried": {
+        "layer_by_layer": True,
+        "extent": "loaded",
+        "longest_tokens": 64,
+        "context_tokens": 512,
+    },
     "inspection": {"float32": {"tensors": 58, "buffers": 2}},
     "tokenizer": {"texts": 14, "chats": 2},
     "peak_bytes": {"reference": 2 * 10**9, "planned": 10**9},
@@ -66,6 +71,14 @@ def test_a_proof_says_what_it_did_not_compare() -> None:
     text = [line.text for line in proof_lines(shape, None)]
 
     assert text[1] == "PROVEN by its answers; in memory not compared: `a.weight` and 1 more"
+
+
+def test_a_proof_of_parts_says_that_the_load_was_not_asked() -> None:
+    shape = {**SHAPE, "verdict": "proven", "tried": {**SHAPE["tried"], "extent": "layer by layer"}}
+
+    text = [line.text for line in proof_lines(shape, None)]
+
+    assert text[1].startswith("PROVEN layer by layer; the load itself was not asked")
 
 
 def test_own_code_runs_only_with_consent(

@@ -38,7 +38,11 @@ def record(
         "reasons": [],
         "model": {},
         "subject": dict(SUBJECT.digests),
-        "tried": {"layer_by_layer": is_streamed, "longest_tokens": tokens},
+        "tried": {
+            "layer_by_layer": is_streamed,
+            "extent": "layer by layer" if is_streamed else "loaded",
+            "longest_tokens": tokens,
+        },
         "figures": {"float32": list(CASES)},
         "inspection": {},
     }

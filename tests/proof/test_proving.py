@@ -6,23 +6,27 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.adapt.library_checkpoints import build_library_checkpoint
 from tests.proof.sides import FEW, answers_here, asking_of, facts_of
+from trueup.adapt import load_library
 from trueup.adapt.planning import PlannedFacts
 from trueup.cli.main import main
 from trueup.errors import CheckpointError
-from trueup.proof import proving
-from trueup.proof.answers_file import Answers
+from trueup.proof import child, proving, verify
+from trueup.proof.answers_file import Answers, read_answers
 from trueup.proof.golden import file_digest
+from trueup.proof.job import Job
+from trueup.proof.process import this_interpreter
 from trueup.proof.proving import Proved, Wanted, prove, record_golden
 from trueup.proof.questions import Questions
-from trueup.proof.reference import UnprovenError
+from trueup.proof.reference import Reference, UnprovenError
 from trueup.proof.streamed import layers_of, load_streamed
-from trueup.proof.verify import check_reference, judge
+from trueup.proof.verify import Outcome, ask_planned, ask_reference, check_reference, judge
 
 FP32 = "float32"
 
@@ -234,9 +238,48 @@ def test_layer_by_layer_is_what_the_whole_model_says(facts: PlannedFacts, tmp_pa
     assert layers == ["layers/000", "layers/001", "layers/002"]
 
 
-def test_layer_by_layer_no_weight_stays(facts: PlannedFacts, tmp_path: Path) -> None:
-    from trueup.proof.job import Job
+def verdict_here(
+    facts: PlannedFacts, folder: Path, monkeypatch: pytest.MonkeyPatch, *, loads_whole: bool
+) -> Outcome:
+    """The course of a proof layer by layer, its children in this process."""
 
+    def run_here(job: Job, *_: object) -> Answers:
+        child.run(job)
+        return read_answers(job.output)
+
+    monkeypatch.setattr(verify, "run_job", run_here)
+    asking = replace(asking_of(facts, folder), is_streamed=True, loads_whole=loads_whole)
+    reference = Reference(interpreter=this_interpreter(), code=None, words="the library's class")
+    answers = ask_reference(asking, reference)
+    return judge(asking, answers, ask_planned(asking, reference.interpreter))
+
+
+@pytest.mark.parametrize("loads_whole", [True, False])
+def test_a_fault_of_the_loader_is_found_where_it_goes_layer_by_layer(
+    loads_whole: bool, facts: PlannedFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = verdict_here(facts, tmp_path, monkeypatch, loads_whole=loads_whole)
+    loads = load_library.load_library
+
+    def other_eps(*given: Any) -> Any:
+        model, tokenizer, stops = loads(*given)
+        for module in model.modules():
+            if hasattr(module, "variance_epsilon"):
+                assert module.variance_epsilon == 1e-6
+                module.variance_epsilon = 1e-5
+        return model, tokenizer, stops
+
+    monkeypatch.setattr(load_library, "load_library", other_eps)
+    broken = verdict_here(facts, tmp_path, monkeypatch, loads_whole=loads_whole)
+
+    assert (sound.verdict, sound.reasons) == ("proven", ())
+    cases = {each["case"] for each in sound.measured["figures"][FP32]}
+    assert ("served" in cases, "memory_digest" in sound.measured) == (loads_whole, loads_whole)
+    assert broken.verdict == "failed"
+    assert any("differ" in reason for reason in broken.reasons)
+
+
+def test_layer_by_layer_no_weight_stays(facts: PlannedFacts, tmp_path: Path) -> None:
     job = Job(
         side="planned",
         plan=facts.plan,

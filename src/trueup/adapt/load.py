@@ -26,6 +26,8 @@ from trueup.errors import AdaptError, CapacityError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from trueup.adapt.load_own import Build
+
 NATIVE_ROUTE = "native"
 # Routes on which the model's own code runs.
 ISOLATED_ROUTE = "isolated"
@@ -82,10 +84,13 @@ def load_plan(
     progress: Callable[[float], None] | None = None,
     *,
     inspect: Inspect = lambda _: None,
+    build: Build | None = None,
 ) -> Loaded:
     """Load what `plan` describes; `progress` is told the share of the weights that is in place.
 
     Blocks until the model is ready. `inspect` is handed the model before its first forward pass.
+    With `build`, which builds classes without weights, all is done but for what needs weights:
+    filling, moving to the device and guards. So a proof goes through it layer by layer.
 
     Raises: AdaptError where the plan is refused or the files changed since it was made;
     CheckpointError for files that cannot be read; CapacityError where memory runs out.
@@ -102,25 +107,28 @@ def load_plan(
             )
             stops: tuple[int, ...] = ()
         elif runs_own_code(plan):
-            return _load_own(checkpoint, plan, progress, inspect)
+            return _load_own(checkpoint, plan, progress, inspect, build)
         elif family is not None:
             from trueup.adapt.load_native import load_native
 
-            model, tokenizer, stops = load_native(family, checkpoint, plan, progress)
+            model, tokenizer, stops = load_native(
+                family, checkpoint, plan, progress, is_filled=build is None
+            )
         else:
             from trueup.adapt.load_library import load_library
 
-            model, tokenizer, stops = load_library(checkpoint, plan, progress)
+            model, tokenizer, stops = load_library(checkpoint, plan, progress, build)
         model.eval()
         model.requires_grad_(False)
         inspect(model)
-        guard(
-            model,
-            checkpoint,
-            plan,
-            dtype=torch_dtype(plan),
-            map_tensor=family.map_tensor(checkpoint) if family is not None else None,
-        )
+        if build is None:
+            guard(
+                model,
+                checkpoint,
+                plan,
+                dtype=torch_dtype(plan),
+                map_tensor=family.map_tensor(checkpoint) if family is not None else None,
+            )
     return Loaded(
         model=model,
         tokenizer=tokenizer,
@@ -137,22 +145,24 @@ def _load_own(
     plan: Plan,
     progress: Callable[[float], None] | None,
     inspect: Inspect,
+    build: Build | None,
 ) -> Loaded:
     from trueup.adapt.chat_own import own_chat
     from trueup.adapt.load_own import load_own
 
-    model, tokenizer, stops = load_own(checkpoint, plan, progress)
+    model, tokenizer, stops = load_own(checkpoint, plan, progress, build)
     model.requires_grad_(False)
     inspect(model)
     chat = own_chat(model, tokenizer, checkpoint)
-    guard(
-        model,
-        checkpoint,
-        plan,
-        dtype=plan.dtype,
-        is_own_code=True,
-        token_ids=_prompt(chat.encode, tokenizer),
-    )
+    if build is None:
+        guard(
+            model,
+            checkpoint,
+            plan,
+            dtype=plan.dtype,
+            is_own_code=True,
+            token_ids=_prompt(chat.encode, tokenizer),
+        )
     return Loaded(
         model=model,
         tokenizer=tokenizer,

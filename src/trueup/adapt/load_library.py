@@ -21,6 +21,8 @@ from trueup.errors import AdaptError, CheckpointError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from trueup.adapt.load_own import Build
+
 # What the library itself leaves out on purpose, or computes from the config.
 HARMLESS_UNEXPECTED = ("inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias")
 
@@ -33,19 +35,27 @@ DTYPE_SINCE = Version("4.56.0")
 
 
 def load_library(
-    checkpoint: Checkpoint, plan: Plan, progress: Callable[[float], None] | None = None
+    checkpoint: Checkpoint,
+    plan: Plan,
+    progress: Callable[[float], None] | None = None,
+    build: Build | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[int, ...]]:
     """The model, its tokenizer and its stop tokens, as `plan` says.
+
+    One that `build` makes stays without weights, and `from_pretrained` is not asked.
 
     Raises: AdaptError for a tensor too many, too few or of another shape; CheckpointError for a
     file that cannot be read.
     """
     tokenizer = _tokenizer(checkpoint)
-    model, told = _pretrained(checkpoint, plan, plan.dtype)
-    _check(told, checkpoint)
-    if progress is not None:
-        progress(1.0)
-    model.to(plan.device)
+    if build is None:
+        model, told = _pretrained(checkpoint, plan, plan.dtype)
+        _check(told, checkpoint)
+        if progress is not None:
+            progress(1.0)
+        model.to(plan.device)
+    else:
+        model = _built(checkpoint, plan, build)
     stops = _stop_tokens(model, tokenizer)
     if tokenizer.pad_token_id is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -121,6 +131,17 @@ def _pretrained(
             hint=f"trueup check {checkpoint.directory}",
         ) from error
     return model, told
+
+
+def _built(checkpoint: Checkpoint, plan: Plan, build: Build) -> PreTrainedModel:
+    import torch
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True)
+    model: PreTrainedModel = build(
+        library_class(plan.implementation or ""), config, getattr(torch, plan.dtype)
+    )
+    return model
 
 
 def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:

@@ -22,8 +22,12 @@ def load_native(
     checkpoint: Checkpoint,
     plan: Plan,
     progress: Callable[[float], None] | None = None,
+    *,
+    is_filled: bool = True,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[int, ...]]:
     """The model, its tokenizer and its stop tokens, as `plan` says.
+
+    One that is not filled keeps its parameters on the meta device.
 
     Raises: AdaptError, CheckpointError.
     """
@@ -34,16 +38,17 @@ def load_native(
     config = native_config(family, checkpoint, tokenizer, stops, dtype)
     device = torch.device(plan.device)
     model = build_empty(plan, config)
-    fill_weights(
-        model,
-        checkpoint.weights,
-        checkpoint.directory,
-        family.map_tensor(checkpoint),
-        dtype=dtype,
-        device=device,
-        progress=progress,
-    )
-    model.to(device)
+    if is_filled:
+        fill_weights(
+            model,
+            checkpoint.weights,
+            checkpoint.directory,
+            family.map_tensor(checkpoint),
+            dtype=dtype,
+            device=device,
+            progress=progress,
+        )
+        model.to(device)
     _set_generation(model, tokenizer, stops)
     return model, tokenizer, stops
 

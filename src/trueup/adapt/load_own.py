@@ -43,9 +43,14 @@ class OwnClasses:
 
 
 def load_own(
-    checkpoint: Checkpoint, plan: Plan, progress: Callable[[float], None] | None = None
+    checkpoint: Checkpoint,
+    plan: Plan,
+    progress: Callable[[float], None] | None = None,
+    build: Build | None = None,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, tuple[int, ...]]:
     """The model on the plan's device, its tokenizer and its stop tokens.
+
+    One that `build` makes stays without weights.
 
     Its folder of links stays: code and tokenizers may read files later. It lies in the folder for
     temporary files, a worker's own.
@@ -53,11 +58,13 @@ def load_own(
     Raises: AdaptError where the code may not run, cannot be loaded, or does not fit the weights;
     CheckpointError for a file that cannot be read.
     """
-    model, tokenizer, staging = unfilled_own(checkpoint, plan, build_own)
-    fill_own_weights(model, checkpoint.weights, checkpoint.directory, progress)
+    model, tokenizer, staging = unfilled_own(checkpoint, plan, build or build_own)
+    if build is None:
+        fill_own_weights(model, checkpoint.weights, checkpoint.directory, progress)
     _set_generation(model, checkpoint, staging)
     model.eval()
-    model.to(plan.device)
+    if build is None:
+        model.to(plan.device)
     return model, tokenizer, _stop_tokens(model, tokenizer)
 
 

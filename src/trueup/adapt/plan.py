@@ -46,19 +46,29 @@ class Caveat:
     text: str
 
 
+# How far a proof goes: what serves was loaded and asked, or only gone through in parts.
+LOADED, IN_LAYERS = "loaded", "layer by layer"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
     """What is known about the plan's faithfulness.
 
     `record` is the file of the record that holds; `reason` is why a proof failed, or what made
     an older record void. `tried` says how far the record goes: `longest_tokens` of the model's
-    `context_tokens`, and whether it went `layer_by_layer`.
+    `context_tokens`, whether it went `layer_by_layer`, and its `extent`: `loaded` where the load
+    that serves was asked, else `layer by layer`.
     """
 
     state: Literal["unproven", "proven", "failed"] = "unproven"
     record: str | None = None
     reason: str | None = None
     tried: Mapping[str, Any] | None = None
+
+    @property
+    def is_of_load(self) -> bool:
+        """Whether it is proven of the load itself, not of its parts alone."""
+        return self.state == "proven" and (self.tried or {}).get("extent") == LOADED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trueup.adapt.placement import size_words
+from trueup.adapt.plan import LOADED
 from trueup.doctor.render.command import command
 from trueup.doctor.render.report_text import header_lines
 from trueup.doctor.render.text import INDENT, PIPED_WIDTH, Line, printable
@@ -57,6 +58,7 @@ def _extent_words(tried: Mapping[str, Any] | None) -> str:
     if tried is None:
         return ""
     how = "layer by layer" if tried["layer_by_layer"] else "whole"
+    how += "" if tried["extent"] == LOADED else ", without the load itself"
     return f" up to {tried['longest_tokens']} tokens, {how}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -127,7 +128,7 @@ def _placed(model: ModelSettings, error: TrueUpError) -> TrueUpError:
 
 
 def _is_proven(plan: Plan) -> bool:
-    return plan.proof.state == "proven"
+    return plan.proof.is_of_load
 
 
 def _refused(refused: Iterable[tuple[ModelSettings, Plan]]) -> AdaptError:
@@ -150,6 +151,8 @@ def _refused_words(plan: Plan) -> str:
 
 def _unproven_words(plan: Plan) -> str:
     reason = f": {plan.proof.reason}" if plan.proof.reason else ""
+    if plan.proof.state == "proven":
+        reason = " layer by layer alone: the load itself was not asked, it did not fit into memory"
     return (
         f"`{plan.model.id}` is not served, because proof is required and its proof is "
         f"`{plan.proof.state}`{reason}"
@@ -164,4 +167,8 @@ def _refusal_hint(model: ModelSettings, plan: Plan) -> str:
     if plan.route == "refused":
         return command("plan", plan.model.source, options)
     served = {"--route": plan.route, "--dtype": plan.dtype, "--device": plan.device}
+    if plan.proof.state == "proven":
+        from trueup.proof.proving import loaded_bytes
+
+        served["--memory-gb"] = f"{math.ceil(loaded_bytes(plan) / 10**8) / 10:g}"
     return command("verify", plan.model.source, {**served, **options, **served})

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from trueup.adapt.plan import IN_LAYERS
 from trueup.doctor.render.text import INDENT, PIPED_WIDTH, Line, printable
 
 LEVELS = {"proven": "good", "failed": "error", "unproven": "warning"}
@@ -48,7 +49,9 @@ def proof_lines(
 
 
 def _uncompared_words(shape: Mapping[str, Any]) -> str:
-    """What a verdict of proven leaves out: tensors that no tensor of a file was found for."""
+    """What a verdict of proven leaves out: the load itself, tensors without one of a file."""
+    if shape["verdict"] == "proven" and shape["tried"]["extent"] == IN_LAYERS:
+        return " layer by layer; the load itself was not asked, it does not fit into the memory"
     found = shape.get("inspection", {}).values()
     names = sorted({name for each in found for name in each.get("not_compared", ())})
     if not names or shape["verdict"] != "proven":

@@ -236,6 +236,8 @@ class LayerFigures:
 def layer_figures(reference: Answers, planned: Answers) -> tuple[LayerFigures, ...]:
     """Every layer of the reference, in order; none where no layers were kept."""
     names = sorted(name for name in reference.arrays if name.startswith(LAYER))
+    if not any(name.startswith(LAYER) for name in planned.arrays):
+        return ()  # loaded whole, and asked for its answers alone
     found = []
     for at, name in enumerate(names):
         left, right = reference.arrays[name], planned.arrays.get(name)

@@ -22,7 +22,7 @@ class Job:
 
     `code` is the hash of the model's own code where a reference runs it. `asked` are answers whose
     token ids are used again, None where prompts are made of texts. `is_streamed` goes layer by
-    layer; `is_inspected` compares memory with the files on the side `digest` too.
+    layer.
     """
 
     side: Side
@@ -33,7 +33,6 @@ class Job:
     code: str | None = None
     asked: Path | None = None
     is_streamed: bool = False
-    is_inspected: bool = False
 
     def write(self, path: Path) -> None:
         """Write it as JSON. Raises: OSError."""

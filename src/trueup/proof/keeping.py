@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trueup.adapt.plan import LOADED
 from trueup.adapt.proof_record import Subject, folder, path_of, read_record, write_record
 from trueup.errors import ConfigError
 from trueup.pool.directory import PoolDirectory
@@ -109,9 +110,15 @@ def keep(shape: Mapping[str, Any], subject: Subject) -> Kept:
         return Kept(fault=unwritable(error, path, "the record", HOME_HINT))
 
 
-def strength(record: Mapping[str, Any]) -> tuple[bool, int, int, bool]:
-    """How much a record tried: the whole model, tokens, cases, and what lay in memory."""
+def strength(record: Mapping[str, Any]) -> tuple[bool, bool, int, int, bool]:
+    """How much a record tried: the load, the whole, tokens, cases, and what lay in memory."""
     tried = record.get("tried") or {"layer_by_layer": True, "longest_tokens": 0}
     cases = record.get("figures", {}).get("float32", ())
     is_whole = not tried["layer_by_layer"]
-    return is_whole, tried["longest_tokens"], len(cases), "inspection" in record
+    return (
+        tried.get("extent") == LOADED,
+        is_whole,
+        tried["longest_tokens"],
+        len(cases),
+        "inspection" in record,
+    )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from trueup.adapt.plan import IN_LAYERS, LOADED, Plan
 from trueup.adapt.planning import PlannedFacts
 from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of
 from trueup.adapt.sizes import context_tokens
@@ -220,7 +221,7 @@ def _asking(facts: PlannedFacts, wanted: Wanted, say: Say, folder: Path) -> Aski
         folder=folder,
         say=say,
         is_streamed=is_streamed,
-        loads_whole=not is_streamed or plan.memory.weights_bytes + OVERHEAD_BYTES <= bound,
+        loads_whole=not is_streamed or loaded_bytes(plan) <= bound,
     )
     return asking
 
@@ -255,6 +256,11 @@ def _needed_bytes(facts: PlannedFacts) -> int:
     return max(4 * numbers, 2 * weights.size_bytes) + OVERHEAD_BYTES
 
 
+def loaded_bytes(plan: Plan) -> int:
+    """The least that `memory_bytes` may be for the plan to be asked as it serves."""
+    return plan.memory.weights_bytes + OVERHEAD_BYTES
+
+
 def _bound(wanted: Wanted) -> int:
     if wanted.memory_bytes is not None:
         return wanted.memory_bytes
@@ -279,6 +285,7 @@ def _unpacked(asking: Asking, golden: Golden) -> dict[str, Answers]:
 def _tried(facts: PlannedFacts, asking: Asking) -> dict[str, Any]:
     return {
         "layer_by_layer": asking.is_streamed,
+        "extent": LOADED if asking.loads_whole else IN_LAYERS,
         "longest_tokens": asking.questions.longest_tokens,
         "context_tokens": context_tokens(facts.checkpoint),
         "bound_tokens": LONGEST_TOKENS,

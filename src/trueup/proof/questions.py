@@ -105,14 +105,15 @@ def questions_for(
             limit_steps=0,
         )
     if is_streamed:
-        lengths: tuple[int, ...] = (17, 64) if longest > 64 else (max(longest // 2, 1),)
+        is_long = longest > 64
+        lengths: tuple[int, ...] = (17, 64) if is_long else (max(longest // 2, 1),)
         return Questions(
             seed=seed,
             lengths=lengths,
             greedy_tokens=3,
-            uncached_tokens=0,
-            batch_lengths=(),
-            batch_tokens=0,
+            uncached_tokens=2,
+            batch_lengths=(5, 17) if is_long else (),
+            batch_tokens=2 if is_long else 0,
             limit_tokens=0,
         )
     lengths = tuple(each for each in LENGTHS if each <= longest) or (longest,)

@@ -7,63 +7,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from trueup.adapt.chat import chat_encoder
-from trueup.adapt.chat_own import own_chat
-from trueup.adapt.load_native import library_class, native_config, native_tokenizer
-from trueup.adapt.load_own import unfilled_own
-from trueup.adapt.native.family import NativeFamily
-from trueup.checkpoint.checkpoint import Checkpoint
+from trueup.adapt.load import load_plan, runs_own_code
 from trueup.proof.job import Job
 from trueup.proof.subject import Subject, chat_tokens
 
 
-def native_skeleton(family: NativeFamily, checkpoint: Checkpoint, job: Job, dtype: Any) -> Subject:
-    """The library's class of the family's config, with parameters on the meta device.
+def planned_skeleton(job: Job) -> Subject:
+    """What the loader that serves makes of the plan, without weights.
 
-    Raises: AdaptError, CheckpointError.
-    """
-    tokenizer, stops = native_tokenizer(family, checkpoint, job.plan)
-    config = native_config(family, checkpoint, tokenizer, stops, dtype)
-    with without_weights(dtype):
-        model = library_class(job.plan.implementation or "")(config)
-    encode = chat_tokens(chat_encoder(tokenizer, checkpoint, family.speech))
-    return Subject(model=model, tokenizer=tokenizer, encode_chat=encode, runs_own_code=False)
-
-
-def library_skeleton(job: Job, dtype: Any) -> Subject:
-    """The library's class of a config that it knows, with parameters on the meta device.
-
-    Raises: whatever the library does of a config that it cannot read.
-    """
-    from transformers import AutoConfig, AutoTokenizer
-
-    directory = job.plan.model.directory
-    config = AutoConfig.from_pretrained(directory, local_files_only=True)
-    with without_weights(dtype):
-        model = library_class(job.plan.implementation or "")(config)
-    tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
-    return Subject(
-        model=model, tokenizer=tokenizer, encode_chat=lambda _: None, runs_own_code=False
-    )
-
-
-def own_skeleton(checkpoint: Checkpoint, job: Job) -> Subject:
-    """The model's own class, repaired as the plan says, with parameters on the meta device.
-
-    Raises: as `load_own`.
+    Raises: as `load_plan`.
     """
 
     def build(model_class: Any, config: Any, dtype: Any) -> Any:
         with without_weights(dtype):
             return model_class(config)
 
-    plan = replace(job.plan, dtype=job.dtype)
-    model, tokenizer, _ = unfilled_own(checkpoint, plan, build)
+    loaded = load_plan(replace(job.plan, dtype=job.dtype), build=build)
     return Subject(
-        model=model,
-        tokenizer=tokenizer,
-        encode_chat=chat_tokens(own_chat(model, tokenizer, checkpoint).encode),
-        runs_own_code=True,
+        model=loaded.model,
+        tokenizer=loaded.tokenizer,
+        encode_chat=chat_tokens(loaded.encode_chat),
+        runs_own_code=runs_own_code(job.plan),
     )
 
 

@@ -1,9 +1,9 @@
 """A model whose weights are never all in memory: each part gets them when its turn comes.
 
-Built without weights and with true buffers. Before a layer runs its tensors are read from the
-files, afterwards they are dropped; the output of each layer is kept for the comparison. Works for
-the library's classes as for a model's own code, because it only uses hooks of modules. Runs in a
-child process.
+Built without weights and with true buffers, the planned side by the loader that serves. Before a
+layer runs its tensors are read from the files, afterwards they are dropped; the output of each
+layer is kept for the comparison. Works for the library's classes as for a model's own code, because
+it only uses hooks of modules. Runs in a child process.
 """
 
 from __future__ import annotations
@@ -16,18 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trueup.adapt.load import mapped_family
 from trueup.adapt.load_weights import unit_rows
 from trueup.adapt.native.family import Part
 from trueup.adapt.planned_files import checkpoint_of
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
 from trueup.proof.job import Job
-from trueup.proof.skeleton import (
-    library_skeleton,
-    native_skeleton,
-    own_skeleton,
-    without_weights,
-)
+from trueup.proof.skeleton import planned_skeleton, without_weights
 from trueup.proof.subject import (
     Subject,
     reference_class,
@@ -78,8 +74,10 @@ def load_streamed(job: Job) -> Subject:
         model, map_tensor = _reference_model(job, directory, dtype), None
         subject = reference_subject(job, directory, model)
     else:
-        subject, map_tensor = _planned(job, checkpoint, dtype)
+        subject = planned_skeleton(job)
         model = subject.model
+        family = mapped_family(plan)
+        map_tensor = None if family is None else family.map_tensor(checkpoint)
     model.eval()
     model.requires_grad_(False)
     stream = Stream(
@@ -116,19 +114,6 @@ def _reference_model(job: Job, directory: Path, dtype: Any) -> Any:
     model_class = get_class_from_dynamic_module(name, str(directory))
     with without_weights(dtype):
         return model_class(config)
-
-
-def _planned(
-    job: Job, checkpoint: Checkpoint, dtype: Any
-) -> tuple[Subject, Callable[[str], tuple[Part, ...] | None] | None]:
-    from trueup.adapt.load import mapped_family, runs_own_code
-
-    if runs_own_code(job.plan):
-        return own_skeleton(checkpoint, job), None
-    family = mapped_family(job.plan)
-    if family is not None:
-        return native_skeleton(family, checkpoint, job, dtype), family.map_tensor(checkpoint)
-    return library_skeleton(job, dtype), None
 
 
 def _sources(

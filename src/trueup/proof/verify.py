@@ -110,7 +110,8 @@ def _dtype_hint(dtype: str) -> str | None:
 def ask_planned(asking: Asking, interpreter: Interpreter) -> dict[str, Answers]:
     """The planned side's answers by dtype, to the token ids of the reference in fp32.
 
-    `digest` holds what lay in memory after one more load in the plan's dtype.
+    Where the plan fits into memory it is loaded and asked as it serves, even if its fp32 goes layer
+    by layer; `digest` holds what lay in memory after one more load of it.
 
     Raises: AdaptError with what the planned side met.
     """
@@ -127,8 +128,7 @@ def ask_planned(asking: Asking, interpreter: Interpreter) -> dict[str, Answers]:
             questions=asking.questions,
             output=asking.answers_path(side, each),
             asked=None if side == "digest" else asking.answers_path("reference", FP32),
-            is_streamed=asking.is_streamed and side == "planned",
-            is_inspected=asking.is_streamed,
+            is_streamed=asking.is_streamed and not (asking.loads_whole and each == dtype),
         )
         word = "planned" if side == "planned" else "planned, a second load"
         answers["digest" if side == "digest" else each] = run_job(
@@ -142,9 +142,7 @@ def judge(
 ) -> Outcome:
     """Figures of every dtype, and whether the plan is what was published."""
     dtype = asking.plan.dtype
-    if planned[FP32].facts.get("is_stepped") and asking.questions.greedy_tokens:
-        reference = {name: comparison.as_served(each) for name, each in reference.items()}
-    exact = comparison.figures(reference[FP32], planned[FP32])
+    exact = comparison.figures(_as_asked(reference[FP32], planned[FP32]), planned[FP32])
     layers = comparison.layer_figures(reference[FP32], planned[FP32])
     reasons = [
         *comparison.against_tokens(reference[FP32], planned[FP32]),
@@ -159,8 +157,9 @@ def judge(
     if layers:
         measured["layers"] = [each.relative for each in layers]
     if dtype != FP32:
-        rounded = comparison.figures(reference[FP32], planned[dtype])
-        own = comparison.figures(reference[FP32], reference[dtype])
+        expected = _as_asked(reference[FP32], planned[dtype])
+        rounded = comparison.figures(expected, planned[dtype])
+        own = comparison.figures(expected, _as_asked(reference[dtype], planned[dtype]))
         reasons += comparison.against_rounding(dtype, rounded, own)
         measured["figures"][dtype] = [each.as_dict() for each in rounded]
         measured["figures"][f"reference {dtype}"] = [each.as_dict() for each in own]
@@ -178,6 +177,12 @@ def judge(
     return Outcome(
         verdict="failed" if reasons else "proven", reasons=tuple(reasons), measured=measured
     )
+
+
+def _as_asked(reference: Answers, planned: Answers) -> Answers:
+    """The reference's answers to all that the planned side was asked in that run."""
+    is_served = planned.facts.get("is_stepped") and f"{GREEDY}/logits" in reference.arrays
+    return comparison.as_served(reference) if is_served else reference
 
 
 def _against_memory(

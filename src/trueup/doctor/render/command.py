@@ -21,7 +21,7 @@ TAKEN: Mapping[str, Collection[str]] = {
     "trust": ("--revision",),
     "embed": ("--revision", "--dtype", "--device", "--pooling"),
     "chat": ("--revision", "--route", "--dtype", "--device", "--isolated-python"),
-    "verify": WISHED,
+    "verify": (*WISHED, "--memory-gb"),
     "serve": WISHED,
     "plan": (*WISHED, "--transformers", "--python"),
 }
