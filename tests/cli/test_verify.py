@@ -81,6 +81,16 @@ def test_a_proof_of_parts_says_that_the_load_was_not_asked() -> None:
     assert text[1].startswith("PROVEN layer by layer; the load itself was not asked")
 
 
+def test_a_proof_says_which_conversation_it_did_not_compare() -> None:
+    told = {"texts": 14, "chats": 1, "not_compared": ["conversation 2 (its `chat` raises)"]}
+
+    text = [
+        line.text for line in proof_lines({**SHAPE, "verdict": "proven", "tokenizer": told}, None)
+    ]
+
+    assert text[1] == "PROVEN; not compared: conversation 2 (its `chat` raises)"
+
+
 def test_own_code_runs_only_with_consent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

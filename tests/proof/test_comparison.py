@@ -123,6 +123,20 @@ def test_a_conversation_that_one_side_cannot_write_is_not_compared() -> None:
     assert comparison.against_tokens(tokens([], [None]), tokens([], [[1]])) == []
 
 
+def test_a_conversation_that_one_side_cannot_write_is_told() -> None:
+    written, unwritten = tokens([], [[1]]), tokens([], [None])
+    unwritten.facts["tokens"]["chat_faults"] = ["its `chat` raises KeyError: 'a'"]
+    what = "its `chat` raises KeyError: 'a'"
+
+    (reason,) = comparison.against_chats(written, unwritten)
+    told = comparison.compared_tokens(unwritten, written)
+
+    assert reason == f"conversation 1 is not written: {what}; the reference writes it"
+    assert comparison.against_chats(unwritten, written) == []
+    assert told["not_compared"] == [f"conversation 1 (the reference does not write it: {what})"]
+    assert comparison.compared_tokens(tokens([], [None]), tokens([], [None]))["not_compared"] == []
+
+
 def test_the_first_layer_that_differs_is_named() -> None:
     left = answers(layers__000=logits(), layers__001=logits(), layers__002=logits())
     right = answers(layers__000=logits(), layers__001=2 * logits(), layers__002=3 * logits())

@@ -50,8 +50,8 @@ PLANNED = (
 )
 # Of an isolated plan's environment, what says which it is.
 ENVIRONMENT = ("is_ours", "lock", "python", "transformers", "torch")
-# The code of ours that loads and computes.
-OWN_SOURCES = ("adapt", "checkpoint", "engines")
+# The code of ours that loads, computes, asks and judges.
+OWN_SOURCES = ("adapt", "checkpoint", "engines", "proof")
 # Of how hidden states become a vector, what is measured or where it is kept.
 NOT_COMPUTED = ("artifact", "deviation", "weights_digest")
 

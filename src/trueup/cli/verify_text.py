@@ -49,15 +49,19 @@ def proof_lines(
 
 
 def _uncompared_words(shape: Mapping[str, Any]) -> str:
-    """What a verdict of proven leaves out: the load itself, tensors without one of a file."""
-    if shape["verdict"] == "proven" and shape["tried"]["extent"] == IN_LAYERS:
-        return " layer by layer; the load itself was not asked, it does not fit into the memory"
+    """What a verdict of proven leaves out: the load, tensors without a file's, conversations."""
+    if shape["verdict"] != "proven":
+        return ""
+    words = ""
+    if shape["tried"]["extent"] == IN_LAYERS:
+        words = " layer by layer; the load itself was not asked, it does not fit into the memory"
     found = shape.get("inspection", {}).values()
     names = sorted({name for each in found for name in each.get("not_compared", ())})
-    if not names or shape["verdict"] != "proven":
-        return ""
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f" by its answers; in memory not compared: `{printable(names[0])}`{more}"
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        words += f" by its answers; in memory not compared: `{printable(names[0])}`{more}"
+    chats = shape.get("tokenizer", {}).get("not_compared", ())
+    return words + (f"; not compared: {printable(', '.join(chats))}" if chats else "")
 
 
 def _case_line(case: Mapping[str, Any]) -> str:

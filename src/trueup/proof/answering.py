@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trueup.errors import TrueUpError
 from trueup.proof.questions import (
     BATCH,
     CONVERSATIONS,
@@ -106,12 +107,25 @@ def served(model: Any, ids: Array, tokens: Array) -> dict[str, Array]:
 
 
 def token_facts(subject: Subject) -> dict[str, Any]:
-    """The token ids of texts and of conversations; None for one that cannot be written down."""
+    """The token ids of texts and of conversations; None for one that cannot be written down.
+
+    `chat_faults` say why not, None where the model just knows no chats.
+    """
+    chats: list[list[int] | None] = []
+    faults: list[str | None] = []
+    for messages in CONVERSATIONS:
+        try:
+            chats.append(subject.encode_chat(messages))
+            faults.append(None)
+        except TrueUpError as error:
+            chats.append(None)
+            faults.append(error.cause)
     return {
         "texts": [
             [int(each) for each in subject.tokenizer(text)["input_ids"]] for text in SENTENCES
         ],
-        "chats": [subject.encode_chat(messages) for messages in CONVERSATIONS],
+        "chats": chats,
+        "chat_faults": faults,
     }
 
 

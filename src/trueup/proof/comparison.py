@@ -191,13 +191,39 @@ def against_tokens(reference: Answers, planned: Answers) -> list[str]:
     return reasons
 
 
-def compared_tokens(reference: Answers, planned: Answers) -> dict[str, int]:
-    """How many texts and conversations both sides wrote down as token ids."""
+def against_chats(reference: Answers, planned: Answers) -> list[str]:
+    """Conversations that the reference writes and the plan does not."""
+    left, right = reference.facts["tokens"]["chats"], planned.facts["tokens"]["chats"]
+    return [
+        f"conversation {at + 1} is not written{_fault(planned, at)}; the reference writes it"
+        for at, (expected, found) in enumerate(zip(left, right, strict=False))
+        if expected is not None and found is None
+    ]
+
+
+def _fault(answers: Answers, at: int) -> str:
+    faults = answers.facts["tokens"].get("chat_faults", ())
+    return f": {faults[at]}" if at < len(faults) and faults[at] else ""
+
+
+def _uncompared_chats(reference: Answers, planned: Answers) -> list[str]:
+    """Conversations that the reference does not write, where either side knows of chats."""
+    left, right = reference.facts["tokens"]["chats"], planned.facts["tokens"]["chats"]
+    return [
+        f"conversation {at + 1} (the reference does not write it{_fault(reference, at)})"
+        for at, (expected, found) in enumerate(zip(left, right, strict=False))
+        if expected is None and (found is not None or _fault(reference, at))
+    ]
+
+
+def compared_tokens(reference: Answers, planned: Answers) -> dict[str, Any]:
+    """How many texts and conversations both sides wrote as token ids; `not_compared` in words."""
     left, right = reference.facts["tokens"], planned.facts["tokens"]
-    return {
+    counts = {
         kind: sum(None not in pair for pair in zip(left[kind], right[kind], strict=False))
         for kind in ("texts", "chats")
     }
+    return {**counts, "not_compared": _uncompared_chats(reference, planned)}
 
 
 def against_eps(reference: Answers, planned: Answers) -> list[str]:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from trueup.adapt.chat import EncodeChat
+from trueup.adapt.foreign import error_line
 from trueup.adapt.planned_files import checkpoint_of
-from trueup.errors import AdaptError, TrueUpError
+from trueup.errors import AdaptError
 from trueup.proof.job import Job
 
 Messages = Sequence[Mapping[str, str]]
@@ -26,7 +27,8 @@ EMBEDDING = "embedding"
 class Subject:
     """A model in evaluation mode with its tokenizer.
 
-    `encode_chat` gives a conversation's token ids, None where the model cannot write it down.
+    `encode_chat` gives a conversation's token ids, None where the model knows no chats; it raises
+    where it cannot write this one.
     `runs_own_code` says that tokenizer and model are the published Python files, `is_served` that
     it was loaded by what serves.
     """
@@ -69,15 +71,8 @@ def load_subject(
 
 
 def chat_tokens(encode: EncodeChat) -> Callable[[Messages], list[int] | None]:
-    """A plan's way to write conversations down, which is None of one that it refuses."""
-
-    def tokens(messages: Messages) -> list[int] | None:
-        try:
-            return [int(each) for each in encode(messages)]
-        except TrueUpError:
-            return None
-
-    return tokens
+    """A plan's way to write conversations down; it raises for one that it refuses."""
+    return lambda messages: [int(each) for each in encode(messages)]
 
 
 def _reference(job: Job, inspect: Callable[[Any], None]) -> Subject:
@@ -158,6 +153,8 @@ def published_chat(model: Any, tokenizer: Any, messages: Messages) -> list[int] 
     """The token ids that the model's own `chat` would generate from, else its template's.
 
     `chat` is called with a `generate` that only looks at its input.
+
+    Raises: AdaptError with what `chat` met.
     """
     if callable(getattr(model, "chat", None)):
         return _chat_of_model(model, tokenizer, messages)
@@ -170,7 +167,7 @@ def published_chat(model: Any, tokenizer: Any, messages: Messages) -> list[int] 
     return None
 
 
-def _chat_of_model(model: Any, tokenizer: Any, messages: Messages) -> list[int] | None:
+def _chat_of_model(model: Any, tokenizer: Any, messages: Messages) -> list[int]:
     import inspect
 
     def capture(*inputs: Any, **named: Any) -> None:
@@ -186,6 +183,7 @@ def _chat_of_model(model: Any, tokenizer: Any, messages: Messages) -> list[int] 
         query = {"query": last["content"]}
         turns = [dict(each) for each in before]
         tries = ({**query, "history": pairs}, {**query, "history": turns})
+    fault = "its `chat` does not come to generate"
     own = model.__dict__.get("generate")
     model.generate = capture
     try:
@@ -194,9 +192,9 @@ def _chat_of_model(model: Any, tokenizer: Any, messages: Messages) -> list[int] 
                 model.chat(tokenizer, **arguments)
             except _Captured as captured:
                 return captured.ids
-            except Exception:  # a history of another shape: whatever such code raises
-                continue
-        return None
+            except Exception as error:  # a history of another shape: whatever such code raises
+                fault = f"its `chat` raises {type(error).__name__}: {error_line(error)}"
+        raise AdaptError(fault)
     finally:
         del model.generate
         if own is not None:

@@ -163,7 +163,9 @@ def judge(
         reasons += comparison.against_rounding(dtype, rounded, own)
         measured["figures"][dtype] = [each.as_dict() for each in rounded]
         measured["figures"][f"reference {dtype}"] = [each.as_dict() for each in own]
-    if asking.plan.embedding is not None:
+    if asking.plan.embedding is None:
+        reasons += comparison.against_chats(reference[FP32], planned[FP32])
+    else:
         reasons += comparison.against_eps(reference[FP32], planned[FP32])
     reasons += _against_memory(planned, dtype, measured)
     measured["versions"] = {
