@@ -20,7 +20,7 @@ from trueup.proof.golden import Golden, published, read_golden, write_golden
 from trueup.proof.keeping import Kept, check_records, check_room, keep, working_folder
 from trueup.proof.process import Interpreter, planned_interpreter
 from trueup.proof.questions import LONGEST_TOKENS, Questions, questions_for
-from trueup.proof.reference import Reference, UnprovenError, breaks_there, choose_reference
+from trueup.proof.reference import Reference, UnprovenError, choose_reference, other_hint
 from trueup.proof.verify import (
     FP32,
     Asking,
@@ -198,10 +198,8 @@ def _referred(asking: Asking, reference: Reference, wanted: Wanted) -> dict[str,
     try:
         return ask_reference(asking, reference)
     except AdaptError as error:
-        met, hint = breaks_there(asking.facts, reference, wanted.reference_python)
-        raise UnprovenError(
-            error.cause + met, where=error.where, hint=error.hint or hint
-        ) from error
+        hint = error.hint or other_hint(reference, wanted.reference_python)
+        raise UnprovenError(error.cause, where=error.where, hint=hint) from error
     except CapacityError as error:
         raise UnprovenError(error.cause, where=error.where, hint=error.hint) from error
 

@@ -17,6 +17,7 @@ from trueup.adapt.isolate.planned import planned_environment
 from trueup.adapt.planning import PlannedFacts
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.doctor.examine import examine
+from trueup.environment.environment import Environment
 from trueup.environment.packages import read_environment
 from trueup.errors import TrueUpError
 from trueup.proof.process import Interpreter, other_interpreter, this_interpreter
@@ -24,6 +25,7 @@ from trueup.trust.code import read_code
 from trueup.trust.copy import trusted_code
 
 BETWEEN = "--"
+OWN_HINT = "trueup env build MODEL makes an environment that the code works in"
 MODEL_CLASSES = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModel")
 
 
@@ -46,7 +48,8 @@ class Reference:
 def choose_reference(facts: PlannedFacts, python: Path | None, folder: Path) -> Reference:
     """The reference of a plan; links are made in `folder`, which outlives the comparison.
 
-    `python` is an interpreter that the user names for it.
+    `python` is an interpreter that the user names for it; the doctor must find no error in what
+    the model's code does there.
 
     Raises: UnprovenError with the reason; AdaptError where consent is needed.
     """
@@ -66,7 +69,10 @@ def choose_reference(facts: PlannedFacts, python: Path | None, folder: Path) -> 
         return _library(facts, python, folder)
     code = trusted_code(checkpoint)
     chosen = python or _built(facts, None)
-    version = read_environment(chosen).packages.get("transformers")
+    there = read_environment(chosen)
+    version = there.packages.get("transformers")
+    if python is not None:
+        _check_works(checkpoint, there)
     return Reference(
         interpreter=other_interpreter(chosen, folder),
         code=code.digest,
@@ -74,18 +80,28 @@ def choose_reference(facts: PlannedFacts, python: Path | None, folder: Path) -> 
     )
 
 
-def breaks_there(
-    facts: PlannedFacts, reference: Reference, python: Path | None
-) -> tuple[str, str | None]:
-    """What a check knows of code that failed in an interpreter that the user named, and a hint."""
+def _check_works(checkpoint: Checkpoint, there: Environment) -> None:
+    """Refuse a release in which the model's code breaks, or is known to compute something else.
+
+    Raises: UnprovenError with the first finding in a file of the code.
+    """
+    for each in examine(checkpoint, there):
+        if each.severity == "error" and (each.where.path or "").endswith(".py"):
+            raise UnprovenError(
+                f"the model's own code is no reference in transformers "
+                f"{there.packages.get('transformers')}: {each.code}: {each.cause}",
+                where=str(each.where),
+                hint=OWN_HINT,
+            )
+
+
+def other_hint(reference: Reference, python: Path | None) -> str | None:
+    """What to do where a reference failed in an interpreter that the user named."""
     if python is None:
-        return "", None
+        return None
     if reference.code is None:
-        return "", "give another --reference-python, of the release that saved the model"
-    findings = examine(facts.checkpoint, read_environment(python))
-    errors = [each for each in findings if each.severity == "error"]
-    known = f"; the check finds there {errors[0].code}: {errors[0].cause}" if errors else ""
-    return known, "trueup env build MODEL makes an environment that the code works in"
+        return "give another --reference-python, of the release that saved the model"
+    return OWN_HINT
 
 
 def _has_own_model(checkpoint: Checkpoint) -> bool:
