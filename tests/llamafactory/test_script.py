@@ -1,4 +1,4 @@
-"""The mode script with the real llamafactory: what it answers, and what becomes of an answer."""
+"""The modes script and cli with the real llamafactory: its answers, and what becomes of them."""
 
 from __future__ import annotations
 
@@ -47,9 +47,10 @@ def real(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
+@pytest.mark.parametrize("mode", ["script", "cli"])
 @pytest.mark.parametrize("where", ["here", "over SSH"])
 async def test_a_reply_is_whole_whatever_it_and_the_message_say(
-    where: str, real: Bench, llamafactory_python: Path, models: Models
+    where: str, mode: str, real: Bench, llamafactory_python: Path, models: Models
 ) -> None:
     messages = [
         QUESTION,
@@ -60,6 +61,7 @@ async def test_a_reply_is_whole_whatever_it_and_the_message_say(
         "👩‍👩‍👧 é",
     ]
     told = {"python": str(llamafactory_python), "base_model_path": str(models.reciting)}
+    told["mode"] = mode
     async with AsyncExitStack() as stack:
         ssh = None
         if where == "over SSH":

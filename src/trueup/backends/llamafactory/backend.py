@@ -37,6 +37,11 @@ STATES: Mapping[str, State] = {
     "failed": "failed",
 }
 
+PLAIN = (
+    "llamafactory-cli answers over plain pipes: one line a message, its own settings of sampling, "
+    "no usage"
+)
+
 
 class LlamaFactoryBackend:
     """One model under one name; must be used in one event loop."""
@@ -258,6 +263,8 @@ class LlamaFactoryBackend:
             )
         if self._state == "ready":
             self._is_told = False
+            if said.get("is_plain") and before != "ready":
+                self._say(f"warning: `{self.name}`: {PLAIN}")
             self.version = said.get("version")
             self._learn(said)
         elif self._state == "starting" and "weights_bytes" in said and not self._is_told:

@@ -29,7 +29,7 @@ def capabilities_of(settings: LlamaFactorySettings) -> Capabilities:
         if (value := getattr(settings.limits, each.name)) is not None
     }
     # Only its engine of transformers tells tokens and can be seeded for each.
-    is_stepped = settings.mode == "script" and settings.infer_backend == "huggingface"
+    is_stepped = settings.mode != "api" and settings.infer_backend == "huggingface"
     return Capabilities(
         continuation="token_ids" if is_stepped else "none",
         takes_seed=is_stepped,

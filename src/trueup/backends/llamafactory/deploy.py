@@ -10,6 +10,15 @@ from importlib import resources
 
 PACKAGE = "trueup_llamafactory"
 START = f"import sys\nfrom {PACKAGE}.__main__ import main\nsys.exit(main())\n"
+# What `llamafactory-cli` is to import at its start; the folder is on its path for that alone.
+HOOK = "hook/sitecustomize.py"
+INSTALL = f"""import os, sys
+folder = os.path.dirname(__file__)
+sys.path[:] = [path for path in sys.path if path != folder]
+sys.path.append(os.path.dirname(folder))
+from {PACKAGE}.cli_hook import install
+install()
+"""
 # The oldest time that a zip can tell.
 NO_TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -22,6 +31,7 @@ def worker_file() -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(_entry("__main__.py"), START)
+        archive.writestr(_entry(HOOK), INSTALL)
         for name in sorted(sources):
             archive.writestr(_entry(f"{PACKAGE}/{name}"), sources[name])
     return target.getvalue()

@@ -103,6 +103,12 @@ class Faults:
                 f"script `{subject}` does not exist on {self._host}",
                 "correct `script_path`, which is relative to `work_dir`",
             ),
+            "PlainLines": (
+                f"`llamafactory-cli` on {self._host} takes plain lines alone, and {subject} is "
+                "none",
+                "the mode `script` takes it; so does `cli` where the program is a script of that "
+                "environment's Python",
+            ),
             "NoChat": (
                 f"`{subject}` is loaded as a model that does not chat",
                 "name a model for generation",

@@ -23,9 +23,9 @@ def open_llamafactory(
 
     Raises: ConfigError for what cannot be run.
     """
-    if settings.mode != "script" or settings.script_path:
+    if settings.mode == "api" or settings.script_path:
         raise ConfigError(
-            f"`{settings.name}` cannot be run so: only the mode `script` can be",
+            f"`{settings.name}` cannot be run so: only a model in the modes script and cli can be",
             where=settings.place or None,
         )
     settings, host, root = place_of(settings)

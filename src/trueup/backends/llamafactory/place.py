@@ -43,6 +43,7 @@ def spec_of(settings: LlamaFactorySettings) -> dict[str, Any]:
     return {
         **_model(settings),
         "mode": settings.mode,
+        "cli_path": settings.cli_path,
         "lease_seconds": settings.lease_seconds,
     }
 

@@ -49,7 +49,7 @@ class Writer:
         reason = event["finish_reason"]
         shape = chat_chunk(**self._head, index=0, delta={}, finish_reason=reason)
         out += self._event(_hinted(shape, hint))
-        if wants_usage:
+        if wants_usage and event["usage"] is not None:
             counted = usage(**event["usage"])
             out += self._event(chat_usage_chunk(**self._head, usage=counted))
         return out + DONE
@@ -57,7 +57,10 @@ class Writer:
     def whole(self, event: Mapping[str, Any], *, hint: str | None = None) -> bytes:
         """All of it as one answer."""
         choice = (self.text, event["finish_reason"])
-        shape = chat_response(**self._head, choices={0: choice}, usage=usage(**event["usage"]))
+        counted = usage(**(event["usage"] or {"prompt_tokens": 0, "completion_tokens": 0}))
+        shape = chat_response(**self._head, choices={0: choice}, usage=counted)
+        if event["usage"] is None:  # nobody has counted
+            del shape["usage"]
         if calls := _calls(event):
             shape["choices"][0]["message"] |= {"content": choice[0] or None, "tool_calls": calls}
         return orjson.dumps(_hinted(shape, hint))

@@ -140,4 +140,37 @@ class ChatModel:
         self.engine = Engine()
 
     def stream_chat(self, messages, system=None, tools=None, **options):
-        yield from f"streamed {messages[-1]['content']}"
+        word, _, rest = messages[-1]["content"].partition(" ")
+        while word == "hold" and not os.path.exists(rest.split()[0]):
+            time.sleep(0.01)
+        if word == "recite":
+            yield from ("你", "好\nUser: ", "again\n", "\nUser: yes")
+        else:
+            after = f"after {len(messages) - 1}: " if len(messages) > 1 else ""
+            yield from f"streamed {after}{messages[-1]['content']}"
+
+
+def run_chat(args):
+    """The conversation in the terminal, as the real one holds it."""
+    chat_model = ChatModel(args)
+    messages = []
+    print(
+        "Welcome to the CLI application, use `clear` to remove the history, "
+        "use `exit` to exit the application."
+    )
+    while True:
+        query = input("\nUser: ")
+        if query.strip() == "exit":
+            break
+        if query.strip() == "clear":
+            messages = []
+            print("History has been removed.")
+            continue
+        messages.append({"role": "user", "content": query})
+        print("Assistant: ", end="", flush=True)
+        response = ""
+        for new_text in chat_model.stream_chat(messages):
+            print(new_text, end="", flush=True)
+            response += new_text
+        print()
+        messages.append({"role": "assistant", "content": response})

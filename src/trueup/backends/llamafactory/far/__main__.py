@@ -27,9 +27,17 @@ def main() -> int:
         from .probe import run as probe
 
         return probe()
+    from .channel import Channel
+
+    channel = Channel.taken()
+    spec = channel.first()
+    if spec["mode"] == "cli":
+        from .cli_model import run as run_cli
+
+        return run_cli(channel, spec)
     from .script_model import run  # LlamaFactory is imported by this command alone
 
-    return run()
+    return run(channel, spec)
 
 
 if __name__ == "__main__":

@@ -39,16 +39,23 @@ class Channel:
         os.dup2(2, 1)
         os.close(null)
         sys.stdout = sys.stderr
-        _end_with_parent()
+        end_with_parent()
         return cls(os.fdopen(incoming, "rb"), os.fdopen(outgoing, "wb", buffering=0))
 
     def first(self) -> Message:
-        """The first message, which says what to load; from then on a thread reads."""
+        """The first message, which says what to load; nothing else comes before it is loaded."""
         spec = message_of(self._incoming.readline())
         if spec is None:
             os._exit(0)
-        threading.Thread(target=self._read, daemon=True).start()
         return spec
+
+    def listen(self) -> None:
+        """Have a thread read from now on."""
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def files(self) -> tuple[int, int]:
+        """The numbers of both pipes."""
+        return self._incoming.fileno(), self._outgoing.fileno()
 
     def send(self, message: dict[str, Any]) -> None:
         """Tell the keeper."""
@@ -69,7 +76,7 @@ class Channel:
         os._exit(0)  # the keeper is gone: nobody would take another word
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Have the system end this process with the keeper, whatever it is doing then."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)

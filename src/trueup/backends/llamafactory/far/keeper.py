@@ -225,6 +225,7 @@ class Keeper:
         event = message.pop("event", None)
         if event == "state":
             self._concurrent = int(message.get("concurrent", self._concurrent))
+            model.pid = message.get("pid", model.pid)
             if message.get("state") == "failed":
                 self._failed(model, message["error"])
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Any
 
 from .faults import SpecFault
@@ -35,6 +36,15 @@ def check_adapter(adapters: str) -> None:
                 raise SpecFault("AdapterConfigMissing", adapter)
         elif adapter and is_path(adapter):
             raise SpecFault("AdapterMissing", adapter)
+
+
+def find_cli(name: str | None) -> str:
+    """Where `llamafactory-cli` is; raises SpecFault."""
+    name = name or "llamafactory-cli"
+    found = shutil.which(os.path.expanduser(name))
+    if found is None:
+        raise SpecFault("CliMissing", name, path=os.environ.get("PATH", ""))
+    return found
 
 
 def is_path(name: str) -> bool:

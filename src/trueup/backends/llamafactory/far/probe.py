@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +15,7 @@ from typing import Any
 
 from .faults import SpecFault, error_of
 from .lines import Message, line_of
-from .paths import check_adapter, check_base
+from .paths import check_adapter, check_base, find_cli
 
 NO_CLI = 42
 NO_PACKAGE = 43
@@ -68,11 +67,7 @@ def _versions(spec: Message) -> str:
 
 
 def _cli(spec: Message) -> str:
-    name = spec.get("cli_path") or "llamafactory-cli"
-    found = shutil.which(os.path.expanduser(name))
-    if found is None:
-        raise SpecFault("CliMissing", name, path=os.environ.get("PATH", ""))
-    return str(found)
+    return find_cli(spec.get("cli_path"))
 
 
 def _base(spec: Message) -> str:
