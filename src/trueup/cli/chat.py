@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import io
 import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import orjson
 
@@ -21,7 +24,9 @@ from trueup.errors import UsageError
 MAX_TEMPERATURE = 2.0
 EXAMPLE = """  trueup chat demo
   trueup chat demo --message 你好
-  echo "What is TrueUp?" | trueup chat demo --format json"""
+  echo "What is TrueUp?" | trueup chat demo --format json
+  trueup chat --llamafactory base=/models/Qwen2.5-7B adapter=/models/mine template=qwen
+  trueup chat --json '{"base_model_path": "/models/Qwen2.5-7B", "message": "你好"}'"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +34,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         nargs="?",
-        default="demo",
         metavar="MODEL",
         help="a directory, a hub id, or a name that the server knows (default: demo)",
     )
     parser.add_argument("--message", metavar="TEXT", help="ask this one thing and end")
     parser.add_argument("--system", metavar="TEXT", help="the system message")
+    parser.add_argument(
+        "--backend", metavar="NAME", help="talk to this backend of the configuration"
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="where --backend is (TRUEUP_CONFIG)"
+    )
+    parser.add_argument(
+        "--llamafactory",
+        nargs="+",
+        metavar="KEY=VALUE",
+        help="talk to a model that LlamaFactory runs: base=… adapter=… template=… "
+        "host=user@host, and the configuration's other keys of such a backend",
+    )
+    parser.add_argument(
+        "--json",
+        metavar="OBJECT",
+        help="the same as one JSON object with a `message`, `-` for stdin; one JSON object is "
+        "answered: role and content, or error",
+    )
     parser.add_argument("--revision", help="commit, tag or branch of a hub id")
     parser.add_argument(
         "--url", type=words.url, help="ask this OpenAI-compatible server: http://127.0.0.1:8484"
@@ -82,6 +105,11 @@ def _token_count(word: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer one message, from `--message` or a pipe, or hold a conversation."""
+    _check_target(arguments)
+    if arguments.json is not None:
+        from trueup.cli.chat_once import chat_once
+
+        return asyncio.run(chat_once(arguments))
     where = "stdin" if arguments.message is None else "--message"
     message = _piped() if arguments.message is None else _checked(arguments.message, "--message")
     if message is None and arguments.format == "json":
@@ -98,6 +126,57 @@ def run(arguments: argparse.Namespace) -> int:
         return asyncio.run(_run(arguments, message))
     except PrivateServerEnded:
         return 1
+
+
+def _check_target(arguments: argparse.Namespace) -> None:
+    """See that one thing alone is to be talked to."""
+    given = [
+        flag
+        for flag, value in (
+            ("MODEL", arguments.model),
+            ("--url", arguments.url),
+            ("--backend", arguments.backend),
+            ("--llamafactory", arguments.llamafactory),
+        )
+        if value
+    ]
+    if arguments.json is not None and given not in ([], ["--llamafactory"]):
+        raise UsageError(
+            f"`--json` says what to talk to, and `{given[0]}` does too", where="--json"
+        )
+    if len(given) > 1 and given != ["MODEL", "--url"]:
+        raise UsageError(
+            f"`{given[0]}` and `{given[1]}` both say what to talk to",
+            where=given[1],
+            hint="leave one of them out",
+        )
+
+
+@contextlib.asynccontextmanager
+async def _served(arguments: argparse.Namespace) -> AsyncIterator[tuple[ChatClient, str]]:
+    """Who answers: a backend of its own, or a server that has the model."""
+    if arguments.backend or arguments.llamafactory:
+        from trueup.cli.chat_backend import (
+            NAME,
+            configured_entry,
+            entry_of_words,
+            llamafactory_entry,
+            served_backend,
+        )
+
+        if arguments.backend:
+            entry = configured_entry(arguments.backend, arguments)
+        else:
+            words = entry_of_words(arguments.llamafactory)
+            entry = llamafactory_entry(words, "--llamafactory")
+        async with served_backend(arguments.backend or NAME, entry) as found:
+            yield found
+        return
+    wishes = {name: getattr(arguments, name) for name in ("revision", "route", "dtype", "device")}
+    wishes["isolated-python"] = arguments.isolated_python
+    name = _checked(arguments.model or "demo", "MODEL")
+    async with served(name, url=arguments.url, options=wishes) as found:
+        yield found
 
 
 def _piped() -> str | None:
@@ -128,10 +207,7 @@ async def _run(arguments: argparse.Namespace, message: str | None) -> int:
         )
         if value is not None
     }
-    wishes = {name: getattr(arguments, name) for name in ("revision", "route", "dtype", "device")}
-    wishes["isolated-python"] = arguments.isolated_python
-    name = _checked(arguments.model, "MODEL")
-    async with served(name, url=arguments.url, options=wishes) as (client, model):
+    async with _served(arguments) as (client, model):
         if message is None:
             from trueup.cli.conversation import Conversation
 

@@ -212,8 +212,7 @@ class _Serve:
         from trueup.pool.pool import Pool
 
         try:
-            say = (lambda line: None) if self._arguments.quiet else _say
-            return Pool(is_private=self._arguments.private), open_backends(self._settings, say)
+            return Pool(is_private=self._arguments.private), open_backends(self._settings, _say)
         except TrueUpError as error:
             self._serving.router.fail(error)
             raise

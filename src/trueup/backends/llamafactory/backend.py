@@ -64,6 +64,13 @@ class LlamaFactoryBackend:
         self.capabilities = capabilities_of(settings)
         parts = (settings.base_model_path, settings.adapter_path)
         self.address = f"{' + '.join(part for part in parts if part)} on {host.name}"
+        # What tells the same model in another's words.
+        self.runs = {
+            "base_model_path": settings.base_model_path,
+            "adapter_path": settings.adapter_path,
+            "template": settings.template,
+            "host": None if settings.ssh is None else settings.ssh.host,
+        }
         self._settings = settings
         self._host = host
         self._say = say

@@ -80,6 +80,7 @@ async def _row(
         "preset": _text_of(backend, "preset"),
         "url": _shown_url(_text_of(backend, "address")),
         "model": backend.model,
+        "runs": getattr(backend, "runs", None),
         "version": health.version or backend.version,
         "state": health.state,
         "last_error": health.last_error,

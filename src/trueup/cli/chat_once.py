@@ -1,0 +1,86 @@
+"""`trueup chat --json`: one JSON object in, one out, for programs that start one for each message.
+
+Whatever fails is an object too; all else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from trueup.cli.chat_backend import (
+    NAME,
+    entry_of_words,
+    known_key,
+    llamafactory_entry,
+    served_backend,
+)
+from trueup.cli.client import Answer
+from trueup.cli.main import print_error
+from trueup.cli.private_server import PrivateServerEnded
+from trueup.cli.waiting import WaitingNote
+from trueup.errors import TrueUpError, UsageError
+
+FLAG = "--json"
+EXAMPLE = '{"base_model_path": "/models/Qwen2.5-7B-Instruct", "message": "你好"}'
+OPTIONS = ("temperature", "top_p", "max_tokens", "seed")
+
+
+async def chat_once(arguments: argparse.Namespace) -> int:
+    """Answer on stdout; 1 where that is an error."""
+    try:
+        said = await _answer(arguments)
+    except TrueUpError as error:
+        print_error(error)
+        stated = {
+            "message": error.cause,
+            "type": type(error).__name__,
+            "code": getattr(error, "code", None),
+            "hint": error.hint,
+        }
+        return _print({"error": stated}, 1)
+    except PrivateServerEnded:
+        why = {"message": "no server could be started: stderr says why", "type": "server_ended"}
+        return _print({"error": why}, 1)
+    return _print(said, 0)
+
+
+def _print(shape: Mapping[str, Any], status: int) -> int:
+    print(json.dumps(shape, ensure_ascii=False))
+    return status
+
+
+async def _answer(arguments: argparse.Namespace) -> dict[str, str]:
+    text = sys.stdin.read() if arguments.json == "-" else arguments.json
+    request = _read(text)
+    message = request.pop("message", None)
+    if not isinstance(message, str) or not message.strip():
+        raise UsageError("`message` is no text", where=FLAG, hint=EXAMPLE)
+    options = {name: value for name in OPTIONS if (value := request.pop(name, None)) is not None}
+    options = {"temperature": 0.0, **options}
+    system = request.pop("system", None)
+    told = {known_key(name, FLAG): value for name, value in request.items() if value != ""}
+    words = entry_of_words(arguments.llamafactory or ())
+    entry = llamafactory_entry({**words, **told}, FLAG)
+    messages = [{"role": "user", "content": message}]
+    if system:
+        messages.insert(0, {"role": "system", "content": str(system)})
+    answer = Answer()
+    async with served_backend(NAME, entry) as (client, model):
+        with WaitingNote() as note:
+            async for _ in client.stream(model, messages, answer, options):
+                note.end()
+    return {"role": "assistant", "content": answer.content}
+
+
+def _read(text: str) -> dict[str, Any]:
+    try:
+        shape = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"this is no JSON: {error}", where=FLAG, hint=EXAMPLE) from error
+    if not isinstance(shape, dict):
+        raise UsageError("this is no JSON object", where=FLAG, hint=EXAMPLE)
+    return shape
