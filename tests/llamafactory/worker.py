@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from trueup.backends.base import BackendRequest
+from trueup.backends.base import Backend, BackendRequest
 from trueup.backends.llamafactory.backend import LlamaFactoryBackend
 from trueup.backends.llamafactory.opening import open_llamafactory
 from trueup.config.llamafactory_settings import LlamaFactorySettings
@@ -51,6 +51,7 @@ class Bench:
     @asynccontextmanager
     async def backend(self, **more: Any) -> AsyncIterator[LlamaFactoryBackend]:
         backend = open_llamafactory(self.settings(**more), say=self.said.append)
+        assert isinstance(backend, LlamaFactoryBackend)
         try:
             yield backend
         finally:
@@ -96,7 +97,7 @@ class Answer:
                 self.finish_reason = choice["finish_reason"] or self.finish_reason
 
 
-async def streamed(backend: LlamaFactoryBackend, content: Any, **more: Any) -> Answer:
+async def streamed(backend: Backend, content: Any, **more: Any) -> Answer:
     answer = Answer()
     options = {"stream_options": {"include_usage": True}}
     async with backend.open(request(content, stream=True, **options, **more)) as response:
@@ -105,7 +106,7 @@ async def streamed(backend: LlamaFactoryBackend, content: Any, **more: Any) -> A
     return answer
 
 
-async def whole(backend: LlamaFactoryBackend, content: Any, **more: Any) -> dict[str, Any]:
+async def whole(backend: Backend, content: Any, **more: Any) -> dict[str, Any]:
     async with backend.open(request(content, **more)) as response:
         shape: dict[str, Any] = json.loads(b"".join([piece async for piece in response.body]))
     return shape

@@ -12,6 +12,7 @@ from typing import Any
 from trueup.backends.base import Capabilities
 from trueup.backends.http import Address
 from trueup.backends.llamafactory.backend import LlamaFactoryBackend
+from trueup.backends.llamafactory.one_shot import OneShotBackend
 from trueup.backends.llamafactory.opening import open_llamafactory
 from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.backends.presets import PRESETS, Preset
@@ -24,7 +25,7 @@ from trueup.errors import ConfigError
 LOCAL_SUFFIXES = (".local", ".lan", ".internal", ".localhost", ".home.arpa", ".test")
 
 
-OpenedBackend = OpenAICompatibleBackend | LlamaFactoryBackend
+OpenedBackend = OpenAICompatibleBackend | LlamaFactoryBackend | OneShotBackend
 
 
 def open_backend(

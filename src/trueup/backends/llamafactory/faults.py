@@ -13,6 +13,7 @@ from trueup.backends.llamafactory.place import (
     NO_DIRECTORY,
     NO_ENVIRONMENT,
     NO_PYTHON,
+    NO_SCRIPT,
     subjects,
 )
 from trueup.backends.llamafactory.templates import nearest_names
@@ -22,6 +23,9 @@ from trueup.errors import BackendError, RequestError, TrueUpError
 # Of another's text, what is told.
 SHOWN_CHARACTERS = 300
 NO_TEMPLATE = re.compile(r"Template (\S+) does not exist")
+# The name is in a package of it; many write this, after older documents.
+IMPORTED_WRONGLY = "cannot import name 'ChatModel' from 'llamafactory'"
+NO_MODULE = re.compile(r"No module named '([\w.]+)'")
 UNKNOWN_ARGUMENTS = "are not used by the HfArgumentParser"
 CODE = "llamafactory_cannot_load"
 
@@ -47,6 +51,10 @@ class Faults:
                 f"there is no conda environment `{subject}` on {self._host}",
                 "`conda env list` there names them; or set `python` to its interpreter",
             ),
+            NO_SCRIPT: (
+                f"script `{subject}` does not exist on {self._host}",
+                "correct `script_path`, which is relative to `work_dir`",
+            ),
             NO_PYTHON: (
                 f"there is no interpreter `{subject}` on {self._host}",
                 "set `python` or `conda_env`",
@@ -58,6 +66,32 @@ class Faults:
         last = said.splitlines()[-1] if said else "it said nothing"
         return self._error(
             f"the worker on {self._host} did not start (status {finished.status}): {_short(last)}"
+        )
+
+    def of_script(self, said: Mapping[str, Any] | None, finished: Finished) -> BackendError:
+        """The error of a user's own script: what it said, or how it ended."""
+        script = f"script `{self._settings.script_path}` on {self._host}"
+        error = (said or {}).get("error")
+        if isinstance(error, Mapping):
+            error = error.get("message")
+        last = _last_line(finished.stderr.decode("utf-8", "replace"))
+        told = f"{error or ''}\n{finished.stderr.decode('utf-8', 'replace')}"
+        hint = None
+        if IMPORTED_WRONGLY in told:
+            hint = "write `from llamafactory.chat import ChatModel`"
+        elif found := NO_MODULE.search(told):
+            hint = f"install {found[1]} in that environment, or set `conda_env` or `python`"
+        if error:
+            return self._error(f"{script} answered an error: {_short(str(error))}", hint)
+        if finished.status == -signal.SIGKILL:
+            return self._error(f"{script} was killed (often out of memory)")
+        if finished.status:
+            return self._error(
+                f"{script} ended with status {finished.status}: {_short(last)}", hint
+            )
+        return self._error(
+            f"{script} printed no JSON object with `content`: {_short(last)}",
+            'its last line on stdout is to be {"role": "assistant", "content": …}',
         )
 
     def of_event(self, event: Mapping[str, Any]) -> TrueUpError:

@@ -10,6 +10,7 @@ from trueup.backends.hosts.host import Host
 from trueup.backends.hosts.local import LocalHost
 from trueup.backends.llamafactory.backend import LlamaFactoryBackend
 from trueup.backends.llamafactory.link import local_root
+from trueup.backends.llamafactory.one_shot import OneShotBackend
 from trueup.backends.llamafactory.place import REMOTE_ROOT
 from trueup.config.home import trueup_home
 from trueup.config.llamafactory_settings import LlamaFactorySettings
@@ -18,17 +19,19 @@ from trueup.errors import ConfigError
 
 def open_llamafactory(
     settings: LlamaFactorySettings, *, say: Callable[[str], None]
-) -> LlamaFactoryBackend:
+) -> LlamaFactoryBackend | OneShotBackend:
     """The backend; nothing runs before somebody asks.
 
     Raises: ConfigError for what cannot be run.
     """
-    if settings.mode == "api" or settings.script_path:
+    if settings.mode == "api":
         raise ConfigError(
-            f"`{settings.name}` cannot be run so: only a model in the modes script and cli can be",
+            f"`{settings.name}` cannot be run so: only the modes script and cli can be",
             where=settings.place or None,
         )
     settings, host, root = place_of(settings)
+    if settings.script_path is not None:
+        return OneShotBackend(settings, host)
     return LlamaFactoryBackend(settings, host, root, say=say)
 
 

@@ -19,6 +19,7 @@ NO_DIRECTORY = 41
 NO_CLI = 42
 NO_ENVIRONMENT = 44
 NO_PYTHON = 45
+NO_SCRIPT = 51
 # Far side: `attach` where nobody listens.
 NO_WORKER = 47
 KEY = "TRUEUP_API_KEY"
@@ -72,6 +73,17 @@ def keep_command(settings: LlamaFactorySettings, root: str) -> str:
 def attach_command(settings: LlamaFactorySettings, root: str) -> str:
     """Talks with the worker."""
     return f"{in_environment(settings)}; exec {_worker(settings, root, 'attach')}"
+
+
+def script_command(settings: LlamaFactorySettings, argument: str) -> str:
+    """Runs the user's own script with an argument, which is shell text."""
+    script = _path(settings.script_path or "")
+    # A shell looks for a name without a slash elsewhere.
+    start = script if "/" in script else f"./{script}"
+    if script.rstrip("'").endswith(".py"):
+        start = f'"$python" -u {script}'
+    here = f"[ -f {script} ] || exit {NO_SCRIPT}"
+    return f"unset {KEY}; {in_environment(settings)}; {here}; exec {start} {argument}"
 
 
 def probe_command(settings: LlamaFactorySettings, root: str) -> str:
@@ -142,5 +154,6 @@ def subjects(settings: LlamaFactorySettings) -> Mapping[int, str | None]:
         NO_DIRECTORY: settings.work_dir,
         NO_CLI: settings.cli_path or "llamafactory-cli",
         NO_ENVIRONMENT: settings.conda_env,
+        NO_SCRIPT: settings.script_path,
         NO_PYTHON: settings.python or settings.conda_env or "python",
     }
