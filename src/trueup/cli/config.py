@@ -26,6 +26,7 @@ EXAMPLE = """  trueup config init
   trueup config show --format json
   trueup config schema > trueup.schema.json
   trueup config import agents.json --output trueup.yaml
+  trueup config import .env --output trueup.yaml
   trueup config key --name chatchat --profile langchain-chatchat
   trueup config export chatchat --config trueup.yaml"""
 
@@ -62,10 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action("schema", "print the JSON schema, for editors and other tools", "> schema.json")
     imported = action(
         "import",
-        "convert an agent system's JSON (a model for each role) to a configuration",
+        "convert an agent system's JSON (a model for each role), or the .env of a LlamaFactory "
+        "chat, to a configuration",
         "agents.json --output trueup.yaml",
     )
-    imported.add_argument("file", type=Path, metavar="FILE", help="the JSON file, `-` for stdin")
+    imported.add_argument("file", type=Path, metavar="FILE", help="the file, `-` for stdin")
     imported.add_argument(
         "--output",
         type=Path,
@@ -179,10 +181,12 @@ def _schema(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     from trueup.config.agents.convert import convert
+    from trueup.config.dotenv import convert_dotenv, is_dotenv
 
     source: Path = arguments.file
     name = "stdin" if source == STDOUT else str(source)
-    converted = convert(_read(source), name)
+    raw = _read(source)
+    converted = convert_dotenv(raw, name) if is_dotenv(raw) else convert(raw, name)
     _write(arguments.output, converted.text, is_forced=arguments.force)
     for note in converted.notes:
         _say(note)
