@@ -32,18 +32,20 @@ async def forwarded(open_way: Open, failures: tuple[type[Exception], ...]) -> As
     ways: set[asyncio.Task[None]] = set()
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        way = asyncio.current_task()
-        assert way is not None
-        ways.add(way)
-        way.add_done_callback(ways.discard)
         with contextlib.closing(writer), contextlib.suppress(*failures):
             far_reader, far_writer = await open_way()
             with contextlib.closing(far_writer):
                 await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
 
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of its own: asyncio's for a coroutine complains aloud when it is cancelled.
+        way = asyncio.create_task(carry(reader, writer))
+        ways.add(way)
+        way.add_done_callback(ways.discard)
+
     with tempfile.TemporaryDirectory(prefix="trueup-") as folder:
         path = Path(folder) / "socket"
-        server = await asyncio.start_unix_server(carry, path)
+        server = await asyncio.start_unix_server(accept, path)
         try:
             yield path
         finally:
