@@ -59,6 +59,7 @@ class OpenAICompatibleBackend:
         self._clock = clock
         self._heads = RequestHeads(settings, self.address)
         self._open_client: Client | None = None
+        self._socket_path: str | None = None
         self._state: State = "starting"
         self._last_error: str | None = None
         self.leases = 0
@@ -105,7 +106,7 @@ class OpenAICompatibleBackend:
         client = self._open_client
         if client is None:
             client = self._open_client = Client(
-                self.address.endpoint,
+                replace(self.address.endpoint, socket_path=self._socket_path),
                 connect_seconds=self.capabilities.limits.connect_seconds,
             )
         return client

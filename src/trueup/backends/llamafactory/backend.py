@@ -196,8 +196,8 @@ class LlamaFactoryBackend:
         """
         self._wake()
         try:
-            await self._session.connect()
             async with asyncio.timeout(self._settings.load_seconds):
+                await self._session.load()
                 while self._session.state.get("state") not in ("ready", "failed"):
                     await self._session.changes()
         except TimeoutError:

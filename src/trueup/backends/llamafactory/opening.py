@@ -8,10 +8,12 @@ from pathlib import Path
 
 from trueup.backends.hosts.host import Host
 from trueup.backends.hosts.local import LocalHost
+from trueup.backends.llamafactory.api_backend import ApiBackend, attached
 from trueup.backends.llamafactory.backend import LlamaFactoryBackend
 from trueup.backends.llamafactory.link import local_root
 from trueup.backends.llamafactory.one_shot import OneShotBackend
 from trueup.backends.llamafactory.place import REMOTE_ROOT
+from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.config.home import trueup_home
 from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.errors import ConfigError
@@ -19,17 +21,16 @@ from trueup.errors import ConfigError
 
 def open_llamafactory(
     settings: LlamaFactorySettings, *, say: Callable[[str], None]
-) -> LlamaFactoryBackend | OneShotBackend:
+) -> LlamaFactoryBackend | OneShotBackend | OpenAICompatibleBackend:
     """The backend; nothing runs before somebody asks.
 
     Raises: ConfigError for what cannot be run.
     """
-    if settings.mode == "api":
-        raise ConfigError(
-            f"`{settings.name}` cannot be run so: only the modes script and cli can be",
-            where=settings.place or None,
-        )
     settings, host, root = place_of(settings)
+    if settings.mode == "api" and settings.base_model_path is None:
+        return attached(settings, host)
+    if settings.mode == "api":
+        return ApiBackend(settings, host, root, say=say)
     if settings.script_path is not None:
         return OneShotBackend(settings, host)
     return LlamaFactoryBackend(settings, host, root, say=say)

@@ -98,6 +98,17 @@ class Session:
         await self._send(answering.request)
         return answering
 
+    async def load(self) -> None:
+        """Have the model loaded where it is not, without a request.
+
+        Raises: TrueUpError where the worker cannot be reached.
+        """
+        await self.connect()
+        if self.state.get("state") == "failed":
+            change = self._change
+            await self._send({"op": "load"})
+            await change.wait()
+
     async def leave(self, answering: Answering) -> None:
         """Want no more of an answer: one under way is cancelled."""
         self._answers.pop(answering.id, None)

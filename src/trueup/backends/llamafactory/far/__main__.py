@@ -31,6 +31,10 @@ def main() -> int:
 
     channel = Channel.taken()
     spec = channel.first()
+    if spec["mode"] == "api":
+        from .api_server import run as run_api
+
+        return run_api(channel, spec)
     if spec["mode"] == "cli":
         from .cli_model import run as run_cli
 

@@ -29,6 +29,7 @@ class Channel:
         self._lock = threading.Lock()
         self.requests: queue.Queue[Message] = queue.Queue()
         self.cancelled: set[str] = set()
+        self.is_listening = False
 
     @classmethod
     def taken(cls) -> Channel:
@@ -51,6 +52,7 @@ class Channel:
 
     def listen(self) -> None:
         """Have a thread read from now on."""
+        self.is_listening = True
         threading.Thread(target=self._read, daemon=True).start()
 
     def files(self) -> tuple[int, int]:

@@ -41,19 +41,24 @@ def run(channel: Channel, spec: Message) -> int:
     assert child.stdout is not None
     assert child.stderr is not None
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    log = threading.Thread(target=_copy, args=(child.stderr, tail), daemon=True)
+    log = threading.Thread(target=copy_log, args=(child.stderr, tail), daemon=True)
     log.start()
     chat = PlainChat(child.stdin.fileno(), child.stdout.fileno(), said=tail)
-    is_plain = chat.begins()
-    if is_plain:
+    if chat.begins():
         threading.Thread(target=serve_plain, args=(chat, channel), daemon=True).start()
+    return ended(child, log, tail, channel)
+
+
+def ended(
+    child: subprocess.Popen[bytes], log: threading.Thread, tail: deque[str], channel: Channel
+) -> int:
+    """Wait for its end; that before it was loaded is told, where it has not told of it itself."""
     status = child.wait()
     log.join(timeout=1)
     if status < 0:  # told as it is: this process ended so
         os.kill(os.getpid(), -status)
-    if not is_plain:
-        # Where the hook has told of its end already, this is passed over.
-        channel.send({"event": "state", "state": "failed", "error": _error(status, tail)})
+    if not channel.is_listening:
+        channel.send({"event": "state", "state": "failed", "error": error_of_end(status, tail)})
     return status
 
 
@@ -78,14 +83,15 @@ def _started(cli: str, spec: Message, channel: Channel) -> subprocess.Popen[byte
     )
 
 
-def _copy(stream: IO[bytes], tail: deque[str]) -> None:
+def copy_log(stream: IO[bytes], tail: deque[str]) -> None:
     """What it says goes to the log; the last of it is kept for an error."""
     for line in stream:
         os.write(2, line)
         tail.append(line.decode("utf-8", "replace").rstrip())
 
 
-def _error(status: int, tail: deque[str]) -> Message:
+def error_of_end(status: int, tail: deque[str]) -> Message:
+    """What the last of its log says."""
     for line in reversed(tail):
         if found := RAISED.match(line):
             return {"type": found[1], "message": found[2]}

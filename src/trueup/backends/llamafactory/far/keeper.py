@@ -143,6 +143,8 @@ class Keeper:
             client.send({**self._state, "protocol": PROTOCOL, "keeper_pid": os.getpid()})
             if self._state["state"] == "stopped":  # so that all of a load is told
                 self._load()
+        elif op == "load" and self._model is None:
+            self._load()
         elif op == "chat":
             self._chat(client, message)
         elif op == "resume":

@@ -1,0 +1,81 @@
+"""The mode api: `llamafactory-cli api` as a child, on loopback alone and behind a key."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import threading
+import time
+from collections import deque
+
+from .channel import Channel, end_with_parent
+from .cli_model import TAIL_LINES, copy_log, ended
+from .faults import error_of
+from .lines import Message
+from .memory import free_bytes
+from .paths import find_cli, weights_bytes
+from .serving import arguments_of, begin
+
+# Between two looks whether it listens.
+PAUSE_SECONDS = 0.1
+MODEL = "model"
+
+
+def run(channel: Channel, spec: Message) -> int:
+    """Start it, tell where it listens, and stay until it or the keeper is gone."""
+    try:
+        cli = find_cli(spec.get("cli_path"))
+        begin(spec, channel)("loading weights")
+        port, key = _free_port(), secrets.token_urlsafe(24)
+        child = _started(cli, spec, port, key)
+    except Exception as error:
+        channel.send({"event": "state", "state": "failed", "error": error_of(error)})
+        return 1
+    assert child.stdout is not None
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+    log = threading.Thread(target=copy_log, args=(child.stdout, tail), daemon=True)
+    log.start()
+    if _listens(child, port):
+        weights = weights_bytes(spec["base_model_path"])
+        memory = {"weights_bytes": weights, "free_bytes": free_bytes()}
+        facts = {"pid": child.pid, "port": port, "key": key, "model": MODEL, **memory}
+        channel.listen()
+        channel.send({"event": "state", "state": "ready", "continues": False, **facts})
+    return ended(child, log, tail, channel)
+
+
+def _free_port() -> int:
+    with contextlib.closing(socket.socket()) as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def _started(cli: str, spec: Message, port: int, key: str) -> subprocess.Popen[bytes]:
+    variables = {
+        "API_HOST": "127.0.0.1",
+        "API_PORT": str(port),
+        "API_KEY": key,
+        "API_MODEL_NAME": MODEL,
+        "API_VERBOSE": "0",  # it would write every conversation to the log
+        "PYTHONUNBUFFERED": "1",
+    }
+    return subprocess.Popen(
+        [cli, "api", *(f"--{name}={value}" for name, value in arguments_of(spec).items())],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **variables},
+        preexec_fn=end_with_parent,
+    )
+
+
+def _listens(child: subprocess.Popen[bytes], port: int) -> bool:
+    """Wait until it listens; False where it ended."""
+    while child.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+        time.sleep(PAUSE_SECONDS)
+    return False
