@@ -17,7 +17,7 @@ import orjson
 
 from trueup.backends.base import BackendRequest, BackendResponse, Health
 from trueup.backends.hosts.host import Host
-from trueup.backends.llamafactory.capabilities import capabilities_of
+from trueup.backends.llamafactory.capabilities import PLAIN, capabilities_of
 from trueup.backends.llamafactory.far.lines import Message
 from trueup.backends.llamafactory.faults import Faults
 from trueup.backends.llamafactory.garbage import hint_of
@@ -36,11 +36,6 @@ STATES: Mapping[str, State] = {
     "ready": "ready",
     "failed": "failed",
 }
-
-PLAIN = (
-    "llamafactory-cli answers over plain pipes: one line a message, its own settings of sampling, "
-    "no usage"
-)
 
 
 class LlamaFactoryBackend:

@@ -20,6 +20,12 @@ UNSUPPORTED = frozenset(
      "frequency_penalty"}
 )  # fmt: skip
 
+# What is said of a program that takes no hook.
+PLAIN = (
+    "llamafactory-cli answers over plain pipes: one line a message, its own settings of sampling, "
+    "no usage"
+)
+
 
 def capabilities_of(settings: LlamaFactorySettings) -> Capabilities:
     """What is known before it is loaded."""

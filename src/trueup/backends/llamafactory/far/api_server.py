@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from .channel import Channel, end_with_parent
-from .cli_model import TAIL_LINES, copy_log, ended
+from .cli_model import TAIL_LINES, copy_log, ended, take_along
 from .faults import error_of
 from .lines import Message
 from .memory import free_bytes
@@ -34,6 +34,7 @@ def run(channel: Channel, spec: Message) -> int:
     except Exception as error:
         channel.send({"event": "state", "state": "failed", "error": error_of(error)})
         return 1
+    take_along(child)
     assert child.stdout is not None
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     log = threading.Thread(target=copy_log, args=(child.stdout, tail), daemon=True)

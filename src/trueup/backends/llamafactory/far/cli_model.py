@@ -6,9 +6,11 @@ in a container or behind a wrapper, its terminal conversation is held over pipes
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -37,6 +39,7 @@ def run(channel: Channel, spec: Message) -> int:
     except Exception as error:
         channel.send({"event": "state", "state": "failed", "error": error_of(error)})
         return 1
+    take_along(child)
     assert child.stdin is not None
     assert child.stdout is not None
     assert child.stderr is not None
@@ -47,6 +50,16 @@ def run(channel: Channel, spec: Message) -> int:
     if chat.begins():
         threading.Thread(target=serve_plain, args=(chat, channel), daemon=True).start()
     return ended(child, log, tail, channel)
+
+
+def take_along(child: subprocess.Popen[bytes]) -> None:
+    """Asked to end, end it first: whoever sees this process gone sees both gone."""
+
+    def end(number: int, frame: object) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def ended(
