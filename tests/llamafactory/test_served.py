@@ -18,8 +18,9 @@ import pytest
 
 from tests.fakes import FakeBackend, FakeClient, answer
 from tests.gateway.test_chain import ask, gateway
-from tests.llamafactory.worker import Bench, ended, is_gone, keeper_of, until
+from tests.llamafactory.worker import Bench, ended, is_gone, keeper_of, streamed, until
 from trueup.cli.main import main
+from trueup.config.limit_settings import LimitSettings
 
 
 def said(content: str) -> dict[str, Any]:
@@ -66,6 +67,21 @@ async def test_a_client_that_goes_away_ends_its_answer(bench: Bench) -> None:
         made = (bench.folder / "made").read_text().split()[0]
         assert int(made) < 90_000
         assert (await backend.health()).leases == 0
+
+
+async def test_a_model_that_makes_no_token_is_told_of_and_started_anew(bench: Bench) -> None:
+    limits = LimitSettings(first_token_seconds=0.2, between_tokens_seconds=0.2)
+    async with bench.backend(limits=limits) as backend:
+        client = await ask(gateway(backend), **said(f"hold {bench.gate} x"))  # type: ignore[arg-type]
+        assert b"`far` was silent for 0.2 s" in client.body
+        await ended(*bench.loads())
+
+        async def is_told() -> bool:
+            return "no token within 0.2 s" in str((await backend.health()).last_error)
+
+        await until(is_told)
+        bench.gate.touch()
+        assert (await streamed(backend, "say next")).text == "next"
 
 
 async def test_who_stands_beside_it_answers_where_it_cannot(bench: Bench) -> None:

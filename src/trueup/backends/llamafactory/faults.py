@@ -115,6 +115,15 @@ class Faults:
         if kind == "TemplateUnknown":
             near = nearest_names(str(subject), event.get("known", ()))
             return self._no_template(str(subject), near)
+        if kind == "Hung":
+            return BackendError(
+                f"no token within {event['seconds']:g} s of `{self._settings.name}` on "
+                f"{self._host}: its worker is started anew",
+                retryable=True,
+                code="worker_failed",
+                where=self._settings.name,
+                hint="set a larger `limits.first_token_seconds` and `between_tokens_seconds`",
+            )
         words: dict[str, tuple[str, str]] = {
             "BaseModelMissing": (
                 f"base model `{subject}` not found on {self._host}",
@@ -146,10 +155,6 @@ class Faults:
             "NoChat": (
                 f"`{subject}` is loaded as a model that does not chat",
                 "name a model for generation",
-            ),
-            "Hung": (
-                f"no token within {event.get('seconds')} s: the worker is started anew",
-                "a larger `limits.first_token_seconds` waits longer",
             ),
         }
         return self._error(*words[kind]) if kind in words else None

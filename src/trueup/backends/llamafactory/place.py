@@ -46,6 +46,8 @@ def spec_of(settings: LlamaFactorySettings) -> dict[str, Any]:
         "mode": settings.mode,
         "cli_path": settings.cli_path,
         "lease_seconds": settings.lease_seconds,
+        # A cancelled answer ends at its next token: one that has none by then never will.
+        "hung_seconds": settings.limits.between_tokens_seconds,
     }
 
 

@@ -21,7 +21,7 @@ from .model_process import ModelProcess
 
 TURN_SECONDS = 1.0
 DEFAULT_LEASE_SECONDS = 120.0
-# A cancelled answer has so long for its next token.
+# A cancelled answer has so long for its next token, where nothing else is said.
 HUNG_SECONDS = 60.0
 
 
@@ -55,6 +55,7 @@ class Keeper:
 
     def __init__(self, spec: Message) -> None:
         self._spec = spec
+        self._hung_seconds = float(spec.get("hung_seconds") or HUNG_SECONDS)
         self._clients: set[Client] = set()
         # When each client's lease runs out.
         self._leases: dict[str, float] = {
@@ -187,14 +188,14 @@ class Keeper:
         if answer.is_running and self._model is not None:
             self._model.send({"op": "cancel", "id": answer.id})
             loop = asyncio.get_running_loop()
-            loop.call_later(HUNG_SECONDS, self._end_hung, self._model, answer)
+            loop.call_later(self._hung_seconds, self._end_hung, self._model, answer)
         else:
             self._tell(answer, {"event": "end", "finish_reason": "cancelled"})
 
     def _end_hung(self, model: ModelProcess, answer: Answer) -> None:
         """An answer is cancelled between two tokens; where no token comes, nothing else helps."""
         if answer.is_running:
-            self._failed(model, {"type": "Hung", "message": "", "seconds": HUNG_SECONDS})
+            self._failed(model, {"type": "Hung", "message": "", "seconds": self._hung_seconds})
 
     def _unload(self, client: Client) -> None:
         """One client less; the last one takes the model with it."""
