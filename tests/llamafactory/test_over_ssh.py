@@ -63,6 +63,10 @@ async def test_a_lost_connection_costs_neither_the_answer_nor_a_load(
         assert (await streamed(backend, "say next")).text == "next"
         assert (await backend.health()).pid == pid
         assert bench.loads() == [pid]
+        assert bench.said[1:] == [
+            "the connection to the worker of `far` dropped: reconnecting",
+            "reconnected to the worker of `far`: its model stayed loaded",
+        ]
 
 
 async def test_a_host_that_stays_away_is_told_and_its_worker_ends_by_itself(

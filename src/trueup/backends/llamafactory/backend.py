@@ -75,6 +75,7 @@ class LlamaFactoryBackend:
             name=settings.name,
             lease_seconds=settings.lease_seconds,
             changed=self._changed,
+            say=say,
         )
         self._state: State = "stopped"
         self._is_told = self._is_hinted = False

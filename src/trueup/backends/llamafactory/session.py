@@ -62,7 +62,7 @@ class Answering:
 
 
 class Session:
-    """One worker; `changed` is called when its `state` has become another one."""
+    """One worker; `changed` is called when its `state` has become another one, `say` to tell."""
 
     def __init__(
         self,
@@ -71,6 +71,7 @@ class Session:
         name: str,
         lease_seconds: float,
         changed: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.state: Message = STOPPED
         self.memory_bytes: int | None = None
@@ -78,6 +79,7 @@ class Session:
         self._name = name
         self._lease_seconds = lease_seconds
         self._changed = changed
+        self._say = say
         self._client = secrets.token_hex(8)
         self._link: Link | None = None
         self._opening: asyncio.Task[object] | None = None
@@ -202,6 +204,7 @@ class Session:
 
     async def _reopen(self) -> None:
         """Look for the worker after the connection was lost, for as long as its lease."""
+        self._say(f"the connection to the worker of `{self._name}` dropped: reconnecting")
         end = time.monotonic() + self._lease_seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -217,6 +220,7 @@ class Session:
         if not is_there:
             self._fail_all(self._lost("was killed (often out of memory)"))
             return
+        self._say(f"reconnected to the worker of `{self._name}`: its model stayed loaded")
         for answering in list(self._answers.values()):
             if not answering.is_over:
                 await self._send({"op": "resume", "id": answering.id, "after": answering.seq})
