@@ -243,6 +243,23 @@ async def test_two_backends_of_one_model_share_its_worker_and_the_last_one_ends_
     assert len(bench.loads()) == 1
 
 
+async def test_two_adapters_on_one_base_are_two_workers_whose_memory_is_told(bench: Bench) -> None:
+    adapters = [bench.folder / name for name in ("one", "two")]
+    for adapter in adapters:
+        adapter.mkdir()
+        (adapter / "adapter_config.json").write_text("{}")
+    async with (
+        bench.backend(name="one", adapter_path=str(adapters[0])) as one,
+        bench.backend(name="two", adapter_path=str(adapters[1])) as two,
+    ):
+        await asyncio.gather(streamed(one, "say 1"), streamed(two, "say 2"))
+        assert len(set(bench.loads())) == 2
+        assert (await one.health()).pid != (await two.health()).pid
+    told = sorted(bench.said)
+    for name, line in zip(("one", "two"), told, strict=True):
+        assert line.startswith(f"`{name}` is being loaded on this machine: 2.5 MB of weights, ")
+
+
 async def test_an_engine_with_a_scheduler_answers_what_comes(bench: Bench) -> None:
     async with bench.backend(infer_backend="vllm") as backend:
         answer = await streamed(backend, "a b")
