@@ -13,19 +13,11 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from trueup.adapt.chat import EncodeChat, encode_by_template
+from trueup.adapt.native.chat_format import ROLES
 from trueup.adapt.template import encode_template
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import RequestError
 
-# What clients call a role -> what models of this kind call it.
-ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "tool": "observation",
-    "observation": "observation",
-}
 # Keywords of `.chat()` that take the system message.
 SYSTEM_KEYWORDS = ("meta_instruction", "system")
 PROBE = ({"role": "user", "content": "a"},)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from trueup.adapt.fixes.export import refuse_full
 from trueup.adapt.load import load_plan, mapped_family
 from trueup.adapt.native.family import NativeFamily
 from trueup.adapt.native.tokenizer import save_tokenizer
@@ -52,7 +53,7 @@ def export_native(
             hint="load it with AutoModelForCausalLM.from_pretrained as it is",
         )
     directory = directory.expanduser().resolve()
-    _refuse_full(directory)
+    refuse_full(directory)
     checkpoint = checkpoint_of(plan)
     dtype = file_dtype(checkpoint) if dtype == "auto" else dtype
     loaded = load_plan(replace(plan, dtype=dtype, device="cpu"))
@@ -71,16 +72,6 @@ def export_native(
         raise _disk_error(error, directory) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _refuse_full(directory: Path) -> None:
-    if directory.is_dir() and not any(directory.iterdir()):
-        return
-    if directory.exists() or directory.is_symlink():
-        raise AdaptError(
-            "the directory of an export must be new or empty, and this one is not",
-            where=str(directory),
-        )
 
 
 def _check_space(model: PreTrainedModel, directory: Path, item_bytes: int) -> None:

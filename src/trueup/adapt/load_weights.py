@@ -211,6 +211,15 @@ def _attach(model: torch.nn.Module, filling: _Filling, directory: Path) -> None:
     missing = [name for name in filling.wanted if name not in filling.filled]
     tied = _tied_names(model)
     missing = [name for name in missing if name not in tied]
+    refuse_missing(missing, directory)
+    for name, tensor in filling.filled.items():
+        owner, _, last = name.rpartition(".")
+        parameter = torch.nn.Parameter(tensor, requires_grad=False)
+        setattr(model.get_submodule(owner), last, parameter)
+
+
+def refuse_missing(missing: list[str], directory: Path) -> None:
+    """Raises: AdaptError that names tensors of a model which no file holds, if there are any."""
     if missing:
         more = f" and {len(missing) - SHOWN_NAMES} more" if len(missing) > SHOWN_NAMES else ""
         listing = ", ".join(f"`{name}`" for name in missing[:SHOWN_NAMES])
@@ -219,10 +228,6 @@ def _attach(model: torch.nn.Module, filling: _Filling, directory: Path) -> None:
             where=str(directory),
             hint=f"trueup check {directory}",
         )
-    for name, tensor in filling.filled.items():
-        owner, _, last = name.rpartition(".")
-        parameter = torch.nn.Parameter(tensor, requires_grad=False)
-        setattr(model.get_submodule(owner), last, parameter)
 
 
 def _tied_names(model: torch.nn.Module) -> set[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueup.adapt.load_weights import SHOWN_NAMES, Progress, read_tensors
+from trueup.adapt.load_weights import Progress, read_tensors, refuse_missing
 from trueup.checkpoint.checkpoint import Weights
 from trueup.errors import AdaptError
 
@@ -96,11 +96,4 @@ def _fill(
 
 def _check_filled(model: torch.nn.Module, filled: Mapping[int, str], directory: Path) -> None:
     missing = [name for name, each in model.named_parameters() if id(each) not in filled]
-    if missing:
-        more = f" and {len(missing) - SHOWN_NAMES} more" if len(missing) > SHOWN_NAMES else ""
-        listing = ", ".join(f"`{name}`" for name in missing[:SHOWN_NAMES])
-        raise AdaptError(
-            f"the weight files hold nothing for {listing}{more}",
-            where=str(directory),
-            hint=f"trueup check {directory}",
-        )
+    refuse_missing(missing, directory)

@@ -40,7 +40,7 @@ def export_fixed(
             f"nothing was exported: the plan's route is `{plan.route}`, expected `fixed`",
             where=plan.model.directory,
         )
-    _refuse_full(directory)
+    refuse_full(directory)
     texts = repaired_texts(plan.fixes, checkpoint, transformers)
     manifest = _manifest(plan, checkpoint, transformers, texts)
     partial = directory.parent / f".{directory.name}.partial-{os.getpid()}"
@@ -77,7 +77,8 @@ def diff(checkpoint: Checkpoint, texts: Mapping[str, str]) -> str:
     return "".join(parts)
 
 
-def _refuse_full(directory: Path) -> None:
+def refuse_full(directory: Path) -> None:
+    """Raises: AdaptError for a directory of an export that holds something or is none."""
     if directory.is_dir() and not any(directory.iterdir()):
         return
     if directory.exists() or directory.is_symlink():
