@@ -17,6 +17,7 @@ from trueup.adapt.planning import PlannedFacts, plan_with_facts
 from trueup.adapt.proof_record import (
     SCHEMA_VERSION,
     check_proof,
+    reference_digests,
     subject_of,
     with_proof,
     write_record,
@@ -65,7 +66,9 @@ def proof_of(facts: PlannedFacts) -> Proof:
     return with_proof(now.plan, now.checkpoint, now.environment).proof
 
 
-def keep(facts: PlannedFacts, verdict: str = "proven", reasons: tuple[str, ...] = ()) -> Path:
+def keep(
+    facts: PlannedFacts, verdict: str = "proven", reasons: tuple[str, ...] = (), **more: object
+) -> Path:
     subject = subject_of(facts.plan, facts.checkpoint, facts.environment)
     model = {"digest": facts.plan.model.digest, "directory": facts.plan.model.directory}
     record = {
@@ -77,6 +80,7 @@ def keep(facts: PlannedFacts, verdict: str = "proven", reasons: tuple[str, ...] 
         "route": facts.plan.route,
         "dtype": facts.plan.dtype,
         "subject": dict(subject.digests),
+        **more,
     }
     return write_record(record, subject)
 
@@ -103,6 +107,36 @@ def test_a_failed_proof_is_shown_with_its_reason(model: PlannedFacts) -> None:
     proof = proof_of(model)
 
     assert (proof.state, proof.reason) == ("failed", "greedy: logits differ")
+
+
+def test_a_changed_byte_of_the_reference_s_environment_makes_a_record_void(
+    model: PlannedFacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "site" / "tokenizers" / "made.py"
+    code.parent.mkdir(parents=True)
+    code.write_text("A = 1")
+    python = tmp_path / "python"
+    python.touch()
+    there = replace(
+        model.environment,
+        packages={"tokenizers": "0.19.1"},
+        folders={"tokenizers": tmp_path / "site"},
+    )
+    monkeypatch.setattr(proof_record, "read_environment", lambda _: there)
+    reference = {"interpreter": str(python), "environment": reference_digests(python)}
+    keep(model, reference=reference)
+    before = proof_of(model)
+
+    code.write_text("A = 22")
+    after = proof_of(model)
+    python.unlink()
+
+    assert before.state == "proven"
+    assert (after.state, after.reason) == (
+        "unproven",
+        "an earlier record is void, because of changes in `files of tokenizers of the reference`",
+    )
+    assert proof_of(model).state == "proven"
 
 
 def test_a_record_holds_for_the_same_bytes_in_another_folder(

@@ -65,6 +65,9 @@ def test_the_record_is_what_was_measured(proved: Proved) -> None:
     record = json.loads(proved.record.read_text())
 
     assert record["verdict"] == "proven"
+    assert record["tried"]["extent"] == "loaded"
+    files = "files of transformers"
+    assert record["reference"]["environment"][files] == record["subject"][files]
     assert Questions.from_dict(record["questions"]) == FEW
     assert record["versions"]["planned"]["torch"] == record["versions"]["reference"]["torch"]
     assert [each["case"] for each in record["figures"][FP32]] == [

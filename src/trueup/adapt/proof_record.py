@@ -26,7 +26,7 @@ from trueup.config.home import trueup_home
 from trueup.environment.content import package_digest
 from trueup.environment.environment import Environment
 from trueup.environment.packages import read_environment
-from trueup.errors import AdaptError, CheckpointError
+from trueup.errors import AdaptError, CheckpointError, TrueUpError
 from trueup.trust.code import read_code
 
 FOLDER = "proofs"
@@ -93,11 +93,37 @@ def subject_of(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
     digests |= {name: str(packages.get(name)) for name in LIBRARIES}
     python = isolated.get("interpreter")
     there = environment if python is None else read_environment(Path(python))
-    digests |= {f"files of {name}": str(package_digest(there, name)) for name in LIBRARIES}
+    digests |= {f"files of {name}": _files_of(there, name) for name in LIBRARIES}
     for name in sorted(checkpoint.files):
         if name.endswith(READ_SUFFIXES):
             digests[f"file {name}"] = _file_digest(checkpoint.directory / name)
     return Subject(digests=digests)
+
+
+def reference_digests(python: Path) -> dict[str, str]:
+    """What a reference's interpreter is made of: versions, and digests of the packages' files."""
+    there = read_environment(python)
+    told = {"python": str(there.python_version)}
+    for name in LIBRARIES:
+        told |= {name: str(there.packages.get(name)), f"files of {name}": _files_of(there, name)}
+    return told
+
+
+def _changed_reference(record: Mapping[str, Any]) -> list[str]:
+    """What is another one in the reference's environment; nothing where that is gone."""
+    reference = record.get("reference") or {}
+    before, python = reference.get("environment"), Path(reference.get("interpreter") or "")
+    if not before or not python.is_file():
+        return []
+    try:
+        now = reference_digests(python)
+    except TrueUpError as error:
+        return [f"python ({error.cause})"]
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+
+
+def _files_of(environment: Environment, name: str) -> str:
+    return str(package_digest(environment, name))
 
 
 def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> Plan:
@@ -116,6 +142,9 @@ def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
         return plan
     for path, record in records:
         if record["subject"] == dict(subject.digests) and record["verdict"] in ("proven", "failed"):
+            if changed := _changed_reference(record):
+                void = _void_by([f"{name} of the reference" for name in changed])
+                return replace(plan, proof=Proof(reason=void))
             reason = "; ".join(record["reasons"]) or None
             proof = Proof(
                 state=record["verdict"], record=str(path), reason=reason, tried=record.get("tried")
@@ -161,8 +190,12 @@ def _void_words(records: list[tuple[Path, dict[str, Any]]], subject: Subject) ->
             others.append(f"{record.get('dtype')} on the route {record.get('route')}")
     if not nearest:
         return f"proven is {', '.join(dict.fromkeys(others))}" if others else None
-    shown = ", ".join(f"`{name.removeprefix('file ')}`" for name in nearest[:SHOWN_CHANGES])
-    more = len(nearest) - SHOWN_CHANGES
+    return _void_by(nearest)
+
+
+def _void_by(changed: list[str]) -> str:
+    shown = ", ".join(f"`{name.removeprefix('file ')}`" for name in changed[:SHOWN_CHANGES])
+    more = len(changed) - SHOWN_CHANGES
     rest = f" and {more} more" if more > 0 else ""
     return f"an earlier record is void, because of changes in {shown}{rest}"
 

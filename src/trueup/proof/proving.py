@@ -11,7 +11,12 @@ from typing import Any
 
 from trueup.adapt.plan import IN_LAYERS, LOADED, Plan
 from trueup.adapt.planning import PlannedFacts
-from trueup.adapt.proof_record import SCHEMA_VERSION, Subject, subject_of
+from trueup.adapt.proof_record import (
+    SCHEMA_VERSION,
+    Subject,
+    reference_digests,
+    subject_of,
+)
 from trueup.adapt.sizes import context_tokens
 from trueup.adapt.wishes import INT8
 from trueup.errors import AdaptError, CapacityError, CheckpointError, ConfigError
@@ -158,6 +163,7 @@ def _compared(
     facts: PlannedFacts, subject: Subject, wanted: Wanted, say: Say, folder: Path
 ) -> tuple[Outcome, dict[str, Any]]:
     asking = _asking(facts, wanted, say, folder)
+    told: dict[str, Any]
     if wanted.reference_file is not None:
         golden = read_golden(wanted.reference_file, subject)
         asking = _as_asked(asking, golden)
@@ -171,6 +177,7 @@ def _compared(
             "kind": kind,
             "words": reference.words,
             "interpreter": reference.interpreter.command[0],
+            "environment": reference_digests(Path(reference.interpreter.command[0])),
         }
         answers = _referred(asking, reference, wanted)
     try:
