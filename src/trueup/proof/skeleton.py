@@ -20,7 +20,9 @@ def planned_skeleton(job: Job) -> Subject:
 
     def build(model_class: Any, config: Any, dtype: Any) -> Any:
         with without_weights(dtype):
-            return model_class(config)
+            model = model_class(config)
+        tell_cpu(model, dtype)  # its `chat` puts what it writes on `model.device`
+        return model
 
     loaded = load_plan(replace(job.plan, dtype=job.dtype), build=build)
     return Subject(
@@ -29,6 +31,19 @@ def planned_skeleton(job: Job) -> Subject:
         encode_chat=chat_tokens(loaded.encode_chat),
         runs_own_code=runs_own_code(job.plan),
     )
+
+
+def tell_cpu(model: Any, dtype: Any) -> None:
+    """Let `model.device` be the CPU, whatever device its parameters are on."""
+    import torch
+
+    cpu = torch.device("cpu")
+    changed = {
+        "__module__": type(model).__module__,
+        "device": property(lambda _: cpu),
+        "dtype": property(lambda _: dtype),
+    }
+    model.__class__ = type(type(model).__name__, (type(model),), changed)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from trueup.adapt.planned_files import checkpoint_of
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError
 from trueup.proof.job import Job
-from trueup.proof.skeleton import planned_skeleton, without_weights
+from trueup.proof.skeleton import planned_skeleton, tell_cpu, without_weights
 from trueup.proof.subject import (
     Subject,
     reference_class,
@@ -162,9 +162,7 @@ def _tie(model: Any, sources: dict[str, list[Source]]) -> None:
 
 
 def _attach(model: Any, stream: Stream) -> None:
-    """Hooks for every part; what `model.device` tells must not be the meta device."""
-    import torch
-
+    """Hooks for every part."""
     for module in model.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None and not parameter.is_meta:
@@ -184,9 +182,7 @@ def _attach(model: Any, stream: Stream) -> None:
         names = {f"{name}.{each}" if name else each for each in _parameters(module, name in layers)}
         module.register_forward_pre_hook(_filling(model, stream, names))
         module.register_forward_hook(_dropping(model, stream, names))
-    cpu = torch.device("cpu")
-    changed = {"device": property(lambda _: cpu), "dtype": property(lambda _: stream.dtype)}
-    model.__class__ = type(type(model).__name__, (type(model),), changed)
+    tell_cpu(model, stream.dtype)
 
 
 def _layers(model: Any) -> dict[str, Any]:
