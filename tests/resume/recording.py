@@ -33,6 +33,8 @@ OPEN = b"1"
 SCRIPTED_SEED = 1000
 SCRIPT = "😀天é".encode()
 SCRIPT_PERIOD = 14
+# Steps of a first worker that a planted fault is to come after.
+HALF = 16
 _BIAS = 1e4
 # A record that a kill has cut is told by what follows it.
 _MAGIC = bytes.fromhex("6b1d5ce07f42a93bb1e8d04c97f3250a")
@@ -139,7 +141,7 @@ class RecordingEngine(TorchChatEngine):
         if is_resumed and self._fault == "zeroed-kv":
             zero(sequence)
         if is_resumed and self._fault == "rope-position":
-            sequence._positions = sequence._positions + 1
+            sequence._model = _Misplaced(sequence._model)
         if is_resumed and self._fault == "stale-kv":
             # What was answered since the prompt is not in the cache, but for the last token.
             parts["sequence"] = _Forgetful(sequence, len(parts["given"]))
@@ -151,10 +153,26 @@ class RecordingEngine(TorchChatEngine):
             skew=int(is_resumed and self._fault == "noise-position"),
         )
         last_choice = len(getattr(request, "prompts", (0,))) * request.sampling.n - 1
-        for step in super()._answer(prompt, request, is_cancelled, **parts):
+        for count, step in enumerate(super()._answer(prompt, request, is_cancelled, **parts)):
+            # What is to go wrong after a kill needs something that is left to do then.
+            if self._fault != "none" and not is_resumed and count == HALF and self._recorder:
+                self._recorder.wait(request.sampling.seed, is_cancelled)
             if step.finish_reason is not None and choice == last_choice and self._recorder:
                 self._recorder.wait(request.sampling.seed, is_cancelled)
             yield step
+
+
+class _Misplaced:
+    """A model whose tokens stand one place further on."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __call__(self, **arguments: Any) -> Any:
+        first = arguments["past_key_values"].get_seq_length() + 1
+        tokens = arguments["input_ids"]
+        places = torch.arange(first, first + tokens.shape[1], device=tokens.device)
+        return self._model(position_ids=places[None], **arguments)
 
 
 class _Forgetful:

@@ -104,7 +104,7 @@ def test_an_answer_in_bf16_survives_and_says_that_it_may_have_become_another() -
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_resumed_answer_from_a_wrong_state_is_noticed(fault: Fault) -> None:
-    given = killed(chat(CHATS[0], seed=SCRIPTED_SEED + 1, **DRAWN), random.Random(22))
+    given = replace(chat(CHATS[0], seed=SCRIPTED_SEED + 1, **DRAWN), kills=(2,))
     with pytest.raises(AssertionError, match=r"the (logits|token|text).* (off|another)"):
         run([[given]], fault=fault)
 
