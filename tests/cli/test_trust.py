@@ -163,6 +163,37 @@ def test_a_model_is_revoked_by_its_name(
     assert len(report(capsys, "--revoke", "./m")["revoked"]) == 1
 
 
+def test_code_is_revoked_by_any_directory_that_it_lies_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = str(tmp_path / "m")
+    model(tmp_path / "m")
+    model(tmp_path / "copy")
+    (tmp_path / "link").symlink_to(tmp_path / "copy")
+    for word in ("copy", "link"):
+        assert main(["trust", first, "--yes"]) == 0
+        capsys.readouterr()
+        assert main(["trust", "--revoke", str(tmp_path / word)]) == 0
+        assert f"may no longer run: {first}" in capsys.readouterr().out
+        assert Consents().all() == []
+    assert main(["trust", "--revoke", str(tmp_path / "copy")]) == 1
+    assert "there is nothing to take back" in capsys.readouterr().err
+
+
+def test_a_path_that_is_gone_is_told_what_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = read_code(model(tmp_path / "m")).digest
+    assert main(["trust", str(tmp_path / "m"), "--yes"]) == 0
+    (tmp_path / "m").rename(tmp_path / "moved")
+    capsys.readouterr()
+    assert main(["trust", "--revoke", str(tmp_path / "gone")]) == 1
+    told = capsys.readouterr().err
+    assert "is not here" in told
+    assert f"{digest[:19]} ({tmp_path / 'm'})" in told
+    assert len(report(capsys, "--revoke", str(tmp_path / "moved"))["revoked"]) == 1
+
+
 def test_a_hub_id_is_known_by_its_name_and_asks_again_for_new_code(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

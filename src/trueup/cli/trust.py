@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -17,9 +18,9 @@ from trueup.config.servers import running_servers
 from trueup.doctor.audit import DOES, KINDS, Alarm, alarms_text, audit_module
 from trueup.doctor.render.text import Line, print_lines, printable
 from trueup.doctor.time_limit import CHECK_SECONDS, time_limit
-from trueup.errors import BackendError, ConfigError, UsageError
+from trueup.errors import BackendError, ConfigError, TrueUpError, UsageError
 from trueup.trust.code import OwnCode, read_code
-from trueup.trust.consents import Change, Consent, Consents
+from trueup.trust.consents import HASH_START, PREFIX, Change, Consent, Consents
 from trueup.trust.copy import forget, model_names
 
 EXAMPLE = """  trueup trust THUDM/chatglm-6b
@@ -28,6 +29,7 @@ EXAMPLE = """  trueup trust THUDM/chatglm-6b
   trueup trust --revoke ./model"""
 SCHEMA_VERSION = 1
 SHOWN_HASH = 19  # `sha256:` and twelve digits
+SHOWN_KNOWN = 5
 YES = ("y", "yes")
 
 
@@ -186,9 +188,8 @@ def _list(arguments: argparse.Namespace) -> int:
     if not found:
         _say("no model's own code may run")
     for each in found:
-        models = ", ".join(map(printable, each.models))
         day = datetime.fromtimestamp(each.given_at, UTC).strftime("%Y-%m-%d")
-        print(f"{each.digest[:SHOWN_HASH]}  {day}  {len(each.files)} files  {models}")
+        print(f"{each.digest[:SHOWN_HASH]}  {day}  {len(each.files)} files  {_models(each)}")
     return 0
 
 
@@ -203,13 +204,7 @@ def _shape(consent: Consent) -> dict[str, Any]:
 
 def _revoke(arguments: argparse.Namespace) -> int:
     consents = Consents()
-    found = consents.named(arguments.revoke)
-    if not found:
-        raise ConfigError(
-            f"`{arguments.revoke}` is neither a model whose code may run nor a hash of such code",
-            where="--revoke",
-            hint="trueup trust --list",
-        )
+    found = _meant(arguments, consents)
     for each in found:
         consents.revoke(each)
         forget(each.digest, consents)
@@ -219,11 +214,53 @@ def _revoke(arguments: argparse.Namespace) -> int:
         print(json.dumps({**shape, "revoked": [_shape(each) for each in found]}, indent=2))
     else:
         for each in found:
-            print(f"{each.digest[:SHOWN_HASH]}  may no longer run")
+            print(f"{each.digest[:SHOWN_HASH]}  may no longer run: {_models(each)}")
     for row in running:
         _say(f"the server at {row['url']} has loaded it as `{row['model']}` and goes on with it")
         _say(f"  hint:  end that server: kill {row['pid']}")
     return 0
+
+
+def _meant(arguments: argparse.Namespace, consents: Consents) -> list[Consent]:
+    """The consents that were given by this name, or to the code that is found under it now.
+
+    Raises: ConfigError where there are none; CheckpointError for a model that cannot be read.
+    """
+    from trueup.checkpoint.files import read_checkpoint
+    from trueup.checkpoint.source import is_here, resolve
+
+    word = arguments.revoke
+    found = consents.named(word)
+    is_model = is_here(word, arguments.revision)
+    # By its name alone a copy, a link or a moved model is not known, and its code may run too.
+    # A hub, which may be slow, is not asked for what its name tells.
+    if is_model and (not found or Path(word).expanduser().is_dir()):
+        try:
+            with time_limit(CHECK_SECONDS, word):
+                checkpoint = read_checkpoint(resolve(word, revision=arguments.revision))
+                consent = consents.get(read_code(checkpoint).digest)
+        except TrueUpError:
+            if not found:
+                raise
+        else:
+            found += [consent] if consent is not None and consent not in found else []
+    if found:
+        return found
+    known = consents.all()
+    told = [f"{each.digest[:SHOWN_HASH]} ({_models(each)})" for each in known[:SHOWN_KNOWN]]
+    told += ["…"] if len(known) > SHOWN_KNOWN else []
+    raise ConfigError(
+        f"the code of `{word}` may not run: there is nothing to take back"
+        if is_model
+        else f"`{word}` is neither a model whose code may run nor a hash of such code"
+        + ("" if HASH_START.fullmatch(word.removeprefix(PREFIX)) else ", and is not here"),
+        where="--revoke",
+        hint=f"what may run, by hash or name: {', '.join(told)}" if told else "no code may run",
+    )
+
+
+def _models(consent: Consent) -> str:
+    return ", ".join(map(printable, consent.models))
 
 
 def _running(digests: Collection[str]) -> Iterator[dict[str, Any]]:
