@@ -120,12 +120,14 @@ def test_what_runs_is_the_agreed_copy_and_nothing_else(tmp_path: Path, home: Pat
 def test_without_consent_no_code_runs(tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     code = f"open({str(touched)!r}, 'w').close()\n{MODELING}"
-    plan = own_plan(write_small(tmp_path / "m", small_tensors(), modeling_small=code))
+    plan = own_plan(write_small(tmp_path / "my model", small_tensors(), modeling_small=code))
     (consent,) = Consents().all()
     Consents().revoke(consent)
     for each in (plan, replace(plan, code=None)):
-        with pytest.raises(AdaptError, match="only with your consent"):
+        with pytest.raises(AdaptError, match="only with your consent") as refused:
             load_plan(each)
+        assert refused.value.where == str(tmp_path / "my model")
+        assert refused.value.hint == f"trueup trust '{tmp_path / 'my model'}'"
     assert not touched.exists()
 
 

@@ -7,6 +7,7 @@ tokenizer of another kind. Runs in whoever loads a model, after the load.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,4 +119,4 @@ def _error(faults: tuple[Fault, ...], directory: Path, plan: Plan) -> AdaptError
 def _hint(fault: Fault, plan: Plan) -> str:
     if fault.code == FORWARD and plan.dtype != "float32":
         return "try it with `--dtype float32`"
-    return f"trueup verify {plan.model.source}"
+    return f"trueup verify {shlex.quote(plan.model.source)}"

@@ -8,6 +8,7 @@ transformers at the first load. A worker calls `load_plan`, a user's own process
 from __future__ import annotations
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -245,7 +246,7 @@ def _read_again(plan: Plan) -> Checkpoint:
         raise AdaptError(
             "the model's files have changed since the plan was made",
             where=plan.model.directory,
-            hint=f"trueup plan {plan.model.source}",
+            hint=f"trueup plan {shlex.quote(plan.model.source)}",
         )
     return checkpoint
 
@@ -257,4 +258,4 @@ def _refusal(plan: Plan) -> str:
 
 
 def _hint(plan: Plan) -> str:
-    return f"trueup plan {plan.model.source}"
+    return f"trueup plan {shlex.quote(plan.model.source)}"

@@ -7,6 +7,7 @@ the bound on anonymous memory. What it would only warn of is an error here.
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -128,7 +129,7 @@ def _pretrained(
         raise CheckpointError(
             f"transformers could not load it: {type(error).__name__}: {error_line(error)}",
             where=str(checkpoint.directory),
-            hint=f"trueup check {checkpoint.directory}",
+            hint=f"trueup check {shlex.quote(str(checkpoint.directory))}",
         ) from error
     return model, told
 
@@ -156,7 +157,7 @@ def _tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
             f"transformers could not load the tokenizer: {type(error).__name__}: "
             f"{error_line(error)}",
             where=str(checkpoint.directory),
-            hint=f"trueup check {checkpoint.directory}",
+            hint=f"trueup check {shlex.quote(str(checkpoint.directory))}",
         ) from error
     return tokenizer
 
@@ -181,7 +182,7 @@ def _check(told: dict[str, Any], checkpoint: Checkpoint) -> None:
             raise AdaptError(
                 f"the tensor `{names[0]}` {complaint}{more}",
                 where=str(checkpoint.directory),
-                hint=f"trueup check {checkpoint.directory}",
+                hint=f"trueup check {shlex.quote(str(checkpoint.directory))}",
             )
 
 

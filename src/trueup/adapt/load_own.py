@@ -77,7 +77,12 @@ def unfilled_own(
     """
     import torch
 
-    code = kept_code(plan.code) if plan.code is not None else trusted_code(checkpoint)
+    named = plan.model
+    code = (
+        trusted_code(checkpoint)
+        if plan.code is None
+        else kept_code(plan.code, source=named.source, directory=named.directory)
+    )
     staging = stage(checkpoint, code, plan.fixes)
     if plan.fixes:
         import transformers

@@ -101,7 +101,7 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
         raise CheckpointError(
             f"the weight file cannot be read: {error}",
             where=str(path),
-            hint=f"trueup check {path.parent}",
+            hint=f"trueup check {shlex.quote(str(path.parent))}",
         ) from error
 
 
@@ -226,7 +226,7 @@ def refuse_missing(missing: list[str], directory: Path) -> None:
         raise AdaptError(
             f"the weight files hold nothing for {listing}{more}",
             where=str(directory),
-            hint=f"trueup check {directory}",
+            hint=f"trueup check {shlex.quote(str(directory))}",
         )
 
 

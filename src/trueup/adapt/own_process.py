@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from os import PathLike, fspath
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,8 @@ def load(
             "the plan's route is `isolated`: its model runs in an environment of its own, which "
             "cannot be this process",
             where=plan.model.directory,
-            hint=f"trueup serve {plan.model.source} --route isolated, and ask that server",
+            hint=f"trueup serve {shlex.quote(plan.model.source)} --route isolated, and ask that "
+            "server",
         )
     loaded = load_plan(plan)
     return loaded.model, loaded.tokenizer

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,7 +171,7 @@ def check_proof(plan: Plan) -> None:
         raise AdaptError(
             f"the proof of `{plan.model.id}` no longer holds: {now.reason or 'its record is gone'}",
             where=plan.model.directory,
-            hint=f"trueup verify {plan.model.source}, and start the server again",
+            hint=f"trueup verify {shlex.quote(plan.model.source)}, and start the server again",
             code=PROOF_VOID,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,9 @@ def _no_model(directory: Path, files: Mapping[str, int]) -> CheckpointError:
         cause = "the directory holds a diffusers pipeline, which is not a language model"
     elif inside:
         return CheckpointError(
-            cause, where=where, hint=f"trueup check {directory / Path(inside[0]).parent}"
+            cause,
+            where=where,
+            hint=f"trueup check {shlex.quote(str(directory / Path(inside[0]).parent))}",
         )
     return CheckpointError(cause, where=where)
 

@@ -6,6 +6,7 @@ the weights there too. Neither reads a file of a model: `files.py` does.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -139,7 +140,7 @@ def _local(model: str, path: Path, revision: str | None) -> Source | None:
             raise CheckpointError(
                 f"`{model}` is a file; a model is the directory that it lies in",
                 where=str(path),
-                hint=f"trueup check {path.parent}",
+                hint=f"trueup check {shlex.quote(str(path.parent))}",
             )
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
         reason = getattr(error, "strerror", None) or _shown(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -137,7 +138,7 @@ def record_golden(facts: PlannedFacts, wanted: Wanted, path: Path, say: Say) -> 
 
 def _named(error: UnprovenError, facts: PlannedFacts) -> UnprovenError:
     """The error with the model's own name in its hint."""
-    error.hint = error.hint and error.hint.replace("MODEL", facts.plan.model.source)
+    error.hint = error.hint and error.hint.replace("MODEL", shlex.quote(facts.plan.model.source))
     return error
 
 
@@ -149,7 +150,7 @@ def _against(facts: PlannedFacts) -> str | None:
         raise AdaptError(
             "the model's own code runs only with your consent",
             where=plan.model.directory,
-            hint=f"trueup trust {plan.model.source}",
+            hint=f"trueup trust {shlex.quote(plan.model.source)}",
         )
     if plan.dtype == INT8:
         return (

@@ -102,12 +102,14 @@ def reference_directory(job: Job) -> Path:
 
     Raises: AdaptError for code that may not run any more.
     """
+    model = job.plan.model
     if job.code is None:
-        return Path(job.plan.model.directory)
+        return Path(model.directory)
     from trueup.adapt.staging import stage
     from trueup.trust.copy import kept_code
 
-    return stage(checkpoint_of(job.plan), kept_code(job.code)).directory
+    code = kept_code(job.code, source=model.source, directory=model.directory)
+    return stage(checkpoint_of(job.plan), code).directory
 
 
 def reference_subject(job: Job, directory: Path, model: Any) -> Subject:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import shutil
 import stat
 import tempfile
@@ -52,13 +53,17 @@ def trusted_code(checkpoint: Checkpoint, *, consents: Consents | None = None) ->
             if change is not None
             else "the model's own code runs only with your consent",
             where=str(checkpoint.directory),
-            hint=f"trueup trust {checkpoint.source}",
+            hint=f"trueup trust {shlex.quote(checkpoint.source)}",
         )
     return TrustedCode(digest=code.digest, folder=_kept(code, consents.folder / CODE_FOLDER))
 
 
-def kept_code(digest: str, *, consents: Consents | None = None) -> TrustedCode:
+def kept_code(
+    digest: str, *, source: str, directory: str, consents: Consents | None = None
+) -> TrustedCode:
     """The copy of agreed code by its hash, as it lies there: for a process that may not write.
+
+    `source` and `directory` are those of the model that an error names.
 
     Raises: AdaptError without consent, and where the copy is not there whole.
     """
@@ -68,8 +73,8 @@ def kept_code(digest: str, *, consents: Consents | None = None) -> TrustedCode:
     if consent is None:
         raise AdaptError(
             "the model's own code runs only with your consent",
-            where=str(consents.folder),
-            hint="trueup trust MODEL",
+            where=directory,
+            hint=f"trueup trust {shlex.quote(source)}",
         )
     wanted = {}
     for name, sha256 in consent.files.items():
@@ -79,7 +84,7 @@ def kept_code(digest: str, *, consents: Consents | None = None) -> TrustedCode:
         raise AdaptError(
             "the copy of the agreed code is not there, or is not what was agreed to",
             where=str(folder),
-            hint=f"trueup trust {consent.models[0]}" if consent.models else None,
+            hint=f"trueup trust {shlex.quote(source)}",
         )
     return TrustedCode(digest=digest, folder=folder)
 

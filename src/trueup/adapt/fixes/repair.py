@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def repaired_texts(
     except LookupError as error:
         raise AdaptError(
             f"this release of TrueUp has no fix {error.args[0]}",
-            hint=f"trueup plan {checkpoint.source}",
+            hint=f"trueup plan {shlex.quote(checkpoint.source)}",
         ) from error
     sources = Sources({path: each.source for path, each in checkpoint.remote_code.items()})
     facts = FixFacts(checkpoint, ModelCode(checkpoint), transformers)

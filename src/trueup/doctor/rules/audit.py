@@ -6,6 +6,7 @@ The native route runs none of it.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from itertools import groupby
 from typing import ClassVar
@@ -64,7 +65,7 @@ class ForeignCode(Rule):
                     f"`{name}` is code of another repository, `{repository}`, which is not looked "
                     "into here",
                     where=Where(path=path, key=f"auto_map.{auto_class}"),
-                    hint=f"trueup trust {facts.checkpoint.source}",
+                    hint=f"trueup trust {shlex.quote(facts.checkpoint.source)}",
                 )
 
 
