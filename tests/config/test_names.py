@@ -430,6 +430,8 @@ def test_what_is_valid_and_odd_is_a_warning(case: str, tmp_path: Path) -> None:
         "aliases: {org/bert: bert}",
         "roles: {org/bert: {chain: [glm, bert]}}",
         "  half: {source: demo, dtype: float32}",
+        "  iso: {source: demo, route: isolated}",
+        "  own: {source: demo, python: /python}",
         "  p: {source: x, pin: true}",
         "server: {api_keys: ['${env.KEY}']}",
     ],

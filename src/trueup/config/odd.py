@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from trueup.config.document import Document
 from trueup.config.mistake import Key, Mistake
-from trueup.config.settings import Settings
+from trueup.config.settings import ModelSettings, Settings
 from trueup.config.url import is_encrypted_or_near, is_loopback
 from trueup.config.variables import VARIABLE
 
@@ -68,10 +69,11 @@ def _shadowing(document: Document, settings: Settings) -> Iterator[Mistake]:
 
 
 def _twins(document: Document, settings: Settings) -> Iterator[Mistake]:
-    first: dict[tuple[str, str | None, str, str], str] = {}
+    """Models of one plan: all is equal but the name and how long they stay loaded."""
+    first: dict[ModelSettings, str] = {}
     for model in settings.models:
         name = str(model.name)
-        twin = first.setdefault((model.source, model.revision, model.dtype, model.device), name)
+        twin = first.setdefault(replace(model, name=None, pin=False, ttl_seconds=None), name)
         if twin != name:
             yield document.mistake(
                 ("models", name, "source"),
