@@ -121,6 +121,24 @@ def test_an_odd_name_is_shown_in_short_lines_of_its_own(name: str, cache: Path) 
     assert len(f"{caught.value.cause}{caught.value.where}{caught.value.hint}") < 1000
 
 
+def test_a_link_is_called_as_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "v3" / "inner").mkdir(parents=True)
+    (tmp_path / "latest").symlink_to("v3")
+    found = resolve(str(tmp_path / "latest"))
+    assert (found.id, found.directory) == ("latest", tmp_path / "v3")
+    monkeypatch.chdir(tmp_path / "v3" / "inner")
+    assert [resolve(name).id for name in (".", "..", "../../latest/")] == ["inner", "v3", "latest"]
+
+
+def test_a_link_that_points_nowhere_is_no_hub_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dangling").symlink_to("gone")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="`dangling` is a link to `gone`, and nothing is"):
+        resolve("dangling")
+
+
 def test_a_loop_of_links_is_an_expected_error(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")

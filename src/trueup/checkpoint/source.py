@@ -133,14 +133,20 @@ def _local(model: str, path: Path, revision: str | None) -> Source | None:
         if path.is_dir():
             _refuse_revision(model, revision)
             directory = path.resolve()
-            return Source(
-                directory=directory, source=model, revision=None, id=directory.name or "model"
-            )
+            # A link is called as it was named: what it points to may change with each version.
+            name = directory.name if path.name in ("", "..") else path.name
+            return Source(directory=directory, source=model, revision=None, id=name or "model")
         if path.exists():
             raise CheckpointError(
                 f"`{model}` is a file; a model is the directory that it lies in",
                 where=str(path),
                 hint=f"trueup check {shlex.quote(str(path.parent))}",
+            )
+        if path.is_symlink():
+            raise CheckpointError(
+                f"`{_shown(model)}` is a link to `{_shown(str(path.readlink()))}`, and nothing is "
+                "there",
+                where=str(path),
             )
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of symbolic links
         reason = getattr(error, "strerror", None) or _shown(str(error))
