@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -59,6 +60,9 @@ def test_progress_is_on_stderr_and_the_result_on_stdout(
     assert "MB to download" in err
     assert "resolving packages for transformers" in err
     assert "Downloading numpy" in err
+    assert main(["env", "build", "demo"]) == 0
+    again = capsys.readouterr().out
+    assert re.search(r"^built: +(just now|\d+ s ago), and used as it is$", again, re.MULTILINE)
 
 
 def test_a_plan_says_what_will_be_built_and_then_what_was(

@@ -83,8 +83,10 @@ def test_what_a_child_meets_is_told(job: Job) -> None:
 def test_the_end_of_a_child_is_told(
     program: str, kind: type[TrueUpError], told: str, job: Job
 ) -> None:
-    with pytest.raises(kind, match=told):
+    with pytest.raises(kind, match=told) as met:
         run_job(job, child(program), lambda _: None)
+    was_ended = any(word in told for word in ("signal 9", "signal 15"))
+    assert ("trueup verify MODEL" in (met.value.hint or "")) == was_ended
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,9 @@ def built_lines(
     elif seconds is not None:
         lines.append(_labelled("built", f"in {seconds:.1f} s"))
     else:
-        lines.append(_labelled("built", f"{_ago(time.time() - built.built_at)} before, as it is"))
+        age = _ago(time.time() - built.built_at)
+        when = "just now" if age == "now" else f"{age} ago"
+        lines.append(_labelled("built", f"{when}, and used as it is"))
     return lines
 
 

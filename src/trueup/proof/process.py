@@ -154,8 +154,16 @@ def _failure(job: Job, status: int, told: Mapping[str, Any], log: str) -> TrueUp
     ended = f"by signal {-status}" if status < 0 else f"with status {status}"
     with open(log, encoding="utf-8", errors="replace") as file:
         words = "".join(deque(file, maxlen=STDERR_LINES)).strip()
-    kind = CapacityError if -status in ENDED_FROM_OUTSIDE else AdaptError
-    return kind(f"the process of {side} ended {ended}: {words or 'it said nothing'}")
+    cause = f"the process of {side} ended {ended}: {words or 'it said nothing'}"
+    if -status not in ENDED_FROM_OUTSIDE:
+        return AdaptError(cause)
+    hint = "once more: trueup verify MODEL"
+    if -status == signal.SIGKILL:
+        hint = (
+            "where nobody did that, memory ran out: free some, or take less of it: "
+            "trueup verify MODEL --memory-gb GB"
+        )
+    return CapacityError(cause, hint=hint)
 
 
 def _environment(folder: Path, interpreter: Interpreter) -> dict[str, str]:
