@@ -105,6 +105,19 @@ async def test_a_hint_in_the_message_is_not_said_twice() -> None:
     assert (caught.value.cause, caught.value.hint) == ("no model `x`", "use `demo`")
 
 
+async def test_no_error_sends_anybody_to_a_private_server() -> None:
+    stated = {"message": "no chat; ask it", "code": "chat_not_supported", "hint": "ask it"}
+    refused = (400, orjson.dumps({"error": stated}))
+    async with (
+        scripted_server(refused) as server,
+        ChatClient(server.url, private="./my model") as client,
+    ):
+        with pytest.raises(RequestError) as caught:
+            [piece async for piece in client.stream("m", QUESTION, Answer(), {})]
+    assert (caught.value.cause, caught.value.where) == ("no chat", "./my model")
+    assert caught.value.hint == "serve it, and ask it: trueup serve './my model'"
+
+
 async def test_a_message_that_is_no_text_is_refused_before_it_is_sent() -> None:
     async with ChatClient("http://127.0.0.1:1/v1") as client:
         with pytest.raises(RequestError, match="cannot be sent"):

@@ -19,6 +19,7 @@ import aiohttp
 import orjson
 
 from trueup.cli.server_api import KEY_VARIABLE
+from trueup.doctor.render.command import command
 from trueup.errors import BackendError, RequestError, TrueUpError
 from trueup.gateway.sse import EventSplitter
 
@@ -37,10 +38,14 @@ class Answer:
 
 
 class ChatClient:
-    """Talks to one server; `url` ends in `/v1`, an empty `api_key` sends none."""
+    """Talks to one server; `url` ends in `/v1`, an empty `api_key` sends none.
 
-    def __init__(self, url: str, *, api_key: str | None = None) -> None:
+    `private` is the model of a server that ends with this client: errors name it, not the server.
+    """
+
+    def __init__(self, url: str, *, api_key: str | None = None, private: str | None = None) -> None:
         self.url = url.rstrip("/")
+        self._private = private
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -230,9 +235,11 @@ class ChatClient:
         if not isinstance(stated, dict):
             stated = {"message": str(stated)}
         cause = str(stated.get("message") or f"HTTP status {status}")
-        where, hint = stated.get("where") or self.url, stated.get("hint")
+        where, hint = stated.get("where") or self._private or self.url, stated.get("hint")
         if hint:  # for clients that show the message alone, TrueUp repeats the hint in it
             cause = cause.removesuffix(f"; {hint}")
+        if self._private is not None and stated.get("code") == "chat_not_supported":
+            hint = f"serve it, and {hint}: {command('serve', self._private, {})}"
         if status == 401:  # a user of the command line sends no headers
             hint = f"set {KEY_VARIABLE} to the server's key"
         if 400 <= status < 500 and status != 429:

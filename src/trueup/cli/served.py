@@ -66,7 +66,7 @@ async def served(
     await fetched(model, options.get("revision"))
     async with (
         private_server([*wanted, *private], tells_all=True) as own,
-        ChatClient(own.url, api_key=own.api_key) as client,
+        ChatClient(own.url, api_key=own.api_key, private=model) as client,
     ):
         yield client, own.models[0]
 
