@@ -147,6 +147,19 @@ def test_a_record_holds_for_the_same_bytes_in_another_folder(
     assert proof_of(copied(model, tmp_path / "other")).state == "proven"
 
 
+def test_an_environment_that_is_missing_changed_nothing(model: PlannedFacts) -> None:
+    planned = {"is_ours": True, "lock": None, "interpreter": None, "command": "trueup env build m"}
+    isolated = replace(model, plan=replace(model.plan, route="isolated", environment=planned))
+    keep(isolated)
+
+    proof = proof_of(isolated)
+
+    assert (proof.state, proof.record) == ("unproven", None)
+    assert proof.reason == (
+        "whether an earlier record holds is not known: the environment is not built"
+    )
+
+
 def flip_weight(model: Path) -> None:
     path = model / "model.safetensors"
     content = bytearray(path.read_bytes())

@@ -137,6 +137,10 @@ def with_proof(plan: Plan, checkpoint: Checkpoint, environment: Environment) -> 
     records = list(records_of(plan.model.digest, plan.model.directory))
     if not records and all(map(read_record, _paths())):
         return plan
+    is_missing = plan.environment is not None and plan.environment.get("interpreter") is None
+    if is_missing and any(record.get("route") == plan.route for _, record in records):
+        words = "whether an earlier record holds is not known: the environment is not built"
+        return replace(plan, proof=Proof(reason=words))
     try:
         subject = subject_of(plan, checkpoint, environment)
     except CheckpointError:
