@@ -280,7 +280,7 @@ def test_a_class_that_the_library_lacks_is_an_error_that_can_be_followed() -> No
 def test_memory_that_runs_out_while_loading_names_a_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exhausted(*_: Any) -> Any:
+    def exhausted(*_: Any, **__: Any) -> Any:
         raise MemoryError
 
     plan = plan_model(str(build_checkpoint("chatglm2", tmp_path / "model")), FP32)

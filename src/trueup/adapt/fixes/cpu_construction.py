@@ -25,11 +25,12 @@ class CpuConstruction(Fix):
     """The model's constructor reads the data of a tensor: `Tensor.item() cannot be called on meta`.
 
     The loader of transformers 5 builds models without memory. TrueUp builds those of this route
-    on the CPU; the edit does the same for a loader of transformers.
+    on the CPU; the edit does the same for a loader of transformers. The doctor reads what is
+    done, not on which device, so that it finds it again.
     """
 
     name = "cpu-construction"
-    answers = ("LOAD106",)
+    answers = unseen = ("LOAD106",)
     does = "the model is built on the CPU, where its constructor can read what it computes"
     since = "5.0.0"
 
