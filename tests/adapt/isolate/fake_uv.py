@@ -50,16 +50,16 @@ created-by = "uv"
 [[packages]]
 name = "transformers"
 version = "4.38.2"
-wheels = [{ url = "https://index.example/transformers-4.38.2-py3-none-any.whl", size = 8500000, \
+wheels = [{ url = "file:///index/transformers-4.38.2-py3-none-any.whl", size = 8500000, \
 hashes = { sha256 = "aa" } }]
 
 [[packages]]
 name = "numpy"
 version = "1.26.4"
 wheels = [
-  { url = "https://index.example/numpy-1.26.4-cp311-cp311-other_9_x86.whl", size = 7, \
+  { url = "file:///index/numpy-1.26.4-cp311-cp311-other_9_x86.whl", size = 7, \
 hashes = { sha256 = "cc" } },
-  { url = "https://index.example/numpy-1.26.4-py3-none-any.whl", size = 18000000, \
+  { url = "file:///index/numpy-1.26.4-py3-none-any.whl", size = 18000000, \
 hashes = { sha256 = "bb" } },
 ]
 """

@@ -122,7 +122,7 @@ def test_a_wheelhouse_asks_no_network(
     ("step", "said", "cause"),
     [
         ("compile", "error: No solution found when resolving dependencies\n", "exclude each other"),
-        ("compile", "error: Failed to fetch: https://index.example/\n", "cannot be reached"),
+        ("compile", "error: Failed to fetch: http://127.0.0.1:9/\n", "cannot be reached"),
         ("install", NO_ROOM, "no room is left"),
         ("install", "error: hash mismatch for numpy\n", "hash mismatch"),
         ("check", "error: numpy 1.26.4 needs torch<2\n", "do not fit"),

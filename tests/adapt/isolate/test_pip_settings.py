@@ -6,7 +6,7 @@ import pytest
 
 from trueup.adapt.isolate.pip_settings import index_variables
 
-MIRROR = "https://mirror.example/simple"
+MIRROR = "http://127.0.0.1:9/simple"
 
 
 def written(path: Path, text: str) -> Path:

@@ -31,7 +31,7 @@ OTHER_FILE = (
 )
 NO_NETWORK = (
     "error: Request failed after 3 retries in 5.0s\n  cause: Failed to fetch: "
-    "https://index.example/simple/numpy/\n  cause: dns error\n"
+    "http://127.0.0.1:9/simple/numpy/\n  cause: dns error\n"
 )
 
 
@@ -86,11 +86,11 @@ def test_no_environment_that_is_active_is_taken_for_the_target(
     fake.chmod(0o755)
     monkeypatch.setattr(uv, "find_uv", lambda: fake)
     monkeypatch.setenv("VIRTUAL_ENV", "/somewhere")
-    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://index.example/simple")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     run_uv(["venv"], doing="it", tell=print)
     told = (tmp_path / "told").read_text().splitlines()
     assert not any(line.startswith("VIRTUAL_ENV=") for line in told)
-    assert "UV_DEFAULT_INDEX=https://index.example/simple" in told
+    assert "UV_DEFAULT_INDEX=http://127.0.0.1:9/simple" in told
     assert told[-1] == "/"
 
 
