@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from tests.checkpoints.build import build_checkpoint
 from tests.checkpoints.llama_kinds import build_llama_kind
 from trueup.adapt.native import NATIVE
 from trueup.adapt.native.layout_names import name_refusals
+from trueup.adapt.planning import Wishes, plan_model
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.source import resolve
@@ -62,3 +64,14 @@ def test_a_config_of_countless_layers_is_left_to_the_doctor(checkpoint: Checkpoi
     key = "num_layers" if "num_layers" in checkpoint.config else "num_hidden_layers"
     config = {**checkpoint.config, key: 10**12}
     assert told(replace(checkpoint, config=config)) == []
+
+
+def test_the_plan_says_which_tensor_is_missing(tmp_path: Path) -> None:
+    directory = build_checkpoint("chatglm2", tmp_path / "model")
+    (file,) = directory.glob("*.safetensors")
+    tensors = load_file(file)
+    del tensors["transformer.encoder.final_layernorm.weight"]
+    save_file(tensors, file)
+    plan = plan_model(str(directory), Wishes(route="native"))
+    assert plan.route == "refused"
+    assert "the weight files lack `model.norm.weight`" in " ".join(plan.why)
