@@ -14,6 +14,8 @@ import pytest
 from tests.checkpoint.hub.models import digest_of, model
 from tests.hub_server import SIGN_IN_PAGE, HubServer
 from trueup.checkpoint.files import read_checkpoint
+from trueup.checkpoint.hub.faults import explained
+from trueup.checkpoint.hub.service import HUGGING_FACE
 from trueup.checkpoint.source import Source, complete, resolve
 from trueup.errors import ConfigError, HubError
 
@@ -202,6 +204,34 @@ def test_a_proxy_that_wants_a_password_says_so(
     error = refused()
     assert (error.kind, error.where) == ("denied", hub.url)
     assert "407" in error.cause
+
+
+class ProxyError(Exception):
+    """What the clients of the hub's libraries raise for a proxy, by its name."""
+
+
+@pytest.mark.parametrize(
+    ("said", "wants"),
+    [
+        ("407 Proxy Authentication Required", True),  # httpx
+        ("Tunnel connection failed: 407 authenticate first", True),  # http.client
+        ("<HTTPConnection object at 0x7f13e4076cd0>: connection refused", False),
+        ("HTTPConnectionPool(host='127.0.0.1', port=407): connection refused", False),
+    ],
+)
+def test_a_refusing_proxy_is_known_by_what_it_answered(
+    monkeypatch: pytest.MonkeyPatch, said: str, wants: bool
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    error = explained(
+        ProxyError(said),
+        NAME,
+        service=HUGGING_FACE,
+        endpoint="http://hub.invalid",
+        is_signed_in=False,
+    )
+    assert ("wants a name and a password" in error.cause) is wants
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,9 @@ NOT_A_HUB = {"FileMetadataError", "JSONDecodeError", "NotAHubAnswer"}
 # Of the clients, for a scheme that they do not speak or need a package for.
 PROXY_UNUSABLE = {"ImportError", "InvalidSchema", "InvalidProxyURL", "UnsupportedProtocol"}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# httpx says "407 Proxy Authentication Required", http.client "Tunnel connection failed: 407 ...";
+# the same digits may stand in a port or an object's address.
+WANTS_A_PASSWORD = re.compile(r"(?:^|Tunnel connection failed: )407\b")
 DENIED = {errno.EACCES, errno.EROFS, errno.EPERM}
 AGAIN = "the same command goes on with what came so far"
 
@@ -134,7 +137,7 @@ def _class_error(
     if "OfflineModeIsEnabled" in names:
         return offline_error(name)
     if "ProxyError" in names:
-        refused = any("407" in str(each) for each in chain)
+        refused = any(WANTS_A_PASSWORD.search(str(each)) for each in chain)
         return _proxy_refuses(proxy) if refused else _proxy_unreachable(proxy, error)
     if names & TIMEOUTS or any(isinstance(each, TimeoutError) for each in chain):
         return HubError(
