@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.adapt.library_zoo import CAUSAL, SIZES
+from trueup.adapt import key_value_cache as key_value
 from trueup.adapt.key_value_cache import key_value_cache, steps_by_cache
 
 # Their layers keep a state: each release steps some of them wrongly by a cache of keys and values.
@@ -26,6 +27,24 @@ def model_of(model_type: str, **fields: Any) -> Any:
 @pytest.mark.parametrize("model_type", ["llama", "gemma2", "mixtral", "bloom", *sorted(OTHERWISE)])
 def test_what_keeps_a_state_besides_is_stepped_by_generate(model_type: str) -> None:
     assert steps_by_cache(model_of(model_type)) == (model_type not in OTHERWISE)
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "value"),
+    [
+        ("model", "_is_stateful", True),
+        ("model", "_supports_default_dynamic_cache", lambda: False),
+        ("model", "forward", lambda input_ids: input_ids),
+        ("module", "PLAIN_LAYERS", ()),
+    ],
+)
+def test_each_sign_of_another_state_is_enough(
+    of: str, name: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_of("llama")
+    assert steps_by_cache(model)
+    monkeypatch.setattr(model if of == "model" else key_value, name, value, raising=False)
+    assert not steps_by_cache(model)
 
 
 @pytest.mark.parametrize(

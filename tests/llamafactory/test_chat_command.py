@@ -11,6 +11,7 @@ import pytest
 
 from tests.llamafactory.test_served import server
 from tests.llamafactory.worker import Bench, is_gone
+from trueup.cli import chat_backend
 from trueup.cli.main import main
 
 
@@ -96,3 +97,26 @@ def test_words_that_cannot_be_meant_are_told(
     status, _, err = asked(capsys, *words, "--message=hi")
     assert status == 2
     assert told in err
+
+
+def test_words_become_what_they_are_in_a_configuration() -> None:
+    told = {"base_model_path": "m", "host": "me@far:2222", "agent": "true", "idle_seconds": "60"}
+    assert chat_backend.llamafactory_entry(told, "here") == {
+        "preset": "llamafactory",
+        "base_model_path": "m",
+        "user": "me",
+        "host": "far",
+        "port": 2222,
+        "agent": True,
+        "idle_seconds": 60,
+    }
+
+
+def test_a_backend_that_names_no_preset_is_found_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = {"backends": [{"name": "xin"}]}
+    monkeypatch.setattr(chat_backend, "ask_server", lambda *_, **__: rows)
+    entry = {"url": "http://127.0.0.1:9"}
+    assert chat_backend._name_there("http://127.0.0.1:8", "xin", entry) == "xin"
+    assert chat_backend._name_there("http://127.0.0.1:8", "other", entry) is None

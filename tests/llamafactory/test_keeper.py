@@ -94,7 +94,7 @@ async def test_a_model_that_makes_no_token_is_ended_after_its_answer_was_cancell
 
 def test_answers_that_nobody_fetches_are_forgotten() -> None:
     answers = Answers()
-    answer = Answer({"id": "a"}, "client")
+    answer = Answer({"id": "a"})
     answers.add(answer)
     answer.add({"event": "end"}, now=10.0)
     answers.forget_old(10.0 + KEPT_SECONDS)

@@ -73,8 +73,8 @@ def llamafactory_entry(keys: Mapping[str, Any], where: str) -> dict[str, Any]:
     host, is_numbered, port = str(found.get("host", "")).rpartition(":")
     if is_numbered and port.isdecimal() and ":" not in host:
         found |= {"host": host, "port": port}
-    # A number is a number in a configuration.
-    for name in ("port", "load_seconds", "lease_seconds", "idle_seconds"):
+    # A number is a number in a configuration, and so is what is true or false.
+    for name in ("port", "agent", "load_seconds", "lease_seconds", "idle_seconds"):
         with contextlib.suppress(ValueError, TypeError):
             if name in found:
                 found[name] = json.loads(str(found[name]))
@@ -140,7 +140,7 @@ def _name_there(url: str, name: str, entry: Mapping[str, Any]) -> str | None:
         rows = ask_server(url, "/api/backends", wants="backends")["backends"]
     except TrueUpError:  # it ends just now, or is another conversation's own
         return None
-    if entry["preset"] != PRESET or "base_model_path" not in entry:
+    if entry.get("preset") != PRESET or "base_model_path" not in entry:
         return name if any(row.get("name") == name for row in rows) else None
     for row in rows:
         runs = row.get("runs")

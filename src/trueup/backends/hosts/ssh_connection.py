@@ -81,18 +81,28 @@ async def connection_to(settings: HostSettings) -> Connection:
     Raises: BackendError `ssh_…`, ConfigError.
     """
     options = await options_for(settings)
-    way = None
-    if jump := first_hop(options, settings):
-        try:
-            way = await connection_to(jump_settings(settings, jump))
-        except BackendError as error:
-            raise jump_error(error, jump) from error
+    way = await way_to(settings, options)
     try:
         return await _connected_by(settings, options, way)
     except BaseException:
         if way is not None:
             way.abort()
         raise
+
+
+async def way_to(
+    settings: HostSettings, options: asyncssh.SSHClientConnectionOptions
+) -> Connection | None:
+    """The connection to the host on the way, where there is one.
+
+    Raises: BackendError `ssh_…`, ConfigError.
+    """
+    if not (jump := first_hop(options, settings)):
+        return None
+    try:
+        return await connection_to(jump_settings(settings, jump))
+    except BackendError as error:
+        raise jump_error(error, jump) from error
 
 
 async def options_for(settings: HostSettings) -> asyncssh.SSHClientConnectionOptions:

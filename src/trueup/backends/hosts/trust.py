@@ -15,11 +15,10 @@ from trueup.backends.hosts.known_hosts import (
     offered,
     read_known_hosts,
 )
-from trueup.backends.hosts.ssh_connection import connection_to, options_for
-from trueup.backends.hosts.ssh_faults import FAILURES, attempt_of, error_of, jump_error
+from trueup.backends.hosts.ssh_connection import options_for, way_to
+from trueup.backends.hosts.ssh_faults import FAILURES, attempt_of, error_of
 from trueup.backends.hosts.ssh_options import CONNECT_SECONDS, first_hop, jump_settings
 from trueup.config.llamafactory_settings import HostSettings
-from trueup.errors import BackendError
 
 # A host may have one key of each; which it shows depends on what it is asked for.
 ALGORITHMS = (["ssh-ed25519"], ["ecdsa-sha2-nistp256"], ["rsa-sha2-512", "rsa-sha2-256"])
@@ -64,12 +63,7 @@ async def offer_of(settings: HostSettings) -> Offer:
     options = await options_for(_unsigned(settings))
     path = known_hosts_file(settings)
     known = await asyncio.to_thread(read_known_hosts, path)
-    way = None
-    if jump := first_hop(options, settings):
-        try:
-            way = await connection_to(jump_settings(settings, jump))
-        except BackendError as error:
-            raise jump_error(error, jump) from error
+    way = await way_to(settings, options)
 
     async def ask(algorithms: list[str]) -> OfferedKey | None:
         async with asyncio.timeout(CONNECT_SECONDS):

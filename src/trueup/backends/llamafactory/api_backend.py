@@ -117,7 +117,6 @@ class ApiBackend(LlamaFactoryBackend):
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
         """Ask, loading the model where it is not loaded."""
-        self.check(request.path, orjson.loads(request.body))
         self._waiting += 1
         try:
             async with self._loading:

@@ -9,7 +9,6 @@ from typing import Any
 
 from trueup.backends.hosts.host import Finished
 from trueup.backends.llamafactory.place import (
-    NO_CLI,
     NO_DIRECTORY,
     NO_ENVIRONMENT,
     NO_PYTHON,
@@ -40,13 +39,8 @@ class Faults:
     def of_command(self, finished: Finished) -> BackendError:
         """The error of a command that did not do its work."""
         subject = subjects(self._settings).get(finished.status)
-        python = self._settings.python or self._settings.conda_env or "the first python of the PATH"
         words = {
             NO_DIRECTORY: (f"`{subject}` does not exist on {self._host}", "correct `work_dir`"),
-            NO_CLI: (
-                f"`{subject}` was not found on {self._host} in environment {python}",
-                "set `conda_env` or `cli_path`",
-            ),
             NO_ENVIRONMENT: (
                 f"there is no conda environment `{subject}` on {self._host}",
                 "`conda env list` there names them; or set `python` to its interpreter",

@@ -10,7 +10,7 @@ import orjson
 
 from trueup.backends.hosts.host import Finished, Host, Running
 from trueup.backends.llamafactory.deploy import worker_file, worker_name
-from trueup.backends.llamafactory.far.lines import MAX_LINE_BYTES, PROTOCOL, Message, message_of
+from trueup.backends.llamafactory.far.lines import MAX_LINE_BYTES, Message, message_of
 from trueup.backends.llamafactory.faults import Faults
 from trueup.backends.llamafactory.place import (
     NO_WORKER,
@@ -117,7 +117,6 @@ class Way:
                 await link.send(hello)
                 first = await link.receive()
                 if first is not None:
-                    self._check(first)
                     is_kept = True
                     return link, first
                 finished = await link.ended()
@@ -133,14 +132,6 @@ class Way:
         if finished.status in (0, NO_WORKER):
             return None
         raise self._faults.of_command(finished)
-
-    def _check(self, first: Message) -> None:
-        if first.get("protocol") != PROTOCOL:
-            raise BackendError(
-                f"the worker on {self._host.name} speaks another protocol: {first.get('protocol')}",
-                retryable=False,
-                code="worker_failed",
-            )
 
     async def _start(self, root: str) -> None:
         command = keep_command(self._settings, root)

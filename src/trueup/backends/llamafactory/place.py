@@ -16,7 +16,6 @@ from trueup.backends.llamafactory.templates import known_name
 from trueup.config.llamafactory_settings import LlamaFactorySettings
 
 NO_DIRECTORY = 41
-NO_CLI = 42
 NO_ENVIRONMENT = 44
 NO_PYTHON = 45
 NO_SCRIPT = 51
@@ -154,7 +153,6 @@ def subjects(settings: LlamaFactorySettings) -> Mapping[int, str | None]:
     """What each exit status is about."""
     return {
         NO_DIRECTORY: settings.work_dir,
-        NO_CLI: settings.cli_path or "llamafactory-cli",
         NO_ENVIRONMENT: settings.conda_env,
         NO_SCRIPT: settings.script_path,
         NO_PYTHON: settings.python or settings.conda_env or "python",

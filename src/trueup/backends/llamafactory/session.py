@@ -144,7 +144,6 @@ class Session:
         """Open a link; false where there is no worker and none may be started."""
         hello = {
             "op": "hello",
-            "protocol": 1,
             "client": self._client,
             "lease_seconds": self._lease_seconds,
         }

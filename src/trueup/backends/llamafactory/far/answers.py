@@ -17,10 +17,9 @@ OVER = ("end", "error")
 class Answer:
     """One answer; `events` are numbered from 1 in their `seq`. `request` is what was asked."""
 
-    def __init__(self, request: Message, client: str) -> None:
+    def __init__(self, request: Message) -> None:
         self.id = str(request["id"])
         self.request = request
-        self.client = client
         self.events: list[Message] = []
         self.is_running = False
         self.over_at: float | None = None

@@ -9,7 +9,6 @@ from typing import IO, Any
 
 from .directory import LOG, connected, locked
 from .keeper import run_keeper
-from .lines import line_of
 
 # How long another one's start or end is waited for, and how often it is looked at.
 OTHER_SECONDS = 30.0
@@ -26,7 +25,6 @@ def keep(directory: str, spec: dict[str, Any]) -> int:
     spec["directory"] = os.getcwd()  # the working directory: relative paths are its
     lock = _lock(directory)
     if lock is None:
-        sys.stdout.buffer.write(line_of({"event": "kept", "is_new": False}))
         return 0
     reader, writer = os.pipe()
     if os.fork():
@@ -38,7 +36,6 @@ def keep(directory: str, spec: dict[str, Any]) -> int:
         if word != b"ready":
             sys.stderr.write(f"the worker did not start: see {os.path.join(directory, LOG)}\n")
             return 1
-        sys.stdout.buffer.write(line_of({"event": "kept", "is_new": True}))
         return 0
     os.close(reader)
     os.setsid()

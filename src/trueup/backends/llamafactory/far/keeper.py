@@ -15,7 +15,7 @@ from typing import Any
 
 from .answers import Answer, Answers
 from .directory import SOCKET, log_tail
-from .lines import MAX_LINE_BYTES, PROTOCOL, Message, line_of, message_of
+from .lines import MAX_LINE_BYTES, Message, line_of, message_of
 from .memory import memory_bytes
 from .model_process import ModelProcess
 
@@ -141,7 +141,7 @@ class Keeper:
     def _do(self, client: Client, message: Message) -> None:
         op = message.get("op")
         if op == "hello":
-            client.send({**self._state, "protocol": PROTOCOL, "keeper_pid": os.getpid()})
+            client.send(self._state)
             if self._state["state"] == "stopped":  # so that all of a load is told
                 self._load()
         elif op == "load" and self._model is None:
@@ -162,7 +162,7 @@ class Keeper:
             self._unload(client)
 
     def _chat(self, client: Client, message: Message) -> None:
-        answer = Answer(message, client.name)
+        answer = Answer(message)
         self._answers.add(answer)
         client.follows.add(answer.id)
         if self._model is None:

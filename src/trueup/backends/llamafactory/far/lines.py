@@ -7,7 +7,6 @@ from typing import Any
 
 # The longest line: a request with a long conversation, or the end of a long answer.
 MAX_LINE_BYTES = 16 * 2**20
-PROTOCOL = 1
 
 Message = dict[str, Any]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import os
 import threading
-import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -23,7 +22,6 @@ from .streaming import answer_by_stream
 
 # Requests that an engine with a scheduler of its own gets at a time.
 SCHEDULED = 64
-STARTED = time.monotonic()
 
 
 def begin(spec: Message, channel: Channel) -> Callable[[str], None]:
@@ -36,7 +34,7 @@ def begin(spec: Message, channel: Channel) -> Callable[[str], None]:
     memory = {"weights_bytes": needed, "free_bytes": free_bytes()}
 
     def stage(name: str) -> None:
-        state = {"event": "state", "state": "loading", "stage": name, "seconds": _seconds()}
+        state = {"event": "state", "state": "loading", "stage": name}
         channel.send({**state, **memory})
 
     stage("importing")
@@ -51,7 +49,6 @@ def serve(chat_model: Any, spec: Message, channel: Channel) -> int:
     model = getattr(engine, "model", None)
     facts = {
         "pid": os.getpid(),
-        "seconds": _seconds(),
         "concurrent": 1 if continues else SCHEDULED,
         "continues": continues,
         "dtype": str(getattr(model, "dtype", "")).rpartition(".")[2],
@@ -69,10 +66,6 @@ def serve(chat_model: Any, spec: Message, channel: Channel) -> int:
         else:
             whole = (chat_model, request, channel, answer_by_stream)
             threading.Thread(target=answer_one, args=whole, daemon=True).start()
-
-
-def _seconds() -> float:
-    return round(time.monotonic() - STARTED, 3)
 
 
 def _version() -> str | None:
