@@ -133,8 +133,9 @@ class Bench:
                 received.take(event)
                 if left and received.text_chunks == left[0]:
                     del left[0]
-                    self.gate(body["seed"], is_open=not left)
                     os.kill(self.pid, signal.SIGKILL)
+                    # Not before: an answer that waits for its gate would end.
+                    self.gate(body["seed"], is_open=not left)
                     received.kills += 1
         return received
 
