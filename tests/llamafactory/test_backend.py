@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -180,6 +181,36 @@ async def test_who_comes_second_waits_for_its_turn(bench: Bench) -> None:
         bench.gate.touch()
         assert [(await first).text, (await waiting).text] == ["first", "second"]
         assert sent.is_set()
+
+
+async def test_who_leaves_while_the_connection_is_lost_ends_the_answer(bench: Bench) -> None:
+    async with bench.backend() as backend:
+        answering = asyncio.create_task(streamed(backend, f"hold {bench.gate} x"))
+        await counted(backend, leases=1)
+        relay = relay_of(os.getpid())
+        relay.kill()
+        await ended(relay.pid)
+        answering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await answering
+        assert (await streamed(backend, "say next")).text == "next"  # its turn had come
+        assert len(bench.loads()) == 1
+
+
+async def test_our_file_is_put_there_again_where_somebody_has_removed_it(bench: Bench) -> None:
+    async with bench.backend() as backend:
+        answering = asyncio.create_task(streamed(backend, f"hold {bench.gate} whole"))
+        await counted(backend, leases=1)
+        keeper = keeper_of(bench.loads()[0])
+        (file,) = (Path(each) for each in keeper.cmdline() if each.endswith(".pyz"))
+        file.unlink()
+        relay = relay_of(os.getpid())
+        relay.kill()
+        await ended(relay.pid)
+        bench.gate.touch()
+        assert (await answering).text == "whole"
+        assert len(bench.loads()) == 1
+        assert file.exists()
 
 
 async def test_a_lost_connection_costs_nothing(bench: Bench) -> None:

@@ -92,6 +92,23 @@ async def test_a_model_that_makes_no_token_is_ended_after_its_answer_was_cancell
     assert keeper._state["state"] == "failed"
 
 
+async def test_who_leaves_an_answer_costs_nobody_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HUNG_SECONDS", 0.0)
+    keeper, model, client = ready()
+    for name in ("a", "b"):
+        keeper._do(client, {"op": "chat", "id": name})
+    for op in ("cancel", "done"):
+        keeper._do(client, {"op": op, "id": "a"})
+    assert [each["op"] for each in model.told if each["id"] == "b"] == []  # `a` is still made
+    keeper._told(model, {"event": "end", "id": "a", "finish_reason": "cancelled"})
+    assert model.told[-1]["id"] == "b"
+    later = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.0, later.set)  # after what the cancel has set
+    await later.wait()
+    assert not model.ended.is_set()
+    assert keeper._answers.get("a") is None
+
+
 def test_answers_that_nobody_fetches_are_forgotten() -> None:
     answers = Answers()
     answer = Answer({"id": "a"})

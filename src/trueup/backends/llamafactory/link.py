@@ -13,6 +13,7 @@ from trueup.backends.llamafactory.deploy import worker_file, worker_name
 from trueup.backends.llamafactory.far.lines import MAX_LINE_BYTES, Message, message_of
 from trueup.backends.llamafactory.faults import Faults
 from trueup.backends.llamafactory.place import (
+    NO_FILE,
     NO_WORKER,
     attach_command,
     keep_command,
@@ -81,16 +82,15 @@ class Way:
 
         Raises: BackendError.
         """
-        root = await self.deployed()
         for is_last in (False, True):
-            found = await self._attached(root, hello)
+            found = await self._attached(hello)
             if found is not None:
                 return found
             if not may_start:
                 return None
             if is_last:
                 break
-            await self._start(root)
+            await self._start()
         raise BackendError(
             f"the worker of `{self._settings.name}` on {self._host.name} ended at once",
             retryable=True,
@@ -109,7 +109,10 @@ class Way:
             await self._host.put(worker_file(), f"{self._root}/{worker_name()}")
         return self._root
 
-    async def _attached(self, root: str, hello: Message) -> tuple[Link, Message] | None:
+    async def _attached(
+        self, hello: Message, *, is_anew: bool = False
+    ) -> tuple[Link, Message] | None:
+        root = await self.deployed()
         link = Link(await self._host.start(attach_command(self._settings, root)))
         is_kept = False
         try:
@@ -131,9 +134,13 @@ class Way:
                 await link.close()
         if finished.status in (0, NO_WORKER):
             return None
+        if finished.status == NO_FILE and not is_anew:
+            self._root = None
+            return await self._attached(hello, is_anew=True)
         raise self._faults.of_command(finished)
 
-    async def _start(self, root: str) -> None:
+    async def _start(self) -> None:
+        root = await self.deployed()
         command = keep_command(self._settings, root)
         spec = orjson.dumps(spec_of(self._settings)) + b"\n"
         finished = await self._host.run(command, stdin=spec, seconds=STEP_SECONDS)

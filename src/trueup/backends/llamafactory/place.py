@@ -18,6 +18,8 @@ from trueup.config.llamafactory_settings import LlamaFactorySettings
 NO_DIRECTORY = 41
 NO_ENVIRONMENT = 44
 NO_PYTHON = 45
+# Our own file, which a cleaner of caches may have taken.
+NO_FILE = 46
 NO_SCRIPT = 51
 # Far side: `attach` where nobody listens.
 NO_WORKER = 47
@@ -68,12 +70,12 @@ def root_command(root: str) -> str:
 def keep_command(settings: LlamaFactorySettings, root: str) -> str:
     """Starts the worker, where it does not live; its spec is a line of stdin."""
     # What is set for this server is no affair of LlamaFactory's.
-    return f"unset {KEY}; {in_environment(settings)}; exec {_worker(settings, root, 'keep')}"
+    return f"unset {KEY}; {in_environment(settings)}; {_worker(settings, root, 'keep')}"
 
 
 def attach_command(settings: LlamaFactorySettings, root: str) -> str:
     """Talks with the worker."""
-    return f"{in_environment(settings)}; exec {_worker(settings, root, 'attach')}"
+    return f"{in_environment(settings)}; {_worker(settings, root, 'attach')}"
 
 
 def script_command(settings: LlamaFactorySettings, argument: str) -> str:
@@ -101,7 +103,8 @@ def probe_spec(settings: LlamaFactorySettings) -> dict[str, Any]:
 
 def _worker(settings: LlamaFactorySettings, root: str, command: str) -> str:
     file = shlex.quote(f"{root}/{worker_name()}")
-    return f'"$python" -u {file} {command} --dir {shlex.quote(f"{root}/{key_of(settings)}")}'
+    folder = shlex.quote(f"{root}/{key_of(settings)}")
+    return f'[ -f {file} ] || exit {NO_FILE}; exec "$python" -u {file} {command} --dir {folder}'
 
 
 def in_environment(settings: LlamaFactorySettings) -> str:

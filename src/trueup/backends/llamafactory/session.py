@@ -86,6 +86,8 @@ class Session:
         self._reading: asyncio.Task[None] | None = None
         self._pinging: asyncio.Task[None] | None = None
         self._answers: dict[str, Answering] = {}
+        # Answers that nobody wants, of which the worker could not be told.
+        self._left: set[str] = set()
         self._is_closed = self._is_unloading = False
         self._change = asyncio.Event()
 
@@ -97,7 +99,11 @@ class Session:
         await self.connect()
         answering = Answering(request)
         self._answers[answering.id] = answering
-        await self._send(answering.request)
+        try:
+            await self._send(answering.request)
+        except TrueUpError:  # longer than a line may be
+            del self._answers[answering.id]
+            raise
         return answering
 
     async def load(self) -> None:
@@ -114,10 +120,17 @@ class Session:
     async def leave(self, answering: Answering) -> None:
         """Want no more of an answer: one under way is cancelled."""
         self._answers.pop(answering.id, None)
-        if not answering.is_over:
-            await self._send({"op": "cancel", "id": answering.id})
-        await self._send({"op": "done", "id": answering.id})
+        self._left.add(answering.id)
+        await self._tell_left()
         await self._send({"op": "ping"})  # its memory has grown with the answer
+
+    async def _tell_left(self) -> None:
+        """Have the answers that nobody wants ended and forgotten."""
+        for each in list(self._left):
+            if not await self._send({"op": "cancel", "id": each}):
+                return
+            await self._send({"op": "done", "id": each})
+            self._left.discard(each)
 
     async def connect(self) -> None:
         """See that there is a worker and a link to it.
@@ -157,15 +170,18 @@ class Session:
             self._pinging = asyncio.create_task(self._ping())
         return True
 
-    async def _send(self, message: Message) -> None:
-        """What cannot be sent now is sent, or has no more meaning, when the link is there again."""
-        link = self._link
-        if link is not None:
-            with contextlib.suppress(HostLost):
-                await link.send(message)
+    async def _send(self, message: Message) -> bool:
+        """False where there is no link to send it."""
+        if self._link is None:
+            return False
+        try:
+            await self._link.send(message)
+        except HostLost:
+            return False
+        return True
 
     async def _read(self, link: Link) -> None:
-        with contextlib.suppress(HostLost):
+        with contextlib.suppress(TrueUpError):
             while (message := await link.receive()) is not None:
                 self._take(message)
         with contextlib.suppress(HostLost):
@@ -210,8 +226,9 @@ class Session:
             try:
                 is_there = await self._open(may_start=False)
                 break
-            except BackendError as error:
-                if not error.retryable or time.monotonic() + pause > end:
+            except TrueUpError as error:
+                is_lasting = not isinstance(error, BackendError) or not error.retryable
+                if is_lasting or time.monotonic() + pause > end:
                     self._fail_all(error)
                     return
             await asyncio.sleep(pause)
@@ -220,6 +237,7 @@ class Session:
             self._fail_all(self._lost("was killed (often out of memory)"))
             return
         self._say(f"reconnected to the worker of `{self._name}`: its model stayed loaded")
+        await self._tell_left()
         for answering in list(self._answers.values()):
             if not answering.is_over:
                 await self._send({"op": "resume", "id": answering.id, "after": answering.seq})
@@ -234,6 +252,7 @@ class Session:
         )
 
     def _fail_all(self, error: TrueUpError) -> None:
+        self._left.clear()
         self._take_state(STOPPED)
         for answering in self._answers.values():
             if not answering.is_over:

@@ -22,6 +22,7 @@ class Answer:
         self.request = request
         self.events: list[Message] = []
         self.is_running = False
+        self.is_unwanted = False
         self.over_at: float | None = None
 
     def add(self, event: Message, now: float) -> Message:
@@ -52,8 +53,14 @@ class Answers:
         return self._known.get(str(answer_id))
 
     def forget(self, answer_id: object) -> None:
-        """Somebody has it: it will not be fetched again."""
-        self._known.pop(str(answer_id), None)
+        """It will not be fetched again; one that is being made has its turn until it ends."""
+        answer = self._known.get(str(answer_id))
+        if answer is None:
+            return
+        if answer.over_at is None:
+            answer.is_unwanted = True
+        else:
+            del self._known[answer.id]
 
     def forget_old(self, now: float) -> None:
         """Forget what nobody fetched in time."""

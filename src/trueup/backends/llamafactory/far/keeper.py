@@ -174,7 +174,7 @@ class Keeper:
 
     def _resume(self, client: Client, message: Message) -> None:
         answer = self._answers.get(message.get("id"))
-        if answer is None:
+        if answer is None or answer.is_unwanted:
             client.send({"event": "gone", "id": message.get("id")})
             return
         client.follows.add(answer.id)
@@ -276,6 +276,8 @@ class Keeper:
         for client in self._clients:
             if answer.id in client.follows:
                 client.send(numbered)
+        if answer.is_unwanted:
+            self._answers.forget(answer.id)
 
     def _say(self, what: str) -> None:
         sys.stderr.write(f"keeper {os.getpid()}: {what}\n")
