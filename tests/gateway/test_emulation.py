@@ -170,6 +170,17 @@ def test_words_are_added_to_a_system_message_of_any_shape(content: Any, told: An
     assert messages[0]["content"] == content, "the client's request is not changed"
 
 
+def test_words_go_to_the_last_question_where_there_is_no_system_message() -> None:
+    rounds = [("user", "one"), ("assistant", "1"), ("user", "two"), ("assistant", '{"a":')]
+    messages = [{"role": role, "content": content} for role, content in rounds]
+    asked = {**BODY, "messages": messages, "response_format": {"type": "json_object"}}
+    shape = adapted(asked, "response_format").shape
+    assert shape is not None
+    assert [each["role"] for each in shape["messages"]] == [role for role, _ in rounds]
+    assert shape["messages"][2]["content"].startswith("two\n\nAnswer with one JSON object")
+    assert [each for each in shape["messages"] if each not in messages] == [shape["messages"][2]]
+
+
 def test_several_prompts_and_several_answers_are_not_emulated_at_once() -> None:
     assert adapted({**TEXT, "prompt": ["hi"], "n": 2}, "n").requests == 2
     assert adapted({**TEXT, "prompt": [1, 2], "n": 2}, "n").requests == 2

@@ -198,8 +198,11 @@ def test_a_format_is_asked_for_in_words_and_checked(
     found = adapted({"response_format": wanted}, lessons=("response_format",))
     assert found.shape is not None
     assert found.verify is not None
-    assert "required" in found.shape["messages"][0]["content"]
-    assert found.shape["messages"][1:] == BODY["messages"]
+    *before, last = BODY["messages"]
+    assert found.shape["messages"][:-1] == before
+    told = found.shape["messages"][-1]["content"]
+    assert told.startswith(f"{last['content']}\n\nAnswer")
+    assert "required" in told
     if is_right:
         assert found.verify({"content": content}) == replaced
     else:

@@ -151,17 +151,24 @@ def _function_name(tool: Any) -> str | None:
 
 
 def _with_words(messages: Any, words: str) -> list[Any]:
-    """The messages with words in the system message: many templates know one, the first."""
+    """The messages with words in the system message, else in the last question.
+
+    Many templates know a system message in the first place alone, and some know none.
+    """
     rows = list(messages) if isinstance(messages, list) else []
-    first = rows[0] if rows and isinstance(rows[0], dict) else {}
-    content = first.get("content")
-    if first.get("role") not in ("system", "developer"):
+    roles = [each.get("role") if isinstance(each, dict) else None for each in rows]
+    if roles and roles[0] in ("system", "developer"):
+        place = 0
+    elif "user" in roles:
+        place = len(roles) - 1 - roles[::-1].index("user")
+    else:
         return [{"role": "system", "content": words}, *rows]
+    content = rows[place].get("content")
     if isinstance(content, list):
         content = [*content, {"type": "text", "text": words}]
     else:
         content = f"{content}\n\n{words}" if content else words
-    return [{**first, "content": content}, *rows[1:]]
+    return [*rows[:place], {**rows[place], "content": content}, *rows[place + 1 :]]
 
 
 def _schema_asked(given: Any) -> tuple[str, Callable[[Any], None]]:
