@@ -16,7 +16,7 @@ from tests.fakes import FakeBackend, FakeClient, Turn, answer, chunk
 from trueup.config.secret import Secret
 from trueup.config.settings import ApiKey, ServerSettings
 from trueup.errors import BackendError
-from trueup.events import FixApplied, ParameterDropped, RequestRefused, emit
+from trueup.events import FixApplied, ModelStateChanged, ParameterDropped, RequestRefused, emit
 from trueup.gateway.access_log import MAX_PROMPT_BYTES, AccessLog
 from trueup.gateway.app import Gateway
 from trueup.gateway.auth import Access
@@ -235,3 +235,22 @@ def test_each_fix_of_a_model_has_a_line(form: Any) -> None:
         assert line == {"fix": "post-init@1", "model": "a\nb"}
     else:
         assert said.endswith(" fix post-init@1 applied model=a_b")
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_model_that_failed_has_a_line_and_one_that_left_has_none(form: Any) -> None:
+    written = io.StringIO()
+    log = AccessLog(written, form=form)
+    for after, reason in (("stopped", "idle for 5 s"), ("failed", "ended by\nSIGKILL\u2028")):
+        log.note(
+            ModelStateChanged(
+                at_seconds=1.0, model_id="a\nb", before="ready", after=after, reason=reason
+            )
+        )
+    (said,) = written.getvalue().splitlines()
+    if form == "json":
+        line = orjson.loads(said)
+        assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
+        assert line == {"failed": "ended by SIGKILL", "model": "a\nb"}
+    else:
+        assert said.endswith(" failed model=a_b: ended by SIGKILL")

@@ -1,4 +1,4 @@
-"""One line for each request and each named fix; no prompts unless they were asked for.
+"""One line for each request, named fix and model that failed; no prompts unless asked for.
 
 What a client sends is escaped: it can neither break a line nor forge one.
 """
@@ -18,6 +18,7 @@ from trueup.events import (
     Event,
     FallbackTaken,
     FixApplied,
+    ModelStateChanged,
     ParameterDropped,
     RequestFinished,
     RequestRefused,
@@ -57,7 +58,13 @@ class AccessLog:
             if not event.request_id:
                 self._note_no_request(event)
         elif isinstance(event, FixApplied):
-            self._note_fix(event)
+            what = {"fix": event.fix, "model": _short(event.model_id)}
+            self._note_model(what, f"fix {event.fix} applied model={_word(event.model_id)}")
+        elif isinstance(event, ModelStateChanged):
+            if event.after == "failed":
+                reason = _short(" ".join((event.reason or "").split()))
+                what = {"failed": reason, "model": _short(event.model_id)}
+                self._note_model(what, f"failed model={_word(event.model_id)}: {reason}")
         elif isinstance(event, FallbackTaken):
             if (exchange := _answered_by(event)) is not None:
                 exchange.dropped.clear()  # the line is about who answered
@@ -85,14 +92,12 @@ class AccessLog:
         exchange.outcome, exchange.error_code = "failed", event.code
         self._tell(exchange, 0.0)
 
-    def _note_fix(self, event: FixApplied) -> None:
-        """A line of no request: a model that is ready runs its own code with this repair."""
+    def _note_model(self, what: dict[str, Any], words: str) -> None:
+        """A line of no request: a model runs with a repair, or its worker is gone."""
         if self._form == "json":
-            shape = {"time": _now(), "fix": event.fix, "model": _short(event.model_id)}
-            self._write(written(shape).decode())
+            self._write(_shown(written({"time": _now(), **what}).decode()))
         else:
-            model = _word(event.model_id)
-            self._write(f"{time.strftime('%H:%M:%S')} fix {event.fix} applied model={model}")
+            self._write(_one_line(f"{time.strftime('%H:%M:%S')} {words}"))
 
     def _write(self, line: str) -> None:
         # Where nobody reads it any more there is no reason to stop serving.
@@ -103,9 +108,7 @@ class AccessLog:
         shape = as_dict(exchange, seconds)
         if self._log_prompts and exchange.body is not None:
             shape["prompt"], shape["is_prompt_cut"] = prompt_of(exchange.body)
-        line = written(shape).decode()
-        # U+2028 ends a line for some readers, U+009B begins a command for some terminals.
-        return line if line.isprintable() else "".join(map(_escaped, line))
+        return _shown(written(shape).decode())
 
     def _text(self, exchange: Exchange, seconds: float) -> str:
         line = text(exchange, seconds)
@@ -113,8 +116,7 @@ class AccessLog:
             prompt, is_cut = prompt_of(exchange.body)
             told = prompt if is_cut else written(prompt).decode()
             line += f" prompt={told}"
-        # A path may hold line breaks, and a model's name what its owner liked.
-        return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
+        return _one_line(line)
 
 
 def as_dict(exchange: Exchange, seconds: float) -> dict[str, Any]:
@@ -214,6 +216,16 @@ def _short(text: str | None) -> str | None:
 def _word(value: object) -> str:
     """A value that cannot be taken for the next one."""
     return "_".join(str(value)[:MAX_TEXT].split())
+
+
+def _shown(line: str) -> str:
+    """A line of JSON: U+2028 ends one for some readers, U+009B commands some terminals."""
+    return line if line.isprintable() else "".join(map(_escaped, line))
+
+
+def _one_line(line: str) -> str:
+    """A line of text: a path may hold line breaks, and a model's name what its owner liked."""
+    return line if line.isprintable() else "".join(c if c.isprintable() else "?" for c in line)
 
 
 def _escaped(character: str) -> str:
