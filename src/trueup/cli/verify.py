@@ -73,10 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"`{arguments.memory_gb:g}` GB, expected more than 0", where="--memory-gb")
     from trueup.adapt.planning import plan_with_facts
     from trueup.cli.downloading import DownloadLine
-    from trueup.cli.verify_options import check_paths, check_wishes
+    from trueup.cli.verify_options import check_options, check_wishes
     from trueup.proof.proving import Wanted
 
-    python = check_paths(arguments)
+    python = check_options(arguments)
     wishes = Wishes(
         route=arguments.route,
         dtype=arguments.dtype,

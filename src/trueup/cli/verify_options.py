@@ -7,29 +7,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueup.adapt.wishes import INT8, NO_WISHES, Wishes
+from trueup.adapt.wishes import INT8, NO_WISHES, OPTIONS, Wishes
 from trueup.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from trueup.adapt.planning import PlannedFacts
 
 REFERENCE_PYTHON = "--reference-python"
-# By the name of the wish.
-OPTIONS = {
-    "dtype": "--dtype",
-    "device": "--device",
-    "python": "--isolated-python",
-    "route": "--route",
-    "kind": "--kind",
-    "pooling": "--pooling",
-}
 
 
-def check_paths(arguments: argparse.Namespace) -> Path | None:
+def check_options(arguments: argparse.Namespace) -> Path | None:
     """The interpreter of the reference that the user names, None for none.
 
-    Raises: UsageError for a path that cannot be what its option says.
+    Raises: UsageError for a dtype that cannot be proven, or a path that is not what it is to be.
     """
+    if arguments.dtype == INT8:
+        raise UsageError(
+            "int8 is made to differ from what was published: `trueup plan` shows by how much",
+            where="--dtype",
+            hint="float32, bfloat16 and float16 can be proven",
+        )
     reference: Path | None = arguments.reference
     if reference is not None and not reference.is_file():
         what = "is a folder" if reference.is_dir() else "is not there"
@@ -70,12 +67,6 @@ def check_wishes(facts: PlannedFacts, wishes: Wishes, revision: str | None) -> N
     """
     from trueup.adapt.planning import plan_with_facts
 
-    if wishes.dtype == INT8:
-        raise UsageError(
-            "int8 is made to differ from what was published: `trueup plan` shows by how much",
-            where="--dtype",
-            hint="float32, bfloat16 and float16 can be proven",
-        )
     if facts.plan.route != "refused":
         return
     for name, flag in OPTIONS.items():
