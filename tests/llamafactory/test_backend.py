@@ -21,9 +21,11 @@ from tests.llamafactory.worker import (
     relay_of,
     request,
     streamed,
+    until,
     whole,
 )
 from trueup import events
+from trueup.backends.llamafactory.backend import LlamaFactoryBackend
 from trueup.errors import BackendError, RequestError, TrueUpError
 from trueup.events import Event, ModelStateChanged
 
@@ -185,7 +187,7 @@ async def test_who_comes_second_waits_for_its_turn(bench: Bench) -> None:
 
 async def test_who_leaves_while_the_connection_is_lost_ends_the_answer(bench: Bench) -> None:
     async with bench.backend() as backend:
-        answering = asyncio.create_task(streamed(backend, f"hold {bench.gate} x"))
+        answering = asyncio.create_task(streamed(backend, "endless", max_tokens=10**9))
         await counted(backend, leases=1)
         relay = relay_of(os.getpid())
         relay.kill()
@@ -211,6 +213,24 @@ async def test_our_file_is_put_there_again_where_somebody_has_removed_it(bench: 
         assert (await answering).text == "whole"
         assert len(bench.loads()) == 1
         assert file.exists()
+
+
+async def test_our_file_is_there_for_the_next_load_too(bench: Bench) -> None:
+    async with bench.backend() as backend:
+        await backend.load()
+        (pid,) = bench.loads()
+        (file,) = (Path(each) for each in keeper_of(pid).cmdline() if each.endswith(".pyz"))
+        whole = file.read_bytes()
+        file.unlink()
+        psutil.Process(pid).kill()
+        await until(lambda: _has_failed(backend))
+        assert (await streamed(backend, "say again")).text == "again"
+        assert file.read_bytes() == whole
+        assert len(bench.loads()) == 2
+
+
+async def _has_failed(backend: LlamaFactoryBackend) -> bool:
+    return (await backend.health()).state == "failed"
 
 
 async def test_a_lost_connection_costs_nothing(bench: Bench) -> None:
@@ -258,6 +278,32 @@ async def test_an_idle_model_is_unloaded_and_loaded_when_it_is_asked(bench: Benc
         await ended(pid)
         assert (await streamed(backend, "say two")).text == "two"
         assert len(bench.loads()) == 2
+
+
+async def test_a_model_is_not_unloaded_under_whoever_has_just_asked(bench: Bench) -> None:
+    async with bench.backend(idle_seconds=60.0) as backend:
+        answers = [streamed(backend, "say one"), streamed(backend, "say two")]
+        await asyncio.gather(*answers)
+        (pid,) = bench.loads()
+        for _ in range(5):
+            backend._idle._out()  # its time is over, and somebody asks before it is unloaded
+            assert (await streamed(backend, "say three")).text == "three"
+            backend._idle._out()
+            await backend.load()
+        assert bench.loads() == [pid]
+
+
+async def test_a_worker_that_is_killed_while_it_loads_is_told_to_whoever_loads_it(
+    bench: Bench,
+) -> None:
+    async with bench.backend(base_model_path="own/endless") as backend:
+        loading = asyncio.create_task(backend.load())
+        await until(lambda: bool(bench.loads()))
+        keeper = keeper_of(bench.loads()[0])
+        keeper.kill()
+        with pytest.raises(BackendError, match="was killed"):
+            await loading
+        await ended(*bench.loads())
 
 
 async def test_two_backends_of_one_model_share_its_worker_and_the_last_one_ends_it(

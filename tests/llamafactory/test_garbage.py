@@ -52,6 +52,24 @@ async def test_a_loop_is_hinted_at_once_for_each_model(bench: Bench) -> None:
         assert len(bench.said) == 2
 
 
+async def test_three_in_a_row_that_find_no_end_are_hinted_at_once(bench: Bench) -> None:
+    async with bench.backend() as backend:
+
+        async def cut() -> str | None:
+            answer = await streamed(backend, "say no two words are alike", max_tokens=5)
+            assert answer.finish_reason == "length"
+            return answer.hint
+
+        assert [await cut(), await cut()] == [None, None]
+        assert (await streamed(backend, "say this one ends")).hint is None
+        assert [await cut(), await cut()] == [None, None]
+        hint = await cut()
+        assert str(hint).startswith("3 answers in a row went on until their limit")
+        assert "`template` and `default_system`" in str(hint)
+        assert bench.said[-1] == f"warning: `far`: {hint}"
+        assert [await cut() for _ in range(4)] == [None] * 4
+
+
 @pytest.mark.parametrize("is_stream", [True, False])
 async def test_a_client_of_the_gateway_gets_the_hint(is_stream: bool, bench: Bench) -> None:
     async with bench.backend() as backend:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from trueup.backends.llamafactory.far import keeper as module
 from trueup.backends.llamafactory.far.answers import KEPT_SECONDS, Answer, Answers
+from trueup.backends.llamafactory.far.directory import SOCKET
 from trueup.backends.llamafactory.far.keeper import Keeper
+from trueup.backends.llamafactory.far.lines import line_of, message_of
 
 
 class Model:
@@ -26,6 +30,8 @@ class Model:
 
     def end(self) -> None:
         self.ended.set()
+
+    kill = end
 
 
 class Client:
@@ -74,6 +80,51 @@ async def test_what_a_client_has_missed_is_told_again_as_long_as_it_is_kept() ->
     keeper._do(other, {"op": "done", "id": "a"})
     keeper._do(other, {"op": "resume", "id": "a", "after": 0})
     assert other.heard[-1] == {"event": "gone", "id": "a"}
+
+
+async def test_a_request_that_comes_by_two_connections_is_answered_once() -> None:
+    keeper, model, client = ready()
+    keeper._do(client, {"op": "chat", "id": "a"})
+    other = Client()
+    keeper._do(other, {"op": "chat", "id": "a"})
+    assert len(model.told) == 1
+    assert other.events("a") == ["started"]
+
+
+async def test_who_comes_to_one_that_ends_finds_that_it_is_to_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keeper, model, client = ready()
+    keeper._clients.discard(client)
+    may_end = asyncio.Event()
+    keeper._runs[asyncio.create_task(may_end.wait())] = model  # it takes its time to end
+    read, write = os.pipe()
+    keeping = asyncio.create_task(keeper.run(write))
+    while not await asyncio.to_thread(os.read, read, 5):
+        pass
+    os.close(read)
+    one, late = [await asyncio.open_unix_connection(SOCKET) for _ in range(2)]
+
+    def say(connection: Any, **message: Any) -> None:
+        connection[1].write(line_of(message))
+
+    say(one, op="hello", client="one", lease_seconds=60)
+    assert message_of(await one[0].readline())["state"] == "ready"  # type: ignore[index]
+    say(one, op="unload")
+    await model.ended.wait()
+    say(late, op="hello", client="late", lease_seconds=60)
+    assert await late[0].read() == b""
+    say(one, op="ping")
+    with pytest.raises(FileNotFoundError):
+        await asyncio.open_unix_connection(SOCKET)
+    assert not keeping.done()
+    assert not one[0].at_eof()  # whoever unloaded it is told of the end by this
+    may_end.set()
+    await keeping
+    assert await one[0].read() == b""
+    for _, writer in (one, late):
+        writer.close()
 
 
 async def test_a_model_that_makes_no_token_is_ended_after_its_answer_was_cancelled(

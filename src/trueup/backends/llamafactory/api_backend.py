@@ -124,15 +124,15 @@ class ApiBackend(LlamaFactoryBackend):
                 api = await self._reached()
         finally:
             self._waiting -= 1
-            self._rest()
-        self._wake()
+            self._idle.rest()
+        self._idle.wake()
         self._running += 1
         try:
             async with api.open(request) as response:
                 yield response
         finally:
             self._running -= 1
-            self._rest()
+            self._idle.rest()
 
     async def _reached(self) -> ForwardedBackend:
         """The API that is loaded now; each load has a port and a key of its own."""

@@ -17,13 +17,15 @@ import orjson
 
 from trueup.backends.base import BackendRequest, BackendResponse, Health
 from trueup.backends.hosts.host import Host
+from trueup.backends.llamafactory.answering import Answering
 from trueup.backends.llamafactory.capabilities import PLAIN, capabilities_of
 from trueup.backends.llamafactory.far.lines import Message
 from trueup.backends.llamafactory.faults import Faults
-from trueup.backends.llamafactory.garbage import hint_of
+from trueup.backends.llamafactory.garbage import Hints
+from trueup.backends.llamafactory.idle import Idle
 from trueup.backends.llamafactory.link import Way
 from trueup.backends.llamafactory.request import Asked, read_request
-from trueup.backends.llamafactory.session import Answering, Session
+from trueup.backends.llamafactory.session import Session
 from trueup.backends.llamafactory.templates import warning_of
 from trueup.backends.llamafactory.wire import Writer
 from trueup.config.llamafactory_settings import LlamaFactorySettings
@@ -78,11 +80,15 @@ class LlamaFactoryBackend:
             say=say,
         )
         self._state: State = "stopped"
-        self._is_told = self._is_hinted = False
-        self._running = self._waiting = 0
-        self._idle_since: float | None = None
-        self._idle: asyncio.TimerHandle | None = None
-        self._unloading: asyncio.Task[None] | None = None
+        self._is_told = False
+        self._hints = Hints()
+        self._running = self._waiting = self._loads = 0
+        self._idle = Idle(
+            settings.idle_seconds,
+            is_used=self._is_used,
+            settle=self._session.settle,
+            unload=self._session.unload,
+        )
         if warning := warning_of(settings.template):
             say(f"warning: `{settings.name}`: {warning}")
 
@@ -98,7 +104,7 @@ class LlamaFactoryBackend:
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
         """Ask, loading the model where it is not loaded; waits for the request's turn."""
         asked = read_request(request.path, orjson.loads(request.body))
-        self._wake()
+        self._idle.wake()
         self._waiting += 1
         is_waiting, answering = True, None
         try:
@@ -119,7 +125,7 @@ class LlamaFactoryBackend:
                 self._running -= 1
             if answering is not None:
                 await self._session.leave(answering)
-            self._rest()
+            self._idle.rest()
 
     async def _started(self, answering: Answering) -> None:
         """Wait for a load, and for the answers before it.
@@ -175,11 +181,10 @@ class LlamaFactoryBackend:
                 raise self._faults.of_event(event)
 
     def _hint(self, text: str, finish_reason: str) -> str | None:
-        """What an answer tells of the model's settings; once, since the next one tells the same."""
-        if self._is_hinted or (hint := hint_of(text, finish_reason)) is None:
-            return None
-        self._is_hinted = True
-        self._say(f"warning: `{self.name}`: {hint}")
+        """What an answer tells of the model's settings; it is said here, too."""
+        hint = self._hints.of(text, finish_reason)
+        if hint is not None:
+            self._say(f"warning: `{self.name}`: {hint}")
         return hint
 
     async def look(self) -> None:
@@ -190,7 +195,8 @@ class LlamaFactoryBackend:
 
         Raises: TrueUpError.
         """
-        self._wake()
+        self._idle.wake()
+        self._loads += 1
         try:
             async with asyncio.timeout(self._settings.load_seconds):
                 await self._session.load()
@@ -199,13 +205,14 @@ class LlamaFactoryBackend:
         except TimeoutError:
             raise self._slow_load() from None
         finally:
-            self._rest()
+            self._loads -= 1
+            self._idle.rest()
         if self._session.state["state"] == "failed":
             raise self._faults.of_event(self._session.state["error"])
 
     async def health(self) -> Health:
         """What the worker said last."""
-        idle = self._idle_since
+        idle = self._idle.since
         return Health(
             state=self._state,
             memory_bytes=self._session.memory_bytes if self._state == "ready" else None,
@@ -223,31 +230,12 @@ class LlamaFactoryBackend:
 
     async def close(self) -> None:
         """Unload the model and leave nothing behind."""
-        if self._idle is not None:
-            self._idle.cancel()
-        if self._unloading is not None:
-            await asyncio.wait((self._unloading,))
+        await self._idle.close()
         await self._session.close()
         await self._host.close()
 
-    def _wake(self) -> None:
-        """It is used: it is not idle."""
-        self._idle_since = None
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-
-    def _rest(self) -> None:
-        """Idle from now on, where nobody else asks."""
-        if self._running or self._waiting:
-            return
-        self._idle_since = time.monotonic()
-        if self._settings.idle_seconds is not None:
-            loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(self._settings.idle_seconds, self._unload)
-
-    def _unload(self) -> None:
-        self._unloading = asyncio.create_task(self._session.unload())
+    def _is_used(self) -> bool:
+        return bool(self._running or self._waiting or self._loads)
 
     def _changed(self) -> None:
         """Tell of what the worker says of itself."""

@@ -1,4 +1,4 @@
-"""Answers that look as those do of a model which is asked otherwise than it was trained: pure."""
+"""Answers that look as those do of a model which is asked otherwise than it was trained."""
 
 from __future__ import annotations
 
@@ -13,6 +13,30 @@ MARK = re.compile(
 )
 # A text may be about them: marks of an endless answer, or most of one.
 FEW_MARKS, MARK_SHARE = 3, 0.3
+# A long answer may be cut; a model that finds no end is cut each time.
+CUT_IN_A_ROW = 3
+
+
+class Hints:
+    """What the answers of one model tell of its settings: once, since the next tells the same."""
+
+    def __init__(self) -> None:
+        self._is_told = False
+        self._cut = 0
+
+    def of(self, text: str, finish_reason: str) -> str | None:
+        """What to look at after this answer."""
+        self._cut = self._cut + 1 if finish_reason == "length" else 0
+        if self._is_told:
+            return None
+        hint = hint_of(text, finish_reason)
+        if hint is None and self._cut == CUT_IN_A_ROW:
+            hint = (
+                f"{CUT_IN_A_ROW} answers in a row went on until their limit: if they were to end "
+                f"before, {ADVICE}"
+            )
+        self._is_told = hint is not None
+        return hint
 
 
 def hint_of(text: str, finish_reason: str) -> str | None:

@@ -25,6 +25,8 @@ from trueup.errors import BackendError
 
 # A connection, a command, a start of an interpreter on a slow disk.
 STEP_SECONDS = 60.0
+# A worker may end between its start and our word to it; one that ends each time is broken.
+STARTS = 3
 
 
 class Link:
@@ -82,15 +84,12 @@ class Way:
 
         Raises: BackendError.
         """
-        for is_last in (False, True):
+        for start in range(1 + STARTS):
+            if start:
+                await self._start()
             found = await self._attached(hello)
-            if found is not None:
+            if found is not None or not may_start:
                 return found
-            if not may_start:
-                return None
-            if is_last:
-                break
-            await self._start()
         raise BackendError(
             f"the worker of `{self._settings.name}` on {self._host.name} ended at once",
             retryable=True,

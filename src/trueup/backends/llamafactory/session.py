@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 
 from trueup.backends.hosts.host import HostLost
+from trueup.backends.llamafactory.answering import Answering, Change
 from trueup.backends.llamafactory.far.lines import Message
 from trueup.backends.llamafactory.link import Link, Way
 from trueup.errors import BackendError, TrueUpError
@@ -24,41 +25,6 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 CLOSE_SECONDS = 20.0
 STOPPED: Message = {"state": "stopped"}
-
-
-class Answering:
-    """One answer: its events in order, or the error that ended it."""
-
-    def __init__(self, request: Message) -> None:
-        self.id = secrets.token_hex(8)
-        self.request = {**request, "id": self.id}
-        self.seq = 0
-        self.is_over = False
-        self._events: asyncio.Queue[Message | TrueUpError] = asyncio.Queue()
-
-    def add(self, event: Message) -> None:
-        """An event of the worker; one that came before is passed over."""
-        seq = int(event.get("seq", 0))
-        if seq and seq <= self.seq:
-            return
-        self.seq = max(self.seq, seq)
-        self.is_over = self.is_over or event["event"] in ("end", "error")
-        self._events.put_nowait(event)
-
-    def fail(self, error: TrueUpError) -> None:
-        """There will be no more of it."""
-        self.is_over = True
-        self._events.put_nowait(error)
-
-    async def next(self) -> Message:
-        """Its next event.
-
-        Raises: TrueUpError where it was lost.
-        """
-        event = await self._events.get()
-        if isinstance(event, TrueUpError):
-            raise event
-        return event
 
 
 class Session:
@@ -89,7 +55,7 @@ class Session:
         # Answers that nobody wants, of which the worker could not be told.
         self._left: set[str] = set()
         self._is_closed = self._is_unloading = False
-        self._change = asyncio.Event()
+        self._change = Change()
 
     async def ask(self, request: Message) -> Answering:
         """Have a request answered; the worker is started where it does not live.
@@ -103,6 +69,9 @@ class Session:
             await self._send(answering.request)
         except TrueUpError:  # longer than a line may be
             del self._answers[answering.id]
+            raise
+        except asyncio.CancelledError:  # it may have been sent
+            await self.leave(answering)
             raise
         return answering
 
@@ -148,13 +117,16 @@ class Session:
                 self._opening.add_done_callback(self._opened)
             await asyncio.shield(self._opening)
 
-    @staticmethod
-    def _opened(task: asyncio.Task[object]) -> None:
-        if not task.cancelled():
-            task.exception()  # told to whoever waits, and nobody need
+    def _opened(self, task: asyncio.Task[object]) -> None:
+        """Its errors are told to whoever waits; what is no word of ours must not leave them so."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            if not isinstance(error, TrueUpError):
+                error = self._lost(f"cannot be reached: {type(error).__name__}: {error}")
+            if self._link is None:
+                self._fail_all(error)
 
     async def _open(self, *, may_start: bool) -> bool:
-        """Open a link; false where there is no worker and none may be started."""
+        """Open a link, and go on with what is under way; false where there is no worker."""
         hello = {
             "op": "hello",
             "client": self._client,
@@ -168,6 +140,10 @@ class Session:
         self._reading = asyncio.create_task(self._read(self._link))
         if self._pinging is None:
             self._pinging = asyncio.create_task(self._ping())
+        await self._tell_left()
+        for answering in list(self._answers.values()):
+            if not answering.is_over:
+                await self._send({"op": "resume", "id": answering.id, "after": answering.seq})
         return True
 
     async def _send(self, message: Message) -> bool:
@@ -183,7 +159,7 @@ class Session:
     async def _read(self, link: Link) -> None:
         with contextlib.suppress(TrueUpError):
             while (message := await link.receive()) is not None:
-                self._take(message)
+                await self._take(message)
         with contextlib.suppress(HostLost):
             await link.close()
         self._link = None
@@ -194,27 +170,32 @@ class Session:
         self._opening = asyncio.create_task(self._reopen())
         self._opening.add_done_callback(self._opened)
 
-    def _take(self, message: Message) -> None:
+    async def _take(self, message: Message) -> None:
         event = message.get("event")
         if event == "state":
             self._take_state(message)
         elif event == "pong":
             self.memory_bytes = message.get("memory_bytes")
         elif (answering := self._answers.get(str(message.get("id")))) is not None:
-            if event == "gone":
+            if event == "gone" and not answering.seq:  # the connection was lost under the request
+                await self._send(answering.request)
+            elif event == "gone":
                 answering.fail(self._lost("was started anew"))
             else:
                 answering.add(message)
 
     async def changes(self) -> None:
-        """Wait until the worker says something else of itself."""
+        """Wait until the worker says something else of itself.
+
+        Raises: TrueUpError where it was lost.
+        """
         await self._change.wait()
 
-    def _take_state(self, state: Message) -> None:
+    def _take_state(self, state: Message, error: TrueUpError | None = None) -> None:
         self.state = state
         self.memory_bytes = state.get("memory_bytes")
-        self._change.set()
-        self._change = asyncio.Event()
+        change, self._change = self._change, Change()
+        change.come(error)
         self._changed()
 
     async def _reopen(self) -> None:
@@ -233,14 +214,11 @@ class Session:
                     return
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-        if not is_there:
+        if is_there:
+            self._say(f"reconnected to the worker of `{self._name}`: its model stayed loaded")
+        else:
+            self._left.clear()
             self._fail_all(self._lost("was killed (often out of memory)"))
-            return
-        self._say(f"reconnected to the worker of `{self._name}`: its model stayed loaded")
-        await self._tell_left()
-        for answering in list(self._answers.values()):
-            if not answering.is_over:
-                await self._send({"op": "resume", "id": answering.id, "after": answering.seq})
 
     def _lost(self, how: str) -> BackendError:
         return BackendError(
@@ -252,8 +230,7 @@ class Session:
         )
 
     def _fail_all(self, error: TrueUpError) -> None:
-        self._left.clear()
-        self._take_state(STOPPED)
+        self._take_state(STOPPED, error)
         for answering in self._answers.values():
             if not answering.is_over:
                 answering.fail(error)
@@ -262,6 +239,11 @@ class Session:
         while True:
             await self._send({"op": "ping"})
             await asyncio.sleep(self._lease_seconds / PINGS)
+
+    async def settle(self) -> None:
+        """Wait until a worker that is looked for is found, or is not."""
+        while self._opening is not None and not self._opening.done():
+            await asyncio.wait((self._opening,))
 
     async def unload(self) -> None:
         """End the worker, unless others use it, and the link; waits until it is gone."""

@@ -1,7 +1,8 @@
 """A ChatModel whose tokens are bytes: it says what it is told to.
 
-`say TEXT` answers TEXT. `draw N` answers N letters that are drawn. `hold PATH TEXT` answers TEXT,
-the last half of it when PATH exists. `raise KIND` raises. `call` calls a tool where there is one.
+`say TEXT` answers TEXT. `draw N` answers N letters that are drawn, and `endless` goes on with them
+until its limit. `hold PATH TEXT` answers TEXT, the last half of it when PATH exists. `raise KIND`
+raises. `call` calls a tool where there is one.
 Anything else is answered with the system prompt, the number of turns and the message.
 """
 
@@ -57,6 +58,8 @@ class Model:
             half = len(reply) // 2
         elif word == "draw":
             reply = [None] * int(rest)
+        elif word == "endless":
+            reply = None
         elif word == "raise":
             raise {"memory": MemoryError, "value": ValueError}[rest](f"cannot {rest}")
         elif word == "call":
@@ -70,9 +73,10 @@ class Model:
             ids = torch.Tensor([tokens])
             for processor in logits_processor:
                 processor(ids, None)
-            if made >= len(reply):
+            if reply is not None and made >= len(reply):
                 tokens.append(END)
-            elif reply[made] is None:
+            elif reply is None or reply[made] is None:
+                time.sleep(0.001 if reply is None else 0)  # there is no end to what it would make
                 tokens.append(random.choice(_bytes("abcdefghijklmnopqrstuvwxyz")))
             else:
                 tokens.append(reply[made])

@@ -14,10 +14,11 @@ import time
 from typing import Any
 
 from .answers import Answer, Answers
+from .client import Client
 from .directory import SOCKET, log_tail
-from .lines import MAX_LINE_BYTES, Message, line_of, message_of
+from .lines import MAX_LINE_BYTES, Message, message_of
 from .memory import memory_bytes
-from .model_process import ModelProcess
+from .model_process import ModelProcess, own_file
 
 TURN_SECONDS = 1.0
 DEFAULT_LEASE_SECONDS = 120.0
@@ -27,6 +28,7 @@ HUNG_SECONDS = 60.0
 
 def run_keeper(directory: str, spec: dict[str, Any], *, ready: int) -> int:
     """Keep until the lease runs out or a client unloads it; `ready` is told when it listens."""
+    own_file()
     os.chdir(directory)
     asyncio.run(_kept(spec, ready))
     return 0
@@ -34,20 +36,6 @@ def run_keeper(directory: str, spec: dict[str, Any], *, ready: int) -> int:
 
 async def _kept(spec: Message, ready: int) -> None:
     await Keeper(spec).run(ready)
-
-
-class Client:
-    """One connection; `follows` are the answers whose events it gets."""
-
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
-        self.name = ""
-        self.follows: set[str] = set()
-
-    def send(self, message: Message) -> None:
-        """Write a message; a connection that is gone takes nothing."""
-        if not self.writer.is_closing():
-            self.writer.write(line_of(message))
 
 
 class Keeper:
@@ -67,26 +55,35 @@ class Keeper:
         self._runs: dict[asyncio.Task[None], ModelProcess] = {}
         self._state: Message = {"event": "state", "state": "stopped"}
         self._concurrent = 1
+        self._server: asyncio.AbstractServer | None = None
         self._is_over = asyncio.Event()
 
     async def run(self, ready: int) -> None:
         """Serve until it is over."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(SOCKET)
-        server = await asyncio.start_unix_server(self._accept, path=SOCKET, limit=MAX_LINE_BYTES)
+        self._server = await asyncio.start_unix_server(
+            self._accept, path=SOCKET, limit=MAX_LINE_BYTES
+        )
         os.write(ready, b"ready")
         os.close(ready)
         clock = asyncio.ensure_future(self._watch_leases())
         await self._is_over.wait()
         clock.cancel()
-        server.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(SOCKET)
         await self._end_models()
         for client in self._clients:
             client.writer.close()  # whoever unloaded it waits for this
         if self._serving:
             await asyncio.wait(self._serving, timeout=TURN_SECONDS)
+
+    def _end(self, why: str) -> None:
+        """Let nobody in from now on: whoever comes finds that it is to be started."""
+        self._say(f"{why}: ending")
+        self._is_over.set()
+        if self._server is not None:
+            self._server.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(SOCKET)
 
     async def _end_models(self) -> None:
         """Every process that had the model is gone when this returns; nobody is told."""
@@ -106,8 +103,7 @@ class Keeper:
             self._leases = {name: end for name, end in self._leases.items() if end > now}
             self._answers.forget_old(now)
             if not self._leases:
-                self._say("no client has been here for as long as the lease: ending")
-                self._is_over.set()
+                self._end("no client has been here for as long as the lease")
                 return
             await asyncio.sleep(min(TURN_SECONDS, max(0.01, min(self._leases.values()) - now)))
 
@@ -124,7 +120,9 @@ class Keeper:
             with contextlib.suppress(ValueError, OSError):
                 while line := await reader.readline():
                     message = message_of(line)
-                    if message is None:
+                    if self._is_over.is_set() and not client.name:
+                        return  # who was let in before waits for the end
+                    if message is None or self._is_over.is_set():
                         continue
                     if message.get("op") == "hello":
                         lease_seconds = float(message["lease_seconds"])
@@ -162,6 +160,9 @@ class Keeper:
             self._unload(client)
 
     def _chat(self, client: Client, message: Message) -> None:
+        if self._answers.get(message.get("id")) is not None:  # sent twice, by two connections
+            self._resume(client, message)
+            return
         answer = Answer(message)
         self._answers.add(answer)
         client.follows.add(answer.id)
@@ -203,8 +204,7 @@ class Keeper:
         if self._leases:
             client.writer.close()
         else:
-            self._say("the last client has unloaded it: ending")
-            self._is_over.set()
+            self._end("the last client has unloaded it")
 
     def _load(self) -> None:
         model = self._model = ModelProcess(self._spec, self._told)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import sys
@@ -19,6 +20,27 @@ from .lines import MAX_LINE_BYTES, Message, line_of, message_of
 ITSELF = os.path.abspath(sys.argv[0])
 # Between being asked to end and being ended.
 GRACE_SECONDS = 5.0
+
+
+@functools.lru_cache(maxsize=1)
+def own_file() -> bytes:
+    """The zipapp that this is, as it was when the keeper started."""
+    with open(ITSELF, "rb") as file:
+        return file.read()
+
+
+def _put_back() -> None:
+    """Put it where it was: who cleans caches knows nothing of us.
+
+    Raises: OSError.
+    """
+    if os.path.exists(ITSELF):
+        return
+    os.makedirs(os.path.dirname(ITSELF), mode=0o700, exist_ok=True)
+    part = f"{ITSELF}.{os.getpid()}.part"
+    with open(part, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(own_file())
+    os.replace(part, ITSELF)
 
 
 class ModelProcess:
@@ -36,6 +58,7 @@ class ModelProcess:
 
         Raises: OSError where it cannot be started.
         """
+        _put_back()
         process = self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             ITSELF,
