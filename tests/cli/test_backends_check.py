@@ -415,3 +415,28 @@ def test_a_backend_of_the_configuration_is_checked_by_its_name(
     assert "secret-key" not in out
     assert main(["backends", "check", "od", "--config", str(file)]) == 1
     assert "did you mean `odd`" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--preset", "vllm"], ["--model", "m"], ["--format", "yaml"]], ids=" ".join
+)
+def test_a_model_that_llamafactory_runs_is_asked_nothing(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "trueup.yaml"
+    entry = {"preset": "llamafactory", "base_model_path": "/m"}
+    file.write_text(json.dumps({"config_version": 1, "backends": {"tuned": entry}}))
+    assert main(["backends", "check", "tuned", "--config", str(file), *words]) == 2
+    told = capsys.readouterr().err
+    assert words[0] in told
+    assert "`tuned`" in told
+
+
+def test_each_command_names_itself_where_no_configuration_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("TRUEUP_CONFIG", raising=False)
+    for action in ("check", "trust-host"):
+        assert main(["backends", action, "tuned"]) == 2
+        hint = f"trueup backends {action} tuned --config trueup.yaml"
+        assert hint in capsys.readouterr().err

@@ -15,6 +15,7 @@ from tests.cli.test_client import WHOLE, event
 from trueup.cli import served as served_by
 from trueup.cli.client import ChatClient
 from trueup.cli.main import main
+from trueup.cli.streams import json_line
 from trueup.config.servers import RunningServer, registered
 
 
@@ -203,3 +204,14 @@ def test_an_option_out_of_range_is_a_usage_error(
 ) -> None:
     assert main(["chat", "demo", "--message", "a", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_an_object_is_json_whatever_the_locale(
+    encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(raw, encoding=encoding))
+    shape = {"role": "assistant", "content": "你好 🙂"}
+    print(json_line(shape), flush=True)
+    assert json.loads(raw.getvalue().decode(encoding)) == shape

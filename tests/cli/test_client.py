@@ -98,11 +98,12 @@ async def test_models_are_listed_and_a_wrong_list_is_refused() -> None:
 
 
 async def test_a_hint_in_the_message_is_not_said_twice() -> None:
-    body = b'{"error":{"message":"no model `x`; use `demo`","hint":"use `demo`"}}'
+    body = b'{"error":{"message":"no model `x`; use `demo`","hint":"use `demo`","code":"no_x"}}'
     async with scripted_server((404, body)) as server:
         with pytest.raises(RequestError) as caught:
             await ask(server.url, Answer())
     assert (caught.value.cause, caught.value.hint) == ("no model `x`", "use `demo`")
+    assert caught.value.code == "no_x"
 
 
 async def test_no_error_sends_anybody_to_a_private_server() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ def test_a_server_is_found_while_it_runs_and_not_after() -> None:
     with registered(server(os.getpid())):
         assert running_servers() == (server(os.getpid()),)
     assert running_servers() == ()
+
+
+def test_a_private_one_says_so() -> None:
+    with registered(replace(server(os.getpid()), is_private=True)):
+        (found,) = running_servers()
+        assert found.is_private
 
 
 def test_files_of_ended_servers_and_broken_files_are_passed_over(home: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from tests.llamafactory.test_served import server
 from tests.llamafactory.worker import Bench, is_gone
 from trueup.cli import chat_backend
 from trueup.cli.main import main
+from trueup.errors import BackendError
 
 
 def asked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -53,7 +55,13 @@ def test_each_failure_is_an_object(bench: Bench, capsys: pytest.CaptureFixture[s
     for wrong, told in (
         ("{", "this is no JSON"),
         ("[]", "no JSON object"),
-        (json.dumps({**shape, "message": " "}), "`message` is no text"),
+        (json.dumps({**shape, "message": " "}), "`message` is empty"),
+        (json.dumps({**shape, "message": 3}), "`message` is no text"),
+        (json.dumps({**shape, "system": 3}), "`system` is no text"),
+        (json.dumps({**shape, "temprature": 1}), "did you mean `temperature`"),
+        (json.dumps({**shape, "base_model_path": 3}), "`base_model_path` is `3`, expected a text"),
+        (json.dumps({**shape, "host": "far:ssh"}), "`far:ssh` names no port"),
+        (json.dumps({**shape, "host": "me@"}), "`me@` names no host"),
         (json.dumps({**shape, "adapter": "x", "temprate": 1}), "`temprate` is no key"),
         (json.dumps({"message": "hi"}), "base_model_path"),
         (json.dumps({**shape, "template": "qwenn"}), "template `qwenn` does not exist"),
@@ -62,7 +70,9 @@ def test_each_failure_is_an_object(bench: Bench, capsys: pytest.CaptureFixture[s
         assert status == 1
         error = json.loads(out)["error"]
         assert told in f"{error['message']} {error['hint']}", error
+        assert "--llamafactory" not in str(error["hint"])
         assert err.startswith("error: ") or "error: " in err
+    assert error["code"] == "llamafactory_cannot_load"
 
 
 def test_a_backend_of_the_configuration_and_words_are_talked_to(
@@ -87,20 +97,35 @@ def test_a_backend_of_the_configuration_and_words_are_talked_to(
     [
         (["m", "--backend", "b"], "`MODEL` and `--backend` both say"),
         (["--llamafactory", "base"], "`base` is no `KEY=VALUE`"),
-        (["--llamafactory", "bsae=/x"], "did you mean `base`?"),
+        (["--llamafactory", "bsae=/x"], "did you mean `base`"),
+        (["--llamafactory", "base=/x", "base_model_path=/y"], "`base_model_path` is said twice"),
+        (["--llamafactory", "base=/x", "--dtype=float32"], "`--llamafactory` names another"),
         (["--json", "{}", "--url", "http://127.0.0.1:1"], "`--url` does too"),
+        (["--json", "{}"], "say it in the object: `message`"),
+        (["--config", "trueup.yaml"], "no NAME was given"),
+        (["--backend", "far"], "trueup chat --backend far --config trueup.yaml"),
     ],
 )
 def test_words_that_cannot_be_meant_are_told(
-    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.delenv("TRUEUP_CONFIG", raising=False)
     status, _, err = asked(capsys, *words, "--message=hi")
     assert status == 2
     assert told in err
 
 
 def test_words_become_what_they_are_in_a_configuration() -> None:
-    told = {"base_model_path": "m", "host": "me@far:2222", "agent": "true", "idle_seconds": "60"}
+    told = {
+        "base_model_path": "m",
+        "host": "me@far:2222",
+        "agent": "true",
+        "idle_seconds": "60",
+        "limits": '{"total_seconds": 9}',
+    }
     assert chat_backend.llamafactory_entry(told, "here") == {
         "preset": "llamafactory",
         "base_model_path": "m",
@@ -109,14 +134,72 @@ def test_words_become_what_they_are_in_a_configuration() -> None:
         "port": 2222,
         "agent": True,
         "idle_seconds": 60,
+        "limits": {"total_seconds": 9},
     }
 
 
-def test_a_backend_that_names_no_preset_is_found_by_its_name(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("piped", [None, "\xff", ""])
+def test_what_comes_through_a_pipe_is_read_or_refused(
+    piped: str | None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = {"backends": [{"name": "xin"}]}
-    monkeypatch.setattr(chat_backend, "ask_server", lambda *_, **__: rows)
+    raw = None if piped is None else io.BytesIO(piped.encode("latin-1"))
+    stdin = None if raw is None else io.TextIOWrapper(raw, encoding="latin-1")
+    monkeypatch.setattr("sys.stdin", stdin)
+    status, out, _ = asked(capsys, "--json", "-")
+    assert status == 1
+    told = "not UTF-8" if piped else "this is no JSON"
+    assert told in json.loads(out)["error"]["message"]
+
+
+def found(entry: dict[str, Any], *rows: dict[str, Any], is_named: bool = False) -> str | None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chat_backend, "ask_server", lambda *_, **__: {"backends": rows})
+        return chat_backend._name_there("http://127.0.0.1:8", "xin", entry, is_named=is_named)
+
+
+def test_a_backend_that_names_no_preset_is_found_by_its_name() -> None:
     entry = {"url": "http://127.0.0.1:9"}
-    assert chat_backend._name_there("http://127.0.0.1:8", "xin", entry) == "xin"
-    assert chat_backend._name_there("http://127.0.0.1:8", "other", entry) is None
+    assert found(entry, {"name": "xin"}, is_named=True) == "xin"
+    assert found(entry, {"name": "other"}, is_named=True) is None
+
+
+def test_what_words_mean_is_not_found_by_a_name_that_nobody_said() -> None:
+    entry = {"preset": "llamafactory", "script_path": "chat.py"}
+    assert found(entry, {"name": "xin", "runs": None}) is None
+    runs = {"base_model_path": "/m", "adapter_path": None, "template": None, "host": None}
+    entry |= {"base_model_path": "/m"}
+    assert found(entry, {"name": "mine", "runs": runs}) is None
+
+
+def test_a_model_is_the_same_by_its_place_and_not_by_what_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder / "base").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    entry = {"preset": "llamafactory", "base_model_path": "base", "template": "qwen2"}
+    runs = {
+        "base_model_path": "base",
+        "adapter_path": None,
+        "template": "qwen",
+        "work_dir": str(tmp_path / "here"),
+        "host": "far",
+        "port": 2222,
+    }
+    row = {"name": "mine", "runs": runs}
+    assert found(entry, row) == "mine"
+    assert found(entry, {**row, "runs": {**runs, "work_dir": str(tmp_path / "there")}}) is None
+    assert found({**entry, "host": "far", "port": 2222}, row) == "mine"
+    assert found({**entry, "host": "far"}, row) is None
+    assert found({**entry, "host": "near", "port": 2222}, row) is None
+
+
+def test_a_server_that_wants_a_key_is_told_and_not_asked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise BackendError("no key", retryable=False, status=401)
+
+    monkeypatch.setattr(chat_backend, "ask_server", locked)
+    assert chat_backend._name_there("http://127.0.0.1:8", "xin", {}, is_named=True) is None
+    assert "set TRUEUP_API_KEY" in capsys.readouterr().err

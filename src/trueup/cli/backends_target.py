@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueup.cli.settings import CONFIG_VARIABLE
 from trueup.config.llamafactory_settings import LlamaFactorySettings
@@ -57,13 +57,15 @@ def target_of(
             api_key=key,
             key_variable=arguments.api_key_env,
         )
-    settings, stated = configured(word, arguments, environ)
+    _check_name(word)
+    settings, entry = configured(word, arguments.config, environ, command="trueup backends check")
     if not isinstance(settings, BackendSettings):
+        _check_unused(settings, arguments)
         return settings
     variable = arguments.api_key_env
     if key is None and settings.api_key is not None:
         key = settings.api_key.reveal()
-        variable = stated or re.sub(r"\W", "_", settings.name.upper()) + "_API_KEY"
+        variable = _variable_of(entry) or re.sub(r"\W", "_", settings.name.upper()) + "_API_KEY"
     return Target(
         name=settings.name,
         url=checked_url(settings.url, settings.place),
@@ -72,6 +74,41 @@ def target_of(
         api_key=key,
         key_variable=variable,
     )
+
+
+def _check_name(word: str) -> None:
+    """Tell what was meant as a URL."""
+    from trueup.config.url import url_trouble
+
+    if "://" in word or HOST_AND_PORT.match(word):
+        cause, hint = url_trouble(word) or (f"`{word}` is no URL", None)
+        raise UsageError(cause, where="NAME|URL", hint=hint)
+
+
+def _check_unused(settings: LlamaFactorySettings, arguments: argparse.Namespace) -> None:
+    """A model that LlamaFactory runs is looked at and not asked."""
+    asking = ("preset", "model", "api_key_env")
+    if stray := next((name for name in asking if getattr(arguments, name)), None):
+        flag = f"--{stray.replace('_', '-')}"
+        raise UsageError(
+            f"`{flag}` is about a server, and LlamaFactory runs `{settings.name}` for us",
+            where=flag,
+            hint="leave it out",
+        )
+    if arguments.format == "yaml":
+        raise UsageError(
+            f"`--format yaml` prints the entry of a server, and `{settings.name}` has one",
+            where="--format",
+            hint="text or json",
+        )
+
+
+def _variable_of(entry: Mapping[str, Any]) -> str | None:
+    """The variable that holds its key, where the file names one."""
+    from trueup.config.variables import VARIABLE
+
+    found = VARIABLE.fullmatch(str(entry.get("api_key")).strip())
+    return found[1] if found else None
 
 
 def checked_url(word: str, where: str = "NAME|URL") -> str:
@@ -114,30 +151,26 @@ def _key(variable: str | None, environ: Mapping[str, str]) -> str | None:
 
 
 def configured(
-    name: str, arguments: argparse.Namespace, environ: Mapping[str, str]
-) -> tuple[AnyBackendSettings, str | None]:
-    """The backend of that name, and the variable that holds its key where the file names one.
+    name: str, file: str | Path | None, environ: Mapping[str, str], *, command: str
+) -> tuple[AnyBackendSettings, Mapping[str, Any]]:
+    """The backend of that name, and its entry with the variables as they are written.
+
+    `file` None is TRUEUP_CONFIG's; `command` is what the user wrote, for hints.
 
     Raises:
         UsageError: no configuration is named.
         ConfigError: it cannot be used, or has no such backend.
     """
-    from trueup.config.url import url_trouble
-
-    if "://" in name or HOST_AND_PORT.match(name):
-        cause, hint = url_trouble(name) or (f"`{name}` is no URL", None)
-        raise UsageError(cause, where="NAME|URL", hint=hint)
-    file = arguments.config or environ.get(CONFIG_VARIABLE)
+    file = file or environ.get(CONFIG_VARIABLE)
     if not file:
         raise UsageError(
-            f"`{name}` is no URL, and no configuration is named where it could be a backend",
-            hint=f"trueup backends check {name} --config trueup.yaml",
+            f"no configuration is named that could have the backend `{name}`",
+            hint=f"{command} {name} --config trueup.yaml",
         )
     # pydantic and ruamel.yaml cost a tenth of a second that a URL does not need.
     from trueup.config.document import read_document
     from trueup.config.load import load_config
     from trueup.config.names import nearest
-    from trueup.config.variables import VARIABLE
 
     backends = {each.name: each for each in load_config(Path(file), environ).backends}
     if name not in backends:
@@ -147,6 +180,4 @@ def configured(
             hint=nearest(name, list(backends)),
         )
     entries = read_document(Path(file)).tree["backends"]
-    entry = next(each for key, each in entries.items() if str(key) == name)
-    found = VARIABLE.fullmatch(str(entry.get("api_key")).strip())
-    return backends[name], found[1] if found else None
+    return backends[name], next(each for key, each in entries.items() if str(key) == name)

@@ -38,7 +38,8 @@ async def trust_host(arguments: argparse.Namespace, environ: Mapping[str, str]) 
 
 
 def _host_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> HostSettings:
-    settings, _ = configured(arguments.name, arguments, environ)
+    command = "trueup backends trust-host"
+    settings, _ = configured(arguments.name, arguments.config, environ, command=command)
     host = settings.ssh if isinstance(settings, LlamaFactorySettings) else None
     if host is None:
         raise UsageError(

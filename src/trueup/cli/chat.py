@@ -5,23 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import io
+import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-
-import orjson
 
 from trueup.adapt.wishes import DTYPES, ROUTES
 from trueup.cli import words
 from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import PrivateServerEnded
 from trueup.cli.served import served
-from trueup.cli.streams import utf8_of
+from trueup.cli.streams import json_line, piped_text, utf8_text
 from trueup.cli.waiting import WaitingNote
 from trueup.errors import UsageError
 
 MAX_TEMPERATURE = 2.0
+TARGETS = ("MODEL", "--url", "--backend", "--llamafactory")
+OF_MESSAGE = ("--message", "--system", "--temperature", "--max-tokens", "--seed")
+OF_PRIVATE_MODEL = ("--revision", "--route", "--dtype", "--device", "--isolated-python")
 EXAMPLE = """  trueup chat demo
   trueup chat demo --message 你好
   echo "What is TrueUp?" | trueup chat demo --format json
@@ -111,7 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         return asyncio.run(chat_once(arguments))
     where = "stdin" if arguments.message is None else "--message"
-    message = _piped() if arguments.message is None else _checked(arguments.message, "--message")
+    message = _piped() if arguments.message is None else utf8_text(arguments.message, "--message")
     if message is None and arguments.format == "json":
         raise UsageError(
             "`--format json` answers one message and none was given",
@@ -121,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     if message is not None and not message.strip():
         raise UsageError("the message is empty", where=where)
     if arguments.system is not None:
-        arguments.system = _checked(arguments.system, "--system")
+        arguments.system = utf8_text(arguments.system, "--system")
     try:
         return asyncio.run(_run(arguments, message))
     except PrivateServerEnded:
@@ -129,17 +130,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_target(arguments: argparse.Namespace) -> None:
-    """See that one thing alone is to be talked to."""
-    given = [
-        flag
-        for flag, value in (
-            ("MODEL", arguments.model),
-            ("--url", arguments.url),
-            ("--backend", arguments.backend),
-            ("--llamafactory", arguments.llamafactory),
-        )
-        if value
-    ]
+    """See that one thing alone is to be talked to, and that every flag is about it."""
+    given = _given(arguments, TARGETS)
     if arguments.json is not None and given not in ([], ["--llamafactory"]):
         raise UsageError(
             f"`--json` says what to talk to, and `{given[0]}` does too", where="--json"
@@ -150,51 +142,76 @@ def _check_target(arguments: argparse.Namespace) -> None:
             where=given[1],
             hint="leave one of them out",
         )
+    if arguments.json is not None and (stray := _given(arguments, OF_MESSAGE)):
+        name = stray[0].removeprefix("--").replace("-", "_")
+        raise UsageError(
+            f"`{stray[0]}` is not looked at beside `--json`",
+            where=stray[0],
+            hint=f"say it in the object: `{name}`",
+        )
+    target = "--json" if arguments.json is not None else given[0] if given else "MODEL"
+    if target in ("--backend", "--llamafactory", "--json") and (
+        stray := _given(arguments, OF_PRIVATE_MODEL)
+    ):
+        raise UsageError(
+            f"`{stray[0]}` is of a model that a server of ours loads, and `{target}` names another",
+            where=stray[0],
+            hint="leave it out",
+        )
+    if arguments.config and not arguments.backend:
+        raise UsageError(
+            "`--config` says where `--backend NAME` is, and no NAME was given", where="--config"
+        )
+
+
+def _given(arguments: argparse.Namespace, flags: Sequence[str]) -> list[str]:
+    """Those of the flags that say something."""
+    return [
+        flag
+        for flag in flags
+        if getattr(arguments, flag.lower().removeprefix("--").replace("-", "_")) not in (None, "")
+    ]
 
 
 @contextlib.asynccontextmanager
 async def _served(arguments: argparse.Namespace) -> AsyncIterator[tuple[ChatClient, str]]:
     """Who answers: a backend of its own, or a server that has the model."""
     if arguments.backend or arguments.llamafactory:
+        from trueup.cli.backends_target import configured
         from trueup.cli.chat_backend import (
+            FLAG,
             NAME,
-            configured_entry,
             entry_of_words,
             llamafactory_entry,
             served_backend,
         )
 
         if arguments.backend:
-            entry = configured_entry(arguments.backend, arguments)
+            name = arguments.backend
+            _, entry = configured(
+                name, arguments.config, os.environ, command="trueup chat --backend"
+            )
         else:
             words = entry_of_words(arguments.llamafactory)
-            entry = llamafactory_entry(words, "--llamafactory")
-        async with served_backend(arguments.backend or NAME, entry) as found:
+            entry = llamafactory_entry(words, FLAG)
+            # Said in the request, too: a server that runs may have the model with another one.
+            arguments.system = arguments.system or entry.get("default_system")
+        where = None if arguments.backend else FLAG
+        async with served_backend(arguments.backend or NAME, entry, where=where) as found:
             yield found
         return
     wishes = {name: getattr(arguments, name) for name in ("revision", "route", "dtype", "device")}
     wishes["isolated-python"] = arguments.isolated_python
-    name = _checked(arguments.model or "demo", "MODEL")
+    name = utf8_text(arguments.model or "demo", "MODEL")
     async with served(name, url=arguments.url, options=wishes) as found:
         yield found
 
 
 def _piped() -> str | None:
     """The message on stdin; None where a terminal is there to talk in."""
-    if sys.stdin is None:  # closed by the caller
-        return ""
-    if sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         return None
-    if isinstance(sys.stdin, io.TextIOWrapper):  # UTF-8 whatever the locale
-        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
-    return _checked(sys.stdin.read().strip("\n"), "stdin")
-
-
-def _checked(text: str, where: str) -> str:
-    read = utf8_of(text)
-    if read is None:
-        raise UsageError("the message is not UTF-8", where=where)
-    return read
+    return piped_text().strip("\n")
 
 
 async def _run(arguments: argparse.Namespace, message: str | None) -> int:
@@ -234,7 +251,7 @@ async def _answer_once(
             if form == "text":
                 print(text, end="", flush=True)
     if form == "json":
-        print(orjson.dumps({"role": "assistant", "content": answer.content}).decode())
+        print(json_line({"role": "assistant", "content": answer.content}))
     else:
         print()
     if answer.finish_reason == "length":

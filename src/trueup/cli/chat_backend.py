@@ -5,14 +5,13 @@ A running server that has it is asked; else one of our own serves it for as long
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
-from difflib import get_close_matches
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,24 @@ from trueup.cli.private_server import private_server
 from trueup.cli.server_api import KEY_VARIABLE, ask_server
 from trueup.config.llamafactory_section import LlamaFactoryKeys
 from trueup.config.llamafactory_settings import PRESET
+from trueup.config.names import nearest
 from trueup.config.servers import running_servers
-from trueup.errors import TrueUpError, UsageError
+from trueup.config.ssh_address import split_address
+from trueup.errors import BackendError, UsageError
 
 FLAG = "--llamafactory"
 EXAMPLE = f"{FLAG} base=/models/Qwen2.5-7B-Instruct adapter=/models/mine template=qwen"
 SHORT = {"base": "base_model_path", "adapter": "adapter_path", "system": "default_system"}
+# What is said of every backend, and of these too.
+OF_ALL = ("url", "model", "context_tokens", "limits")
+KNOWN = (*LlamaFactoryKeys.model_fields, *OF_ALL)
+# One of these says what is to answer.
+ANSWERING = ("base_model_path", "script_path", "url")
+# What is no text in a configuration.
+NO_TEXTS = ("port", "agent", "load_seconds", "lease_seconds", "idle_seconds", "context_tokens",
+            "limits")  # fmt: skip
 NAME = "llamafactory"
+SSH_PORT = 22
 
 
 def entry_of_words(words: Sequence[str]) -> dict[str, Any]:
@@ -39,125 +49,131 @@ def entry_of_words(words: Sequence[str]) -> dict[str, Any]:
     entry: dict[str, Any] = {}
     for word in words:
         name, is_given, value = word.partition("=")
-        if not is_given or not value:
+        if not is_given or not value.strip():
             raise UsageError(f"`{word}` is no `KEY=VALUE`", where=FLAG, hint=EXAMPLE)
-        entry[known_key(name, FLAG)] = value
+        key = known_key(name, FLAG)
+        if key in entry:
+            raise UsageError(f"`{key}` is said twice", where=FLAG, hint="leave one of them out")
+        entry[key] = value
     return entry
 
 
-def known_key(name: str, where: str) -> str:
-    """The configuration's key for a word; raises UsageError."""
+def known_key(name: str, where: str, others: Sequence[str] = ()) -> str:
+    """The configuration's key for a word; raises UsageError, which knows `others` as well."""
     key = SHORT.get(name, name)
-    known = [*LlamaFactoryKeys.model_fields, *SHORT]
-    if key not in known:
-        near = get_close_matches(name, known, n=1)
+    if key not in KNOWN:
         raise UsageError(
             f"`{name}` is no key of a model that LlamaFactory runs",
             where=where,
-            hint=f"did you mean `{near[0]}`?" if near else "keys: base, adapter, template, host, …",
+            hint=nearest(name, [*KNOWN, *SHORT, *others])
+            or "keys: base, adapter, template, host, conda_env, …",
         )
     return key
 
 
-def llamafactory_entry(keys: Mapping[str, Any], where: str) -> dict[str, Any]:
+def llamafactory_entry(
+    keys: Mapping[str, Any], where: str, example: str = EXAMPLE
+) -> dict[str, Any]:
     """The backend's entry of such keys, `host: user@host:port` taken apart.
 
-    Raises: UsageError where they name no model.
+    Raises: UsageError where they name no model; ConfigError.
     """
     found = {name: value for name, value in keys.items() if value is not None}
-    if "base_model_path" not in found and "script_path" not in found:
-        raise UsageError("no `base_model_path` names a model", where=where, hint=EXAMPLE)
-    user, is_named, host = str(found.get("host", "")).rpartition("@")
-    if is_named:
-        found |= {"user": user, "host": host}
-    host, is_numbered, port = str(found.get("host", "")).rpartition(":")
-    if is_numbered and port.isdecimal() and ":" not in host:
-        found |= {"host": host, "port": port}
-    # A number is a number in a configuration, and so is what is true or false.
-    for name in ("port", "agent", "load_seconds", "lease_seconds", "idle_seconds"):
+    if not any(name in found for name in ANSWERING):
+        raise UsageError("no `base_model_path` names a model", where=where, hint=example)
+    if isinstance(host := found.get("host"), str):
+        user, host, port = split_address(host, where)
+        named = {"user": user, "host": host, "port": port}
+        found |= {name: value for name, value in named.items() if value is not None}
+    for name in NO_TEXTS:
         with contextlib.suppress(ValueError, TypeError):
             if name in found:
                 found[name] = json.loads(str(found[name]))
     return {"preset": PRESET, **found}
 
 
-def configured_entry(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The entry of a backend in the configuration, its variables as they are written.
-
-    Raises: UsageError, ConfigError.
-    """
-    from trueup.cli.backends_target import configured
-    from trueup.cli.settings import CONFIG_VARIABLE
-    from trueup.config.document import read_document
-
-    configured(name, arguments, os.environ)
-    tree = read_document(Path(arguments.config or os.environ[CONFIG_VARIABLE])).tree
-    return next(dict(value) for key, value in tree["backends"].items() if str(key) == name)
-
-
 @contextlib.asynccontextmanager
 async def served_backend(
-    name: str, entry: Mapping[str, Any]
+    name: str, entry: Mapping[str, Any], *, where: str | None = None
 ) -> AsyncIterator[tuple[ChatClient, str]]:
     """A client of a server that has this backend, and its name there.
+
+    An entry of a configuration is known by its name too; one of words has `where` it was said.
 
     Raises:
         ConfigError: the entry cannot be used.
         PrivateServerEnded, BackendError: see `private_server`.
     """
+    text = json.dumps({"config_version": 1, "backends": {name: entry}}, default=str)
+    _check(text, where)
     key = os.environ.get(KEY_VARIABLE)
     for server in running_servers():
-        if (found := _name_there(server.url, name, entry)) is not None:
+        if server.is_private:
+            continue
+        if (found := _name_there(server.url, name, entry, is_named=where is None)) is not None:
             print(f"(asking `{found}` at {server.url})", file=sys.stderr)
             async with ChatClient(f"{server.url}/v1", api_key=key) as client:
                 yield client, found
                 return
     with tempfile.TemporaryDirectory(prefix="trueup-") as folder:
         path = Path(folder) / "trueup.yaml"
-        tree = {"config_version": 1, "backends": {name: entry}}
-        path.write_text(json.dumps(tree, default=str), encoding="utf-8")
-        _check(path)
+        path.write_text(text, encoding="utf-8")
         async with (
-            private_server(["--config", str(path)]) as own,
+            private_server(["--config", str(path)], tells_all=True) as own,
             ChatClient(own.url, api_key=own.api_key) as client,
         ):
             yield client, name
 
 
-def _check(path: Path) -> None:
-    from trueup.config.load import load_config
+def _check(text: str, where: str | None) -> None:
+    """Have the first mistake told where it was made, and not in a file that nobody wrote."""
+    from trueup.config.document import parsed_document
+    from trueup.config.load import check_document
 
-    try:
-        load_config(path, os.environ)
-    except TrueUpError as error:
-        error.where = None  # a file that nobody wrote
-        raise
+    document = parsed_document(Path("trueup.yaml"), text.encode())
+    if errors := check_document(document, os.environ).errors:
+        error = errors[0].as_error()
+        error.where = where
+        raise error
 
 
-def _name_there(url: str, name: str, entry: Mapping[str, Any]) -> str | None:
+def _name_there(url: str, name: str, entry: Mapping[str, Any], *, is_named: bool) -> str | None:
     """What a running server calls the backend; None where it has none that is the same."""
     try:
         rows = ask_server(url, "/api/backends", wants="backends")["backends"]
-    except TrueUpError:  # it ends just now, or is another conversation's own
-        return None
-    if entry.get("preset") != PRESET or "base_model_path" not in entry:
-        return name if any(row.get("name") == name for row in rows) else None
+    except BackendError as error:
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            told = f"the server at {url} wants a key and is not asked: set {KEY_VARIABLE}"
+            print(f"({told})", file=sys.stderr)
+        return None  # or it ends just now
+    is_kept = entry.get("preset") == PRESET and "base_model_path" in entry
+    if not is_kept or "script_path" in entry:
+        return name if is_named and any(row.get("name") == name for row in rows) else None
     for row in rows:
-        runs = row.get("runs")
-        # Who names no host has it wherever it is loaded.
-        if runs is None or entry.get("host") not in (None, runs.get("host")):
-            continue
-        if _model_of(runs) == _model_of(entry):
+        if (runs := row.get("runs")) is not None and _is_same(runs, entry):
             return str(row["name"])
     return None
 
 
+def _is_same(runs: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether what a server runs is the model of an entry.
+
+    Who names no host has it wherever it is loaded.
+    """
+    if entry.get("host") is not None:
+        port = entry.get("port") or SSH_PORT
+        if (entry["host"], port) != (runs.get("host"), runs.get("port") or SSH_PORT):
+            return False
+    return _model_of(runs) == _model_of(entry)
+
+
 def _model_of(runs: Mapping[str, Any]) -> tuple[str | None, ...]:
     """What two entries have alike that mean one model."""
-    paths = (_real(runs.get(name)) for name in ("base_model_path", "adapter_path"))
+    work_dir = Path(runs.get("work_dir") or ".").expanduser()
+    paths = (_real(runs.get(name), work_dir) for name in ("base_model_path", "adapter_path"))
     return *paths, known_name(runs.get("template"))
 
 
-def _real(path: str | None) -> str | None:
-    here = None if path is None else Path(path).expanduser()
+def _real(path: str | None, work_dir: Path) -> str | None:
+    here = None if path is None else work_dir / Path(path).expanduser()
     return str(here.resolve()) if here is not None and here.is_dir() else path

@@ -21,12 +21,14 @@ from trueup.cli.chat_backend import (
 from trueup.cli.client import Answer
 from trueup.cli.main import print_error
 from trueup.cli.private_server import PrivateServerEnded
+from trueup.cli.streams import json_line, piped_text, utf8_text
 from trueup.cli.waiting import WaitingNote
 from trueup.errors import TrueUpError, UsageError
 
 FLAG = "--json"
 EXAMPLE = '{"base_model_path": "/models/Qwen2.5-7B-Instruct", "message": "你好"}'
 OPTIONS = ("temperature", "top_p", "max_tokens", "seed")
+OF_MESSAGE = ("message", "system", *OPTIONS)
 
 
 async def chat_once(arguments: argparse.Namespace) -> int:
@@ -49,38 +51,59 @@ async def chat_once(arguments: argparse.Namespace) -> int:
 
 
 def _print(shape: Mapping[str, Any], status: int) -> int:
-    print(json.dumps(shape, ensure_ascii=False))
+    print(json_line(shape))
     return status
 
 
 async def _answer(arguments: argparse.Namespace) -> dict[str, str]:
-    text = sys.stdin.read() if arguments.json == "-" else arguments.json
+    text = piped_text() if arguments.json == "-" else utf8_text(arguments.json, FLAG)
     request = _read(text)
-    message = request.pop("message", None)
-    if not isinstance(message, str) or not message.strip():
-        raise UsageError("`message` is no text", where=FLAG, hint=EXAMPLE)
+    message = _message(request)
     options = {name: value for name in OPTIONS if (value := request.pop(name, None)) is not None}
     options = {"temperature": 0.0, **options}
     system = request.pop("system", None)
-    told = {known_key(name, FLAG): value for name, value in request.items() if value != ""}
+    if not isinstance(system, str | None):
+        raise UsageError("`system` is no text", where=FLAG)
+    told = {known_key(name, FLAG, OF_MESSAGE): value
+            for name, value in request.items() if not _is_blank(value)}  # fmt: skip
     words = entry_of_words(arguments.llamafactory or ())
-    entry = llamafactory_entry({**words, **told}, FLAG)
+    entry = llamafactory_entry({**words, **told}, FLAG, EXAMPLE)
     messages = [{"role": "user", "content": message}]
-    if system:
+    # Said in the request, too: a server that runs may have the model with another one.
+    if system := system or entry.get("default_system"):
         messages.insert(0, {"role": "system", "content": str(system)})
     answer = Answer()
-    async with served_backend(NAME, entry) as (client, model):
+    async with served_backend(NAME, entry, where=FLAG) as (client, model):
         with WaitingNote() as note:
             async for _ in client.stream(model, messages, answer, options):
                 note.end()
+    if answer.finish_reason == "length":
+        print("(cut at the token limit: `max_tokens` raises it)", file=sys.stderr)
     return {"role": "assistant", "content": answer.content}
 
 
 def _read(text: str) -> dict[str, Any]:
     try:
         shape = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"this is no JSON: {error}", where=FLAG, hint=EXAMPLE) from error
     if not isinstance(shape, dict):
         raise UsageError("this is no JSON object", where=FLAG, hint=EXAMPLE)
     return shape
+
+
+def _message(request: dict[str, Any]) -> str:
+    """Take it out of the request; raises UsageError where there is none."""
+    if "message" not in request:
+        raise UsageError("there is no `message`", where=FLAG, hint=EXAMPLE)
+    message = request.pop("message")
+    if not isinstance(message, str):
+        raise UsageError("`message` is no text", where=FLAG, hint=EXAMPLE)
+    if not message.strip():
+        raise UsageError("`message` is empty", where=FLAG)
+    return message
+
+
+def _is_blank(value: object) -> bool:
+    """As programs write what they have not got."""
+    return isinstance(value, str) and not value.strip()

@@ -242,9 +242,14 @@ class ChatClient:
             hint = f"serve it, and {hint}: {command('serve', self._private, {})}"
         if status == 401:  # a user of the command line sends no headers
             hint = f"set {KEY_VARIABLE} to the server's key"
+        error: RequestError | BackendError
         if 400 <= status < 500 and status != 429:
-            return RequestError(cause, status=status, where=where, hint=hint)
-        return BackendError(cause, retryable=True, where=where, hint=hint)
+            error = RequestError(cause, status=status, where=where, hint=hint)
+        else:
+            error = BackendError(cause, retryable=True, where=where, hint=hint)
+        if isinstance(code := stated.get("code"), str) and code:
+            error.code = code
+        return error
 
 
 def _vector(value: object) -> bytes:

@@ -145,7 +145,12 @@ class _Serve:
             able = [name for name in plans if name not in refused]
             served = (*plans, *(each.name for each in backends))
             known = (*served, *(each.name for each in self._settings.further_names))
-            found = RunningServer(url=self._url, pid=os.getpid(), models=known)
+            found = RunningServer(
+                url=self._url,
+                pid=os.getpid(),
+                models=known,
+                is_private=self._arguments.private,
+            )
             stack.enter_context(registered(found))
             await self._greet(known, refused, backends)
             preload = asyncio.create_task(self._get_ready(pool, able, backends))

@@ -63,4 +63,4 @@ def _stated(error: urllib.error.HTTPError, url: str) -> TrueUpError:
         pass
     if error.code == 401:
         hint = f"set {KEY_VARIABLE} to the server's key"
-    return BackendError(cause, retryable=False, where=url, hint=hint)
+    return BackendError(cause, retryable=False, status=error.code, where=url, hint=hint)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import sys
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from trueup.errors import UsageError
 
 OUTPUT_ERRNOS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -57,3 +61,26 @@ def utf8_of(text: str) -> str | None:
         return text.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeError:
         return None
+
+
+def utf8_text(text: str, where: str) -> str:
+    """The same of a message; raises UsageError where it is not UTF-8."""
+    read = utf8_of(text)
+    if read is None:
+        raise UsageError("the message is not UTF-8", where=where)
+    return read
+
+
+def piped_text() -> str:
+    """All of stdin, as UTF-8 whatever the locale; raises UsageError where it is not."""
+    if sys.stdin is None:  # closed by the caller
+        return ""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
+    return utf8_text(sys.stdin.read(), "stdin")
+
+
+def json_line(shape: Mapping[str, Any]) -> str:
+    """One object for stdout: what it cannot encode is escaped as JSON has it, not as Python."""
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(shape, ensure_ascii=not is_utf8)

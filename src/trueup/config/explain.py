@@ -25,6 +25,7 @@ TYPES = {
     "model_type": "a mapping (`key: value`)",
     "list_type": "a list",
     "string_type": "a text",
+    "string_too_short": "a text that is not empty",
     "int_type": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",

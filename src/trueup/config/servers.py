@@ -14,11 +14,15 @@ from trueup.config.home import trueup_home
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningServer:
-    """Where a server listens and what it serves; `url` has no path."""
+    """Where a server listens and what it serves; `url` has no path.
+
+    A private one is for the command that started it alone.
+    """
 
     url: str
     pid: int
     models: tuple[str, ...]
+    is_private: bool = False
 
 
 @contextlib.contextmanager
@@ -47,7 +51,10 @@ def running_servers() -> tuple[RunningServer, ...]:
         try:
             shape = json.loads(path.read_text(encoding="utf-8"))
             server = RunningServer(
-                url=shape["url"], pid=int(shape["pid"]), models=tuple(shape["models"])
+                url=shape["url"],
+                pid=int(shape["pid"]),
+                models=tuple(shape["models"]),
+                is_private=bool(shape.get("is_private")),
             )
         except (OSError, ValueError, KeyError, TypeError):
             continue

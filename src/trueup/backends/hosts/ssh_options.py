@@ -12,6 +12,7 @@ import asyncssh
 
 from trueup.backends.hosts.ssh_faults import no_agent, no_key_file, no_password
 from trueup.config.llamafactory_settings import HostSettings
+from trueup.config.ssh_address import split_address
 from trueup.errors import ConfigError
 
 CONNECT_SECONDS = 10.0
@@ -68,19 +69,8 @@ def jump_settings(settings: HostSettings, jump: str) -> HostSettings:
     Raises: ConfigError where it is not `user@host:port`.
     """
     before, _, last = jump.rpartition(",")
-    user, _, address = last.strip().rpartition("@")
-    host, _, port = address.rpartition(":")
-    if not host or host.endswith(":"):
-        host, port = address, ""
-    try:
-        number = int(port) if port else None
-    except ValueError:
-        raise ConfigError(
-            f"`{last}` names no port, expected user@host:port", where="proxy_jump"
-        ) from None
-    return replace(
-        settings, host=host.strip("[]"), port=number, user=user or None, proxy_jump=before or None
-    )
+    user, host, port = split_address(last, "proxy_jump")
+    return replace(settings, host=host, port=port, user=user, proxy_jump=before or None)
 
 
 def _config(settings: HostSettings) -> list[str] | None:

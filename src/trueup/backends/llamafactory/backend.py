@@ -66,7 +66,9 @@ class LlamaFactoryBackend:
             "base_model_path": settings.base_model_path,
             "adapter_path": settings.adapter_path,
             "template": settings.template,
+            "work_dir": settings.work_dir,
             "host": None if settings.ssh is None else settings.ssh.host,
+            "port": None if settings.ssh is None else settings.ssh.port,
         }
         self._settings = settings
         self._host = host
