@@ -73,7 +73,8 @@ def test_a_chat_on_this_machine_needs_a_model_alone(tmp_path: Path) -> None:
         ("\nCHAT_TIMEOUT=soon", ".env:2", "no number"),
         ("CHAT_MODE=cli\nsecret words", ".env:2", "this line is no `NAME=value`"),
         ("PATH=/bin", ".env", "none of these names"),
-        ("SSH_HOST=h\nCHAT_SCRIPT_PATH=a.py\nSSH_PORT=70000", "", "70000"),
+        ("CHAT_SCRIPT_PATH=a.py\nCHAT_TIMEOUT=-1", ".env:2", "`first_token_seconds` is `-1`"),
+        ("CHAT_MODE=\nCONDA_ENV=", ".env", "`CHAT_MODE`, `CONDA_ENV` are blank"),
     ],
 )
 def test_what_cannot_be_meant_is_told_with_its_line(text: str, where: str, told: str) -> None:
@@ -92,3 +93,43 @@ def test_the_command_tells_both_kinds_of_files_apart(
     assert main(["config", "import", str(tmp_path / ".env"), "--output", str(target)]) == 0
     assert "is written: 1 backend, `llamafactory`" in capsys.readouterr().err
     assert main(["config", "validate", str(target)]) == 0
+
+
+def test_names_of_other_programs_hinder_nothing_and_are_told(tmp_path: Path) -> None:
+    text = """\
+CHAT_SCRIPT_PATH=a.py
+SSH_HOST=h
+REMOTE_HOST=other
+SSH_PORT=70000
+REMOTE_PORT=web
+INFER_BACKEND=elsewhere
+API_BASE_URL=http://127.0.0.1:9
+"""
+    found, _, notes = settings(tmp_path, text)
+    assert (found.script_path, found.url, found.infer_backend) == ("a.py", None, "huggingface")
+    assert found.ssh is not None
+    assert (found.ssh.host, found.ssh.port) == ("h", None)
+    for told in (
+        ".env:3: `REMOTE_HOST` is left out: `SSH_HOST` says it",
+        ".env:4: `SSH_PORT` is left out: `port` is `70000`",
+        ".env:5: `REMOTE_PORT` is left out: `SSH_PORT` says it",
+        ".env:6: `INFER_BACKEND` is left out: `infer_backend` is `elsewhere`",
+        "`API_BASE_URL` is left out: the mode script asks no URL",
+    ):
+        assert [note for note in notes if note.startswith(told)], notes
+
+
+def test_a_key_itself_is_not_copied_and_its_lines_are_one_value(tmp_path: Path) -> None:
+    kind = "OPENSSH PRIVATE KEY"
+    text = f'SSH_HOST=h\nSSH_PRIVATE_KEY="-----BEGIN {kind}-----\nc2VjcmV0\n-----END {kind}-----"\n'
+    found, written, notes = settings(tmp_path, f"{text}CHAT_SCRIPT_PATH=a.py\n")
+    assert found.ssh is not None
+    assert (found.ssh.key, found.script_path) == (None, "a.py")
+    assert "c2VjcmV0" not in written + "".join(notes)
+    assert [note for note in notes if note.startswith(".env:2: `SSH_PRIVATE_KEY` is left out")]
+
+
+def test_a_remote_directory_without_a_host_is_told(tmp_path: Path) -> None:
+    found, _, notes = settings(tmp_path, "REMOTE_WORK_DIR=/w\nCHAT_SCRIPT_PATH=a.py\n")
+    assert (found.work_dir, found.ssh) == ("/w", None)
+    assert [note for note in notes if "add `host: NAME`" in note]

@@ -6,20 +6,33 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from trueup.config.agents.convert import PLAIN, SHELL_VARIABLE, WORDS, Converted
-from trueup.config.document import parsed_document
-from trueup.config.load import check_document
+from trueup.config.converted import Converted, mistakes_in, scalar, with_variables
+from trueup.config.llamafactory_section import OF_HOST
+from trueup.config.llamafactory_settings import LlamaFactoryMode
+from trueup.config.mistake import Mistake
 from trueup.config.url import url_trouble
-from trueup.config.variables import VARIABLE
 from trueup.errors import ConfigError
 
 BACKEND = "llamafactory"
 LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 QUOTED = re.compile(r"""(["'])(.*?)\1\s*(?:#.*)?""")
 COMMENT = re.compile(r"(?:^|\s)#.*")
-MODES = ("script", "api", "cli")
+MODES: tuple[str, ...] = get_args(LlamaFactoryMode)
+# What is in a private key and in no path.
+KEY_ITSELF = "PRIVATE KEY-"
+# Names that such a chat has. Other programs use the others too, and mean something else by them.
+ITS_OWN = frozenset(
+    {
+        "CHAT_MODE",
+        "CHAT_SCRIPT_PATH",
+        "REMOTE_WORK_DIR",
+        "CONDA_ENV",
+        "LLAMAFACTORY_CLI_PATH",
+        "CHAT_TIMEOUT",
+    }
+)
 # What each name is here; the first one that says something counts.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "mode": ("CHAT_MODE",),
@@ -43,7 +56,6 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "proxy_jump": ("SSH_PROXY_JUMP",),
     "timeout": ("CHAT_TIMEOUT",),
 }  # fmt: skip
-OF_HOST = ("port", "user", "key", "password_env", "known_hosts", "proxy_jump")
 
 
 def is_dotenv(raw: bytes) -> bool:
@@ -57,23 +69,33 @@ def is_dotenv(raw: bytes) -> bool:
 def read_dotenv(raw: bytes, name: str) -> dict[str, tuple[str, int]]:
     """The values and the numbers of their lines; a name that is said twice has its last value.
 
+    A quoted value may go over several lines.
+
     Raises: ConfigError.
     """
     try:
-        text = raw.decode("utf-8-sig")
+        lines = raw.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ConfigError("the file is not UTF-8", where=name) from error
     found = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        stripped = line.strip()
-        if not stripped or stripped.startswith("#"):
+    number = 0
+    while number < len(lines):
+        first, line = number + 1, lines[number].strip()
+        number += 1
+        if not line or line.startswith("#"):
             continue
-        match = LINE.fullmatch(stripped)
+        match = LINE.fullmatch(line)
         if match is None:
             # Not repeated: it may be the rest of a key.
-            raise ConfigError("this line is no `NAME=value`", where=f"{name}:{number}")
-        quoted = QUOTED.fullmatch(match[2])
-        found[match[1]] = (quoted[2] if quoted else COMMENT.sub("", match[2]).strip(), number)
+            raise ConfigError("this line is no `NAME=value`", where=f"{name}:{first}")
+        value = match[2]
+        if value[:1] in ("'", '"') and value.count(value[0]) == 1:
+            rest = range(number, len(lines))
+            end = next((each for each in rest if value[0] in lines[each]), None)
+            if end is not None:
+                value, number = "\n".join((value, *lines[number : end + 1])), end + 1
+        quoted = QUOTED.fullmatch(value)
+        found[match[1]] = (quoted[2] if quoted else COMMENT.sub("", value).strip(), first)
     return found
 
 
@@ -83,27 +105,75 @@ def convert_dotenv(raw: bytes, name: str) -> Converted:
     Raises: ConfigError where it cannot be read, or says nothing of a chat.
     """
     said = read_dotenv(raw, name)
-    given = {key: variable for key, names in NAMES.items() for variable in reversed(names)
-             if said.get(variable, ("", 0))[0]}  # fmt: skip
-    if not given:
-        raise ConfigError(
-            "none of these names is about a LlamaFactory chat",
-            where=name,
-            hint="names such as CHAT_MODE, CHAT_SCRIPT_PATH, REMOTE_WORK_DIR, SSH_HOST",
-        )
-    notes = [f"{name}:{said[each][1]}: `{each}` has no key here" for each in said
-             if not any(each in names for names in NAMES.values())]  # fmt: skip
+    given, notes = _given(said, name)
     entry: dict[str, Any] = {"preset": "llamafactory"}
-    for key, variable in given.items():
+    for key, variable in list(given.items()):
         value, number = said[variable]
-        entry[key] = _value(key, variable, value, f"{name}:{number}")
+        where = f"{name}:{number}"
+        try:
+            entry[key] = _value(key, variable, value, where)
+        except ConfigError as error:
+            _leave_out(given, key, error, where, notes)
     _fit(entry, given, notes)
     text = _text(entry, Path(name).name)
-    environ = dict.fromkeys(VARIABLE.findall(text), "set")
-    document = parsed_document(Path(f"the configuration made of {name}"), text.encode())
-    if errors := check_document(document, environ).errors:
-        raise errors[0].as_error()
+    while errors := mistakes_in(text, name):
+        key, error = _told(errors[0], given, said, name)
+        if key not in entry:
+            raise error
+        _leave_out(given, key, error, str(error.where), notes)
+        del entry[key]
+        text = _text(entry, Path(name).name)
     return Converted(text=text, notes=tuple(notes), summary=f"1 backend, `{BACKEND}`")
+
+
+def _given(said: Mapping[str, tuple[str, int]], name: str) -> tuple[dict[str, str], list[str]]:
+    """The name that says each key, and a note on each that says nothing here.
+
+    Raises: ConfigError where none does.
+    """
+    given: dict[str, str] = {}
+    notes = []
+    keys = {variable: key for key, names in NAMES.items() for variable in names}
+    for key, names in NAMES.items():
+        filled = [variable for variable in names if said.get(variable, ("", 0))[0]]
+        if filled:
+            given[key] = filled[0]
+        notes += [f"{name}:{said[each][1]}: `{each}` is left out: `{filled[0]}` says it"
+                  for each in filled[1:]]  # fmt: skip
+    notes += [f"{name}:{said[each][1]}: `{each}` has no key here"
+              for each in said if each not in keys]  # fmt: skip
+    if given:
+        return given, notes
+    blank = [f"`{each}`" for each in said if each in keys]
+    raise ConfigError(
+        f"{', '.join(blank)} {'is' if len(blank) == 1 else 'are'} blank"
+        if blank
+        else "none of these names is about a LlamaFactory chat",
+        where=name,
+        hint="names such as CHAT_MODE, CHAT_SCRIPT_PATH, REMOTE_WORK_DIR, SSH_HOST",
+    )
+
+
+def _leave_out(
+    given: dict[str, str], key: str, error: ConfigError, where: str, notes: list[str]
+) -> None:
+    """Note a name that other programs have, too; raises the error of one of the chat's own."""
+    if given[key] in ITS_OWN:
+        raise error
+    notes.append(f"{where}: `{given.pop(key)}` is left out: {error.cause}")
+
+
+def _told(
+    mistake: Mistake, given: Mapping[str, str], said: Mapping[str, tuple[str, int]], name: str
+) -> tuple[str, ConfigError]:
+    """The key that a mistake is about, and the error with the place of the name that says it."""
+    error = mistake.as_error()
+    # Under `limits` stand what the time limit became.
+    parts = {"timeout" if part == "limits" else str(part) for part in mistake.key}
+    key = next((key for key in given if key in parts), "")
+    if key:
+        error.where = f"{name}:{said[given[key]][1]}"
+    return key, error
 
 
 def _value(key: str, variable: str, value: str, where: str) -> Any:
@@ -113,6 +183,8 @@ def _value(key: str, variable: str, value: str, where: str) -> Any:
     """
     if key == "password_env":
         return variable  # never what it holds
+    if key == "key" and KEY_ITSELF in value:
+        raise ConfigError("it holds a key; write that to a file and name it: `key: PATH`")
     if key == "mode":
         if value.lower() not in MODES:
             raise ConfigError(
@@ -126,7 +198,7 @@ def _value(key: str, variable: str, value: str, where: str) -> Any:
             raise ConfigError(f"`{variable}` is no number: `{value}`", where=where) from error
     if key == "url" and (trouble := url_trouble(value)):
         raise ConfigError(trouble[0], where=where, hint=trouble[1])
-    return SHELL_VARIABLE.sub(r"${env.\1}", value)
+    return with_variables(value)
 
 
 def _fit(entry: dict[str, Any], given: Mapping[str, str], notes: list[str]) -> None:
@@ -138,15 +210,21 @@ def _fit(entry: dict[str, Any], given: Mapping[str, str], notes: list[str]) -> N
         for key in OF_HOST:
             if entry.pop(key, None) is not None:
                 notes.append(f"`{given[key]}` is left out: no host is named")
+        if "REMOTE_WORK_DIR" in given.values():
+            notes.append("no host is named: REMOTE_WORK_DIR is taken for one of this machine; "
+                         "where it is another's, add `host: NAME`")  # fmt: skip
     else:
-        notes.append(f"next: trueup backends trust-host {BACKEND}, which asks for the host's key")
-    if mode != "api":
-        entry.pop("url", None)
+        notes.append(
+            "before it is served, the host's key has to be trusted: "
+            f"trueup backends trust-host {BACKEND} --config FILE"
+        )
+    if mode != "api" and entry.pop("url", None) is not None:
+        notes.append(f"`{given['url']}` is left out: the mode {mode} asks no URL")
     if "password_env" in entry:
         notes.append(f"the password is not copied: export {entry['password_env']} to the server")
     if "base_model_path" not in entry and "script_path" not in entry and "url" not in entry:
         entry["base_model_path"] = "${env.BASE_MODEL_PATH}"
-        notes.append("no base model is named: write it, or export BASE_MODEL_PATH to the server")
+        notes.append("no base model is named: write `base_model_path`, or export BASE_MODEL_PATH")
     if (timeout := entry.pop("timeout", None)) is not None:
         entry["limits"] = {"first_token_seconds": timeout, "total_seconds": timeout}
 
@@ -157,13 +235,7 @@ def _text(entry: Mapping[str, Any], name: str) -> str:
     for key, value in entry.items():
         if isinstance(value, Mapping):
             lines.append(f"    {key}:")
-            lines += [f"      {inner}: {_scalar(each)}" for inner, each in value.items()]
+            lines += [f"      {inner}: {scalar(each)}" for inner, each in value.items()]
         else:
-            lines.append(f"    {key}: {_scalar(value)}")
+            lines.append(f"    {key}: {scalar(value)}")
     return "\n".join(lines) + "\n"
-
-
-def _scalar(value: Any) -> str:
-    if isinstance(value, str) and PLAIN.fullmatch(value) and value.lower() not in WORDS:
-        return value
-    return json.dumps(value, ensure_ascii=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ from trueup.config.llamafactory_settings import (
     LOAD_SECONDS,
     PRESET,
     HostSettings,
+    InferBackend,
+    LlamaFactoryMode,
     LlamaFactorySettings,
 )
 from trueup.config.secret import Secret
@@ -26,7 +28,7 @@ OF_HOST = tuple(name for name in HostSettings.__dataclass_fields__ if name != "h
 class LlamaFactoryKeys(Section):
     """What `preset: llamafactory` has beside the keys of every backend; paths are the host's."""
 
-    mode: Literal["script", "api", "cli"] | None = Field(
+    mode: LlamaFactoryMode | None = Field(
         default=None,
         description="How LlamaFactory is asked: script keeps its ChatModel loaded, api its own "
         "API, cli its terminal conversation, for where nothing else works. null is script, and "
@@ -49,7 +51,7 @@ class LlamaFactoryKeys(Section):
         description="The system prompt where a request has none: that of the training, else an "
         "adapter answers garbage.",
     )
-    infer_backend: Literal["huggingface", "vllm", "sglang"] = Field(
+    infer_backend: InferBackend = Field(
         default="huggingface", description="What LlamaFactory runs the model with."
     )
     work_dir: Filled | None = Field(

@@ -9,6 +9,7 @@ from trueup.config.limit_settings import LimitSettings
 from trueup.config.secret import Secret
 
 LlamaFactoryMode = Literal["script", "api", "cli"]
+InferBackend = Literal["huggingface", "vllm", "sglang"]
 PRESET = "llamafactory"
 ANSWER_SECONDS = 300.0
 LOAD_SECONDS = 1800.0
@@ -55,7 +56,7 @@ class LlamaFactorySettings:
     adapter_path: str | None = None
     template: str | None = None
     default_system: str | None = None
-    infer_backend: Literal["huggingface", "vllm", "sglang"] = "huggingface"
+    infer_backend: InferBackend = "huggingface"
     work_dir: str | None = None
     conda_env: str | None = None
     python: str | None = None

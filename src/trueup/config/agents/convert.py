@@ -5,30 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from trueup.config.agents.json_text import JsonText, read_json
 from trueup.config.agents.role import AgentRole, Agents, read_agents
-from trueup.config.document import parsed_document
-from trueup.config.load import check_document
-from trueup.config.variables import VARIABLE
+from trueup.config.converted import Converted, mistakes_in, scalar, with_variables
 from trueup.errors import ConfigError
 
-PLAIN = re.compile(r"[^\W\d][\w./-]*")
-WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-SHELL_VARIABLE = re.compile(r"\$\{(?!env\.)([A-Za-z_][A-Za-z0-9_]*)\}")
 LONGEST_NAME = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Converted:
-    """The configuration as YAML, what the user should know of it, and its size in words."""
-
-    text: str
-    notes: tuple[str, ...]
-    summary: str
 
 
 def convert(raw: bytes, name: str) -> Converted:
@@ -40,7 +24,8 @@ def convert(raw: bytes, name: str) -> Converted:
     agents = read_agents(text)
     _rename(agents, text)
     written = _Writing(text, agents).text()
-    _check(written, name)
+    if errors := mistakes_in(written, name):
+        raise errors[0].as_error()
     models, undecided = _model_names(agents), sum(bool(each.undecided) for each in agents.roles)
     summary = f"{len(models)} models, {len(agents.roles) - undecided} roles"
     if undecided:
@@ -69,14 +54,6 @@ def _rename(agents: Agents, text: JsonText) -> None:
             agents.notes.append(f"{text.place(role.key)}: the role is called `{name}` now")
         role.name = name
         seen[name] = role
-
-
-def _check(written: str, name: str) -> None:
-    environ = dict.fromkeys(VARIABLE.findall(written), "set")
-    document = parsed_document(Path(f"the configuration made of {name}"), written.encode())
-    checked = check_document(document, environ)
-    if checked.errors:
-        raise checked.errors[0].as_error()
 
 
 def _model_names(agents: Agents) -> dict[str, str]:
@@ -130,7 +107,7 @@ class _Writing:
             return ["models: {}"]
         lines = ["models:"]
         for source, name in self._names.items():
-            lines += [f"  {_scalar(name)}:", f"    source: {_scalar(_with_variables(source))}"]
+            lines += [f"  {scalar(name)}:", f"    source: {scalar(with_variables(source))}"]
             said = [role.is_compatible for role in self._agents.roles if source in role.sources[:1]]
             if True in said:
                 lines += [
@@ -153,7 +130,7 @@ class _Writing:
         return lines
 
     def _role(self, role: AgentRole) -> list[str]:
-        chain = ", ".join(_scalar(self._names[source]) for source in role.sources)
+        chain = ", ".join(scalar(self._names[source]) for source in role.sources)
         remarks = [*self._remarks(role), *role.kept]
         if role.undecided:
             remarks.append(role.undecided)
@@ -162,7 +139,7 @@ class _Writing:
         elif role.is_compatible is False:
             remarks.append("compatibility_mode: false")
         lines = [
-            f"  {_scalar(role.name)}:",
+            f"  {scalar(role.name)}:",
             *(f"    {line}" for line in _comments(remarks)),
             f"    chain: [{chain}]",
         ]
@@ -183,11 +160,6 @@ class _Writing:
         ]
 
 
-def _with_variables(source: str) -> str:
-    """`${HOME}` as it is written here; a `${` that is no reference is told by the check."""
-    return SHELL_VARIABLE.sub(r"${env.\1}", source)
-
-
 def _comments(lines: Iterable[str]) -> list[str]:
     return [f"# {_shown(line)}" for line in lines]
 
@@ -203,10 +175,3 @@ def _value(value: float | Sequence[str]) -> str:
     if isinstance(value, int | float):
         return f"{value:g}"
     return f"[{', '.join(value)}]"
-
-
-def _scalar(text: str) -> str:
-    if PLAIN.fullmatch(text) and text.lower() not in WORDS:
-        return text
-    quoted: Any = json.dumps(text, ensure_ascii=False)
-    return str(quoted)
