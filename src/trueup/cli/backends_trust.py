@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from trueup.backends.llamafactory.opening import ssh_missing
 from trueup.cli.backends_target import configured
 from trueup.config.llamafactory_settings import HostSettings, LlamaFactorySettings
 from trueup.errors import ConfigError, UsageError
@@ -25,7 +26,7 @@ async def trust_host(arguments: argparse.Namespace, environ: Mapping[str, str]) 
         ConfigError: another key is known, or the file cannot be written.
         BackendError: the host cannot be reached.
     """
-    hops = await _hops(_host_of(arguments, environ))
+    hops = await _hops(arguments, environ)
     rows: list[dict[str, Any]] = []
     for hop in hops:
         state, offer = await _trusted(hop, arguments)
@@ -37,33 +38,20 @@ async def trust_host(arguments: argparse.Namespace, environ: Mapping[str, str]) 
     return int(rows[-1]["state"] == "refused")
 
 
-def _host_of(arguments: argparse.Namespace, environ: Mapping[str, str]) -> HostSettings:
+async def _hops(arguments: argparse.Namespace, environ: Mapping[str, str]) -> list[HostSettings]:
     command = "trueup backends trust-host"
     settings, _ = configured(arguments.name, arguments.config, environ, command=command)
-    host = settings.ssh if isinstance(settings, LlamaFactorySettings) else None
-    if host is None:
+    if not isinstance(settings, LlamaFactorySettings) or settings.ssh is None:
         raise UsageError(
             f"`{settings.name}` has no `host`: it is not reached over SSH",
             where=settings.place,
             hint="add the line `host: NAME` below it, if it runs on another machine",
         )
-    return host
-
-
-async def _hops(settings: HostSettings) -> list[HostSettings]:
     try:
         from trueup.backends.hosts.trust import hops_of
     except ImportError as error:
-        raise ssh_missing() from error
-    return await hops_of(settings)
-
-
-def ssh_missing() -> ConfigError:
-    """The extra `ssh` is not installed."""
-    return ConfigError(
-        "hosts over SSH need the package asyncssh",
-        hint="pip install 'trueup[ssh]'",
-    )
+        raise ssh_missing(settings) from error
+    return await hops_of(settings.ssh)
 
 
 async def _trusted(hop: HostSettings, arguments: argparse.Namespace) -> tuple[str, Offer]:

@@ -117,10 +117,10 @@ def convert_dotenv(raw: bytes, name: str) -> Converted:
     _fit(entry, given, notes)
     text = _text(entry, Path(name).name)
     while errors := mistakes_in(text, name):
-        key, error = _told(errors[0], given, said, name)
+        key, told = _told(errors[0], given, said, name)
         if key not in entry:
-            raise error
-        _leave_out(given, key, error, str(error.where), notes)
+            raise told
+        _leave_out(given, key, told, str(told.where), notes)
         del entry[key]
         text = _text(entry, Path(name).name)
     return Converted(text=text, notes=tuple(notes), summary=f"1 backend, `{BACKEND}`")

@@ -49,9 +49,14 @@ def place_of(settings: LlamaFactorySettings) -> tuple[LlamaFactorySettings, Host
     try:
         from trueup.backends.hosts.ssh import host_of
     except ImportError as error:
-        raise ConfigError(
-            f"`{settings.name}` has a host: SSH needs the package asyncssh",
-            where=settings.place or None,
-            hint="pip install 'trueup[ssh]'",
-        ) from error
+        raise ssh_missing(settings) from error
     return settings, host_of(settings.ssh), REMOTE_ROOT
+
+
+def ssh_missing(settings: LlamaFactorySettings) -> ConfigError:
+    """The extra `ssh` is not installed."""
+    return ConfigError(
+        f"`{settings.name}` has a host: SSH needs the package asyncssh",
+        where=settings.place or None,
+        hint="pip install 'trueup[ssh]'",
+    )
