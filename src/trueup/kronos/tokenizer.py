@@ -124,7 +124,8 @@ class KronosTokenizer(nn.Module):
             mask = 2 ** torch.arange(bits, device=ids.device)
             parts.append((ids.unsqueeze(-1) & mask) != 0)
         signs = torch.cat(parts, dim=-1).to(self.post_quant_embed.weight.dtype) * 2 - 1
-        return signs * (1.0 / self.codebook_dim**0.5)
+        scaled: Tensor = signs * (1.0 / self.codebook_dim**0.5)
+        return scaled
 
     def decode(self, s1_ids: Tensor, s2_ids: Tensor) -> Tensor:
         """Normalised bars [batch, length, d_in] of tokens [batch, length]."""
