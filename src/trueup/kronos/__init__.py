@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "KNOWN_MODELS": "trueup.kronos.known",
     "Kronos": "trueup.kronos.model",
     "KronosPredictor": "trueup.kronos.predictor",
     "KronosTokenizer": "trueup.kronos.tokenizer",
+    "load_forecaster": "trueup.kronos.loading",
 }
 
 __all__ = ["Kronos", "KronosPredictor", "KronosTokenizer"]

@@ -105,3 +105,10 @@ def tokenizer_named(name: str) -> KnownTokenizer | None:
         ),
         None,
     )
+
+
+def hub_id_of(name: str) -> str:
+    """The hub id that a short name stands for, with its revision; any other name as it is."""
+    plain, at, revision = name.partition("@")
+    known = model_named(plain) or tokenizer_named(plain)
+    return name if known is None else f"{known.hub_id}{at}{revision}"

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from trueup.kronos.blocks import CROSS_HEADS, Block, CrossAttention, RMSNorm
+from trueup.kronos.part import LANGUAGE_MODEL
+from trueup.kronos.pretrained import Pretrained
 
 # How many values each part of a timestamp has, in the order of a stamp's columns.
 TIME_SIZES = {"minute": 60, "hour": 24, "weekday": 7, "day": 32, "month": 13}
@@ -93,8 +95,10 @@ class DualHead(nn.Module):
         self.proj_s2 = nn.Linear(d_model, 2**s2_bits)
 
 
-class Kronos(nn.Module):
+class Kronos(Pretrained):
     """A causal transformer over pairs of tokens; `decode_s1`, then `decode_s2` is one step."""
+
+    part = LANGUAGE_MODEL
 
     def __init__(
         self,

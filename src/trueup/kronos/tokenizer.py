@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from trueup.kronos.blocks import Block
+from trueup.kronos.part import TOKENIZER
+from trueup.kronos.pretrained import Pretrained
 
 
 class BinarySphericalQuantizer(nn.Module):
@@ -54,8 +56,10 @@ class BSQuantizer(nn.Module):
         )
 
 
-class KronosTokenizer(nn.Module):
+class KronosTokenizer(Pretrained):
     """Causal both ways: a bar's tokens depend on earlier bars alone, and so does a token's bar."""
+
+    part = TOKENIZER
 
     def __init__(
         self,

@@ -130,9 +130,7 @@ def _no_device(device: str, reason: str) -> AdaptError:
     )
 
 
-def _read_tensors(
-    checkpoint: Checkpoint, directory: Path
-) -> Iterator[tuple[str, str, Tensor]]:
+def _read_tensors(checkpoint: Checkpoint, directory: Path) -> Iterator[tuple[str, str, Tensor]]:
     """File, name and values of every tensor, in fp32 or as they are stored.
 
     Raises: CheckpointError where a file is no longer what its header said.
@@ -151,7 +149,9 @@ def _read_safetensors(path: Path) -> Iterator[tuple[str, Tensor]]:
             for name in opened.keys():  # noqa: SIM118 (it is no mapping)
                 yield name, opened.get_tensor(name)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"the weight file cannot be read: {error}", where=str(path)) from error
+        raise CheckpointError(
+            f"the weight file cannot be read: {error}", where=str(path)
+        ) from error
 
 
 def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
