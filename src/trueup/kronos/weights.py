@@ -7,13 +7,14 @@ tensor of the file. Runs in whoever loads a model.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError, CheckpointError
@@ -24,10 +25,31 @@ from trueup.kronos.tokenizer import BinarySphericalQuantizer
 
 Model = TypeVar("Model", bound=nn.Module)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+RANDOM = (Tensor.normal_, Tensor.uniform_)
 DEVICES = ("cpu", "cuda")
 LEGACY_START = b"\x80"
 # What 1 / 10000^x of another machine may differ by.
 FREQUENCY_TOLERANCE = 1e-3
+
+
+class _NotRandom(TorchFunctionMode):
+    """Leaves out drawing numbers for tensors without memory, for which torch imports its compiler.
+
+    That takes seconds.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Collection[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """See TorchFunctionMode."""
+        given = kwargs or {}
+        if func in RANDOM or getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
 
 
 def build(kind: type[Model], found: Readable) -> Model:
@@ -35,7 +57,7 @@ def build(kind: type[Model], found: Readable) -> Model:
 
     Raises: CheckpointError where its tensors are not those of the files.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _NotRandom():
         model = kind(**found.config.arguments)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     account(found, shapes, optional={name for name, _ in model.named_buffers()})
@@ -64,7 +86,7 @@ def fill(
         if plain not in wanted:
             stored[plain] = tensor
             continue
-        if not bool(torch.isfinite(tensor).all()):
+        if not _is_finite(tensor):
             kind = "NaN" if bool(tensor.isnan().any()) else "infinity"
             raise CheckpointError(
                 f"the tensor `{plain}` holds {kind}: the training that saved it had diverged, or "
@@ -94,7 +116,7 @@ def dtype_of(dtype: str | torch.dtype) -> torch.dtype:
     found = DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if dtype == "auto":
         return torch.float32
-    if found not in DTYPES.values():
+    if found is None or found not in DTYPES.values():
         raise AdaptError(
             f"the dtype `{dtype}` is not one that Kronos runs in",
             where="dtype",
@@ -169,6 +191,11 @@ def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
     for name, tensor in loaded.items():
         if isinstance(tensor, Tensor):
             yield name, tensor.detach()
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Whether no number is NaN or infinite; a sum is read once and needs no memory."""
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def _fill_tables(
