@@ -50,13 +50,18 @@ class _NotRandom(TorchFunctionMode):
         return func(*args, **given)
 
 
+def build_empty(kind: type[Model], arguments: Mapping[str, Any]) -> Model:
+    """The class with memory that nobody has written to, but for what follows from its sizes."""
+    with _NotRandom():
+        return kind(**arguments)
+
+
 def build(kind: type[Model], found: Readable) -> Model:
     """The class with the directory's arguments; its parameters hold nothing yet.
 
     Raises: CheckpointError where its tensors are not those of the files.
     """
-    with _NotRandom():
-        model = kind(**found.config.arguments)
+    model = build_empty(kind, found.config.arguments)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     account(found, shapes, optional={name for name, _ in model.named_buffers()})
     return model
