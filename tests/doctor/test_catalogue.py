@@ -147,6 +147,18 @@ AttributeError: 'list' object has no attribute 'keys'""", "TOK114"),
     ("TypeError: Kronos.__init__() missing 3 required positional arguments: 'a'", "MIX103"),
     ("RuntimeError: size mismatch for tokenizer.bsq.group_basis: copying", "DIR115"),
     ("AttributeError: 'DatetimeIndex' object has no attribute 'dt'", "KRONOS107"),
+    ("ValueError: Shape of passed values is (32, 6), indices imply (40, 6)", "KRONOS108"),
+    ("RuntimeError: cannot reshape tensor of 0 elements into shape [-1, 0, 5] because the "
+     "unspecified dimension size -1 can be any value and is ambiguous", "KRONOS108"),
+    ("ValueError: y_timestamp length at index 1 should equal pred_len=5, got 3.", "KRONOS108"),
+    ("TypeError: '>' not supported between instances of 'NoneType' and 'int'", "KRONOS109"),
+    ("ValueError: Parallel prediction requires all series to have consistent historical lengths, "
+     "got: [20, 10]", "KRONOS110"),
+    ("ValueError: Input DataFrame contains NaN values in price or volume columns.", "KRONOS111"),
+    ("RemoteEntryNotFoundError: 404 Client Error. Entry Not Found for url: "
+     "https://huggingface.co/a/b/resolve/main/pytorch_model.bin.", "DIR103"),
+    ("LocalEntryNotFoundError: Response from http://hub/a/b/resolve/main/config.json is missing "
+     "the 'X-Repo-Commit' header", "HUB103"),
     # LlamaFactory
     ("bash: llamafactory-cli: command not found", "LLAMAFACTORY101"),
     ("ValueError: Template qwen2 does not exist.", "LLAMAFACTORY102"),
@@ -292,6 +304,11 @@ FRAMES = [
      " Re-running\n\tWeightsUnpickler error: Unsupported operand 149"),
     ("MIX101", "/env/huggingface_hub/hub_mixin.py",
      "TypeError: __init__() missing 11 required positional arguments: 's1_bits'"),
+    ("KRONOS108", "/Kronos/model/kronos.py\", line 9, in auto_regressive_inference\n  File \"/m.py",
+     "RuntimeError: The size of tensor a (24) must match the size of tensor b (23) at "
+     "non-singleton dimension 1"),
+    ("KRONOS109", "/Kronos/model/kronos.py\", line 9, in sample_from_logits\n  File \"/m.py",
+     "RuntimeError: probability tensor contains either `inf`, `nan` or element < 0"),
 ]  # fmt: skip
 
 

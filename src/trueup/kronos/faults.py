@@ -16,10 +16,12 @@ from trueup.checkpoint.layouts.layout import Evidence, Layout
 from trueup.errors import CheckpointError
 from trueup.kronos.config import Config, missing_arguments, read_config
 from trueup.kronos.hints import counted, fetch_again, listing
-from trueup.kronos.part import LANGUAGE_MODEL, PARTS, Part
+from trueup.kronos.part import LANGUAGE_MODEL, PARTS, TOKENIZER, Part
 
 # A pickle of torch before 1.6 cannot be mapped, and is read all the same.
 HARMLESS = ("old_layout",)
+SIGNS_OF = {LANGUAGE_MODEL.layout: kronos.MODEL_SIGNS, TOKENIZER.layout: kronos.TOKENIZER_SIGNS}
+SIGNS = (*kronos.MODEL_SIGNS, *kronos.TOKENIZER_SIGNS)
 FLOATING = ("F32", "F16", "BF16", "F64")
 
 
@@ -166,12 +168,10 @@ def _plain_names(checkpoint: Checkpoint, part: Part) -> tuple[str, Checkpoint]:
     tensors = checkpoint.weights.tensors
     if _layout_of(tensors) is not None:
         return "", checkpoint
-    signs = (kronos.MODEL_SIGNS[0], kronos.TOKENIZER_SIGNS[0])
-    signed = next((name for name in tensors if name.endswith(signs)), None)
-    if signed is None:
+    signed = next((each for each in map(_prefix, tensors) if each is not None), None)
+    if not signed:
         raise _not_kronos(checkpoint, part)
-    sign = next(each for each in signs if signed.endswith(each))
-    prefix = signed.removesuffix(sign)
+    prefix = signed
     odd = [name for name in tensors if not name.startswith(prefix)]
     plain = {name.removeprefix(prefix): info for name, info in tensors.items()}
     if odd or _layout_of(plain) is None:
@@ -186,22 +186,26 @@ def _plain_names(checkpoint: Checkpoint, part: Part) -> tuple[str, Checkpoint]:
     return prefix, replace(checkpoint, weights=replace(checkpoint.weights, tensors=plain))
 
 
+def _prefix(name: str) -> str | None:
+    """What stands before a name that only Kronos has; None where it is none of those."""
+    for sign in SIGNS:
+        if name == sign or name.endswith(f".{sign}"):
+            return name.removesuffix(sign)
+    return None
+
+
 def _not_kronos(checkpoint: Checkpoint, part: Part) -> CheckpointError:
     tensors = checkpoint.weights.tensors
-    if tensors:
-        # Half a set of signs: a model of Kronos with tensors lost.
-        known = [*kronos.MODEL_SIGNS, *kronos.TOKENIZER_SIGNS]
-        if any(name in tensors for name in known):
-            missing = [
-                name
-                for name in (
-                    kronos.MODEL_SIGNS if part is LANGUAGE_MODEL else kronos.TOKENIZER_SIGNS
-                )
-                if name not in tensors
-            ]
-            cause = f"the weights lack {listing(missing)} of `{part.class_name}`"
-        else:
-            cause = f"the weights are not {part.title}'s, they hold {listing(list(tensors))}"
+    # Half a set of signs: a model of Kronos with tensors lost.
+    owner = next(
+        (each for each in (part, *PARTS) if any(name in tensors for name in SIGNS_OF[each.layout])),
+        None,
+    )
+    if owner is not None:
+        missing = [name for name in SIGNS_OF[owner.layout] if name not in tensors]
+        cause = f"the weights lack {listing(missing)} of `{owner.class_name}`"
+    elif tensors:
+        cause = f"the weights are not {part.title}'s, they hold {listing(list(tensors))}"
     else:
         cause = (
             f"`{checkpoint.weights.files[0]}` holds no plain table of tensors by name, as "

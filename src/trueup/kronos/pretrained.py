@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.source import Source, complete, resolve
-from trueup.errors import CheckpointError, ConfigError
+from trueup.errors import CheckpointError, ConfigError, HubError
 from trueup.kronos.faults import Readable, readable
 from trueup.kronos.known import hub_id_of
 from trueup.kronos.part import Part
@@ -118,7 +118,12 @@ def locate(
     """
     name = os.fspath(source)
     is_here = Path(name).expanduser().exists()
-    found = resolve(name if is_here else hub_id_of(name), revision=revision, watch=watch)
+    try:
+        found = resolve(name if is_here else hub_id_of(name), revision=revision, watch=watch)
+    except HubError as error:
+        if error.kind == "missing" and error.hint is None:
+            error.hint = f"{part.title} is `{part.example}`, for one; a directory will do too"
+        raise
     return found, readable(read_checkpoint(found), part)
 
 

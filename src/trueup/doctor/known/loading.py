@@ -21,6 +21,14 @@ ROWS = (
         command=CHAT,
     ),
     Known(
+        code="HUB103",
+        patterns=(r"missing the '?X-Repo-Commit'? header",),
+        cause="what answered is not a hub: the sign-in page of a network, a proxy, or a wrong "
+        "HF_ENDPOINT",
+        hint="sign in to the network with a browser, or correct the proxy and HF_ENDPOINT",
+        command=CHECK,
+    ),
+    Known(
         code="HUB101",
         patterns=(
             r"couldn't connect to '?https://huggingface\.co",
@@ -28,8 +36,10 @@ ROWS = (
             r"OfflineModeIsEnabled",
             r"Max retries exceeded.*huggingface\.co",
         ),
-        cause="the model is not in the local cache and the hub cannot be reached",
-        hint="give a directory, or fill the cache with `hf download` where there is a network",
+        cause="the model is not in the local cache and the hub cannot be reached, or it refused: "
+        "huggingface_hub says the same of a 403, 404, 429 and 500",
+        hint="the check asks the hub and says which it is; else give a directory, or fill the "
+        "cache with `hf download` where there is a network",
         command=CHECK,
     ),
     Known(

@@ -43,6 +43,9 @@ class WeightsMissing(Rule):
             ),
         ),
         Message(
+            patterns=(r"Entry Not Found for url: \S*/(?:pytorch_model\.bin|model\.safetensors)",),
+        ),
+        Message(
             patterns=(r"No such file or directory.*\bmodel\.safetensors",),
             is_broad=True,
             seen_with=(
