@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trueup.errors import RequestError
-from trueup.kronos.generating import History, Order, generate
+from trueup.kronos.generating import Folded, History, Order, generate
 from trueup.kronos.model import TIME_SIZES, Kronos
 from trueup.kronos.sampling import Sampling
 from trueup.kronos.tokenizer import KronosTokenizer
@@ -68,12 +68,16 @@ class Scaled:
 
 @dataclass(kw_only=True)
 class Forecaster:
-    """`context` is how many bars the model sees at once; the tokenizer sees the whole history."""
+    """`context` is how many bars the model sees at once; the tokenizer sees the whole history.
+
+    Weights are read at the first forecast: a model that is moved or trained on needs a new one.
+    """
 
     model: Kronos
     tokenizer: KronosTokenizer
     context: int
     clip: float = CLIP
+    _folded: Folded | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.model.eval()
@@ -146,7 +150,9 @@ class Forecaster:
             )
             for window, s in zip(windows, scaled, strict=True)
         ]
-        return generate(self.model, self.tokenizer, histories, order)
+        if self._folded is None:
+            self._folded = Folded(self.model, self.tokenizer)
+        return generate(self._folded, histories, order)
 
     def _generator(self, seed: int | None) -> torch.Generator | None:
         if seed is None:
