@@ -48,7 +48,7 @@ class Linear:
 
 def _can_pack(weight: Tensor) -> bool:
     """Whether torch's packed product, which is not of its public surface, is here and right."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if weight.device.type != "cpu":
         return False
     probe = weight[:2].contiguous()
     row = torch.ones(1, probe.shape[1], dtype=probe.dtype)
@@ -58,6 +58,11 @@ def _can_pack(weight: Tensor) -> bool:
     except (AttributeError, RuntimeError, TypeError):
         return False
     return bool(torch.allclose(found, F.linear(row, probe), rtol=1e-2, atol=1e-2))
+
+
+def _heads(x: Tensor, count: int) -> Tensor:
+    """[..., count * head_dim] to [..., count, head_dim]."""
+    return x.view(*x.shape[:-1], count, x.shape[-1] // count)
 
 
 class Norm:
@@ -96,7 +101,7 @@ class Layer:
 
     def __init__(self, block: Block) -> None:
         attention = block.self_attn
-        self._heads, self._width = attention.n_heads, attention.head_dim
+        self._heads = attention.n_heads
         self._norm1, self._norm2 = Norm(block.norm1), Norm(block.norm2)
         self._qkv = Linear([attention.q_proj, attention.k_proj, attention.v_proj])
         self._out = Linear([attention.out_proj])
@@ -105,9 +110,9 @@ class Layer:
 
     def project(self, x: Tensor, rotation: Rotation) -> tuple[Tensor, Tensor, Tensor]:
         """q, k and v, each [..., positions, heads, head_dim], of `x` [..., positions, d_model]."""
-        qkv = self._qkv(self._norm1(x)).unflatten(-1, (3 * self._heads, self._width))
+        qkv = _heads(self._qkv(self._norm1(x)), 3 * self._heads)
         turned = rotation(qkv[..., : 2 * self._heads, :])
-        q, k = turned.split(self._heads, dim=-2)
+        q, k = torch.split(turned, self._heads, dim=-2)
         return q, k, qkv[..., 2 * self._heads :, :]
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
@@ -154,7 +159,7 @@ class FoldedModel:
         self.head_s1 = Linear([model.head.proj_s1])
         # For each s1 the query that it asks the states with.
         queries = F.linear(first, cross.q_proj.weight, cross.q_proj.bias)
-        self._queries = queries.detach().unflatten(-1, (cross.n_heads, cross.head_dim))
+        self._queries = _heads(queries.detach(), cross.n_heads)
         self.cross_heads, self.cross_dim = cross.n_heads, cross.head_dim
         self._keys_values = Linear([cross.k_proj, cross.v_proj])
         self._out, self._norm = Linear([cross.out_proj]), Norm(model.dep_layer.norm)
@@ -166,13 +171,14 @@ class FoldedModel:
 
     def cross_keys_values(self, states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values [..., heads, head_dim] by which s2 looks at the states [..., d_model]."""
-        both = self._keys_values(states).unflatten(-1, (2 * self.cross_heads, self.cross_dim))
-        keys, values = both.split(self.cross_heads, dim=-2)
+        both = _heads(self._keys_values(states), 2 * self.cross_heads)
+        keys, values = torch.split(both, self.cross_heads, dim=-2)
         return keys, values
 
     def cross_queries(self, s1_ids: Tensor) -> Tensor:
         """[..., heads, head_dim] of tokens."""
-        return self._queries[s1_ids]
+        queries: Tensor = self._queries[s1_ids]
+        return queries
 
     def logits_s2(self, state: Tensor, attended: Tensor) -> Tensor:
         """Of the last state and what s1's query attended to, both [..., d_model]."""

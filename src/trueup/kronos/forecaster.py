@@ -111,22 +111,81 @@ class Forecaster:
 
         Raises: RequestError for windows and numbers that cannot be used.
         """
-        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+        scaled, order = self._order(
+            windows,
+            horizon,
+            samples=samples,
+            sampling=Sampling(temperature=temperature, top_k=top_k, top_p=top_p),
+            seed=seed,
+            mode=mode,
+            on_step=on_step,
+            is_cancelled=is_cancelled,
+        )
+        return _restored(scaled, self._paths(windows, scaled, order))
+
+    def mean(
+        self,
+        windows: Sequence[Window],
+        horizon: int,
+        *,
+        samples: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        seed: int | None,
+        mode: Mode = "exact",
+        is_cancelled: Callable[[], bool] = NEVER,
+    ) -> NDArray[np.float32]:
+        """[series, horizon, 6]: paths as of `sample`, their mean taken as the published code does.
+
+        Raises: RequestError as `sample` does.
+        """
+        scaled, order = self._order(
+            windows,
+            horizon,
+            samples=samples,
+            sampling=Sampling(temperature=temperature, top_k=top_k, top_p=top_p),
+            seed=seed,
+            mode=mode,
+            on_step=None,
+            is_cancelled=is_cancelled,
+        )
+        paths = self._paths(windows, scaled, order).float().cpu().numpy()
+        return _in_data_units(scaled, np.mean(paths, axis=1))
+
+    def cache_bytes(self, lookbacks: Sequence[int], horizon: int, samples: int) -> int:
+        """What the model keeps for a forecast of such series; most of the memory that it takes.
+
+        Caches are as wide as the longest series wants, and each path has room for the horizon.
+        """
+        longest = min(max(lookbacks), self.context)
+        positions = longest + horizon * (samples if samples > 1 else 1)
+        each = 2 * (self.model.n_layers + 1) * self.model.d_model
+        return len(lookbacks) * positions * each * self.model.norm.weight.element_size()
+
+    def _order(
+        self,
+        windows: Sequence[Window],
+        horizon: int,
+        *,
+        samples: int,
+        sampling: Sampling,
+        seed: int | None,
+        mode: Mode,
+        on_step: Callable[[int, NDArray[np.float32]], None] | None,
+        is_cancelled: Callable[[], bool],
+    ) -> tuple[list[Scaled], Order]:
         _check(windows, horizon, samples, mode, self.context)
         scaled = [
             Scaled.of(window.bars, self.clip, f"series {number}")
             for number, window in enumerate(windows)
         ]
 
-        def restored(bars: torch.Tensor) -> NDArray[np.float32]:
-            array = bars.float().cpu().numpy()
-            return np.stack([s.restored(a) for s, a in zip(scaled, array, strict=True)])
-
         def tell(step: int, bars: torch.Tensor) -> None:
             if on_step is not None:
-                on_step(step, restored(bars))
+                on_step(step, _restored(scaled, bars))
 
-        order = Order(
+        return scaled, Order(
             horizon=horizon,
             samples=samples,
             sampling=sampling,
@@ -136,9 +195,8 @@ class Forecaster:
             on_step=None if on_step is None else tell,
             is_cancelled=is_cancelled,
         )
-        return restored(self._generate(windows, scaled, order))
 
-    def _generate(
+    def _paths(
         self, windows: Sequence[Window], scaled: Sequence[Scaled], order: Order
     ) -> torch.Tensor:
         histories = [
@@ -158,6 +216,15 @@ class Forecaster:
         if seed is None:
             return None
         return torch.Generator(device=self.device).manual_seed(seed)
+
+
+def _restored(scaled: Sequence[Scaled], bars: torch.Tensor) -> NDArray[np.float32]:
+    return _in_data_units(scaled, bars.float().cpu().numpy())
+
+
+def _in_data_units(scaled: Sequence[Scaled], bars: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Normalised bars [series, …, 6] back in the units of each series."""
+    return np.stack([each.restored(part) for each, part in zip(scaled, bars, strict=True)])
 
 
 def _unusable(columns: NDArray[np.float32]) -> str:
