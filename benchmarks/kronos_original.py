@@ -1,4 +1,4 @@
-"""The public Kronos code, imported from a clone that the user names, and random models of its sizes.
+"""The public Kronos code, imported from a clone that the user names, and random models of it.
 
 Nothing of it is in this repository. It needs einops, tqdm and pandas beside what we need.
 """
@@ -89,32 +89,44 @@ class Pair:
 
 
 def random_pairs(original: Any, size: str, seed: int) -> tuple[Pair, Pair]:
-    """The original's and ours with the same weights.
-
-    Biases and norms are drawn too: at what the constructors set, half of the biases would be zero.
-    """
+    """The original's and ours with the same weights."""
     from trueup.kronos.model import Kronos
     from trueup.kronos.tokenizer import KronosTokenizer
 
     torch.manual_seed(seed)
-    theirs = Pair(
-        model=original.Kronos(**model_arguments(size)).eval(),
-        tokenizer=original.KronosTokenizer(**tokenizer_arguments(size)).eval(),
+    theirs = _stirred(_pair(original.Kronos, original.KronosTokenizer, size))
+    ours = _pair(Kronos, KronosTokenizer, size)
+    for mine, other in ((ours.model, theirs.model), (ours.tokenizer, theirs.tokenizer)):
+        mine.load_state_dict(other.state_dict())
+    return theirs, ours
+
+
+def random_pair(size: str, seed: int) -> Pair:
+    """Ours alone."""
+    from trueup.kronos.model import Kronos
+    from trueup.kronos.tokenizer import KronosTokenizer
+
+    torch.manual_seed(seed)
+    return _stirred(_pair(Kronos, KronosTokenizer, size))
+
+
+def _pair(model: Any, tokenizer: Any, size: str) -> Pair:
+    return Pair(
+        model=model(**model_arguments(size)).eval(),
+        tokenizer=tokenizer(**tokenizer_arguments(size)).eval(),
     )
+
+
+def _stirred(pair: Pair) -> Pair:
+    """Draws biases and norms too: as constructed, most biases are zero and all norms one."""
     with torch.no_grad():
-        for module in (theirs.model, theirs.tokenizer):
+        for module in (pair.model, pair.tokenizer):
             for name, parameter in module.named_parameters():
                 if name.endswith("bias"):
                     parameter.normal_(0, 0.02)
                 elif "norm" in name:
                     parameter.normal_(1, 0.1)
-    ours = Pair(
-        model=Kronos(**model_arguments(size)).eval(),
-        tokenizer=KronosTokenizer(**tokenizer_arguments(size)).eval(),
-    )
-    for mine, other in ((ours.model, theirs.model), (ours.tokenizer, theirs.tokenizer)):
-        mine.load_state_dict(other.state_dict())
-    return theirs, ours
+    return pair
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +143,14 @@ class Candles:
 
         columns = ["open", "high", "low", "close", "volume", "amount"]
         return pandas.DataFrame(self.bars, columns=columns)
+
+    def stamps(self) -> NDArray[np.int64]:
+        """[bars + horizon, 5]: minute, hour, weekday, day, month."""
+        import pandas
+
+        times = pandas.concat((self.past, self.future)).dt
+        parts = (times.minute, times.hour, times.dayofweek, times.day, times.month)
+        return np.stack([np.asarray(each, dtype=np.int64) for each in parts], axis=1)
 
 
 def random_candles(length: int, horizon: int, seed: int) -> Candles:
