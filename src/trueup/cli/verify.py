@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.wishes import DTYPES, KINDS, POOLINGS, ROUTES, Wishes
 from trueup.cli import words
@@ -22,7 +22,8 @@ EXAMPLE = """  trueup verify zai-org/chatglm2-6b
   trueup verify ./model --dtype bfloat16 --format json
   trueup verify ./model --memory-gb 4
   trueup verify ./model --record golden.npz       # on another machine
-  trueup verify ./model --reference golden.npz    # here"""
+  trueup verify ./model --reference golden.npz    # here
+  trueup verify kronos-small --kronos-golden DIR  # the original's published outputs"""
 GIGABYTE = 10**9
 SCHEMA_VERSION = 1
 
@@ -56,6 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     files.add_argument(
         "--reference", type=Path, metavar="FILE", help="compare with answers recorded elsewhere"
     )
+    files.add_argument(
+        "--kronos-golden",
+        type=Path,
+        metavar="DIR",
+        help="compare Kronos-small with the outputs of the public repository's regression test",
+    )
+    parser.add_argument(
+        "--tokenizer",
+        metavar="MODEL",
+        help="with --kronos-golden: a directory or hub id (default: the one that goes with MODEL)",
+    )
     parser.add_argument(
         "--memory-gb",
         type=float,
@@ -69,6 +81,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prove the plan or record golden answers; 0 where it is proven or recorded, else 1."""
+    if arguments.kronos_golden is not None:
+        from trueup.cli import verify_kronos
+
+        return verify_kronos.run(arguments, _usual)
+    if arguments.tokenizer is not None:
+        raise UsageError("only `--kronos-golden` takes a tokenizer", where="--tokenizer")
     if arguments.memory_gb is not None and not arguments.memory_gb > 0:
         raise UsageError(f"`{arguments.memory_gb:g}` GB, expected more than 0", where="--memory-gb")
     from trueup.adapt.planning import plan_with_facts
@@ -110,6 +128,13 @@ def run(arguments: argparse.Namespace) -> int:
     if proved.fault is not None:
         raise proved.fault
     return int(proved.outcome.verdict != "proven")
+
+
+def _usual(option: str) -> Any:
+    """What an option is where it is not given."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.get_default(option)
 
 
 class _Teller:
