@@ -5,6 +5,12 @@ RUN := $(VENV)/bin/python
 PINS := constraints/transformers-5.23.txt
 OTHER_VERSIONS := transformers-4.56 transformers-4.57
 SSHD := $(or $(shell PATH=$$PATH:/usr/sbin command -v sshd),/usr/sbin/sshd)
+CHROMIUM := $(or $(shell command -v chromium),/usr/bin/chromium)
+NPM := $(or $(shell command -v npm),/usr/bin/npm)
+# What the HTML pictures of forecasts carry: one file and its licence of the package of that name.
+CHARTS := src/trueup/forecasting/pictures/lightweight-charts
+CHARTS_VERSION := 5.2.1
+CHARTS_SHA512 := 215c282b544b1622cfb9b68a22335bb6358b9e93ccaa20014ab4dacbac2198d6bc2f5fb5f76f7656d1c9f815b23d4b8b0b0174b5c42584459dd422c1d9ad67b1
 # What Debian's packages ask whether they may start their services.
 NO_SERVICES := /usr/sbin/policy-rc.d
 QUICK := not environment and not slow and not llamafactory
@@ -16,7 +22,7 @@ RELEASE_TESTS := $(addprefix tests/,adapt checkpoint cli demo doctor engines env
 
 .PHONY: install demo faults test test-clients test-quick test-environments test-versions check clean
 
-install: $(VENV)/complete
+install: $(VENV)/complete $(CHARTS)/$(CHARTS_VERSION)
 
 # torch goes first and alone: its exact pin then holds while the rest is resolved.
 $(VENV)/complete: $(PINS) pyproject.toml
@@ -30,6 +36,21 @@ $(VENV)/complete: $(PINS) pyproject.toml
 	$(RUN) -m pip install -qq --no-deps --no-build-isolation --editable .
 	$(RUN) -m compileall -qq src
 	touch $@
+
+# Nothing of the package runs: its archive is compared with the sum above and unpacked.
+$(CHARTS)/$(CHARTS_VERSION): | $(NPM)
+	@rm -rf $(CHARTS) && mkdir -p $(CHARTS)
+	$(NPM) pack --loglevel error --pack-destination $(CHARTS) lightweight-charts@$(CHARTS_VERSION) > /dev/null
+	cd $(CHARTS) && echo "$(CHARTS_SHA512)  lightweight-charts-$(CHARTS_VERSION).tgz" | \
+		sha512sum --check --quiet
+	tar -xzf $(CHARTS)/*.tgz -C $(CHARTS) --strip-components 1 --no-same-owner package/LICENSE
+	tar -xzf $(CHARTS)/*.tgz -C $(CHARTS) --strip-components 2 --no-same-owner \
+		package/dist/lightweight-charts.standalone.production.js
+	rm $(CHARTS)/*.tgz
+	touch $@
+
+$(NPM) $(CHROMIUM):
+	apt-get update && apt-get install --yes --no-install-recommends $(notdir $@)
 
 demo: install
 	$(VENV)/bin/trueup demo
@@ -50,10 +71,10 @@ test: install
 faults: install
 	$(RUN) -m tests.faults
 
-test-quick: install $(SSHD)
+test-quick: install $(SSHD) $(CHROMIUM)
 	$(RUN) $(PYTEST) -m "$(QUICK)"
 
-test-environments: install $(SSHD)
+test-environments: install $(SSHD) $(CHROMIUM)
 	$(RUN) $(PYTEST) -m "environment or slow or llamafactory"
 
 # Real clients and servers of others, each in an environment of its own, with our gateway between
@@ -76,4 +97,4 @@ check: install
 	$(RUN) -m scripts.rules_page --check
 
 clean:
-	rm -rf $(VENV) .envs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(CHARTS) .envs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
