@@ -78,9 +78,7 @@ def page(chart: Chart, history_bars: int | None) -> tuple[bytes, list[str]]:
         f'<script type="application/json" id="data">{_data(chart)}</script>\n'
         + "".join(f"<script>{script}</script>\n" for script in scripts)
     )
-    text = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n{head}</head>\n<body>\n{body}</body>\n</html>\n'
-    )
+    text = f'<!doctype html>\n<html lang="en">\n<head>\n{head}</head>\n<body>\n{body}</body>\n</html>\n'
     return text.encode("utf-8"), remarks
 
 

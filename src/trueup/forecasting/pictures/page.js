@@ -79,7 +79,7 @@
       for (const { x, ys } of points) context.lineTo(x, ys[at]);
       for (const { x, ys } of [...points].reverse()) context.lineTo(x, ys[names.length - 1 - at]);
       context.closePath();
-      context.fillStyle = `rgba(${fan}, ${0.32 / inner})`;
+      context.fillStyle = `rgba(${fan}, ${0.36 / (inner + 0.5)})`;
       context.fill();
     });
     if (names.length % 2) {
@@ -109,6 +109,7 @@
   fan.setData(fromLast(rows));
   past.setData(candles(history));
   ahead.setData(candles(forecast));
+  chart.priceScale("right", 0).applyOptions({ scaleMargins: { top: 0.17, bottom: 0.06 } });
   let volume = null;
   if (data.hasVolume) {
     volume = chart.addSeries(LightweightCharts.HistogramSeries,

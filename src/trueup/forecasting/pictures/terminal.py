@@ -139,9 +139,7 @@ def _columns(figure: Any, columns: int, label_width: int) -> None:
     figure.ruler("x").lim(0, columns - label_width - 3)
 
 
-def _candles(
-    figure: Any, first: int, bars: NDArray[np.float64], colours: tuple[str, str]
-) -> None:
+def _candles(figure: Any, first: int, bars: NDArray[np.float64], colours: tuple[str, str]) -> None:
     for column, bar in enumerate(bars, first):
         mark, colour = _body(bar[CLOSE] >= bar[OPEN], colours)
         _line(figure, column, bar[LOW], bar[HIGH], WICK, colour)
