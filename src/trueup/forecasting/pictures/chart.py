@@ -1,54 +1,24 @@
-"""What a picture of a forecast shows, free of how it is drawn: arrays, checked and cut to measure."""
+"""What a picture of a forecast shows, free of how it is drawn: arrays checked and cut to size."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueup.doctor.render.text import printable
 from trueup.errors import RequestError
+from trueup.forecasting.bars import CLOSE, COLUMNS, VOLUME, Series
+from trueup.forecasting.result import SeriesForecast
 
-COLUMNS = ("open", "high", "low", "close", "volume", "amount")
-OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
+OPEN, HIGH, LOW = map(COLUMNS.index, ("open", "high", "low"))
+PRICES = slice(VOLUME)
 DAY = np.timedelta64(1, "D")
 MINUTE = np.timedelta64(1, "m")
-
-
-class History(Protocol):
-    """What is asked of a series: `values` are [bars, 6], timestamps datetime64."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def timestamps(self) -> NDArray[np.datetime64]: ...
-    @property
-    def values(self) -> NDArray[Any]: ...
-    @property
-    def has_volume(self) -> bool: ...
-
-
-class Forecast(Protocol):
-    """What is asked of a forecast: mean and quantiles [horizon, 6], paths [samples, horizon, 6]."""
-
-    @property
-    def timestamps(self) -> NDArray[np.datetime64]: ...
-    @property
-    def mean(self) -> NDArray[Any]: ...
-    @property
-    def quantiles(self) -> Mapping[float, NDArray[Any]]: ...
-    @property
-    def paths(self) -> NDArray[Any] | None: ...
-    @property
-    def p_close_up(self) -> NDArray[Any] | None: ...
-    @property
-    def remarks(self) -> Sequence[str]: ...
-    @property
-    def mode(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,23 +67,25 @@ class Chart:
             raise _unfit(f"timestamp {times[at]} does not come after {times[at - 1]}", self.title)
 
     @classmethod
-    def of(cls, series: History, forecast: Forecast) -> Chart:
-        """The chart of a series and its forecast."""
-        remarks = tuple(forecast.remarks)
+    def of(cls, series: Series, forecast: SeriesForecast) -> Chart:
+        """The chart of a series and its forecast, by the clock of the exchange."""
+        past, future, remarks = series.wall_clock(), forecast.wall_clock(), forecast.remarks
+        times = np.concatenate([past, future])
+        if np.any(times[1:] <= times[:-1]):
+            past, future = series.timestamps, forecast.timestamps
+            remarks += ("times are in UTC: a change of the clock makes an hour come twice",)
         if forecast.mode != "exact" and not any(forecast.mode in each for each in remarks):
             remarks += (f"made in the mode `{forecast.mode}`, which is not exact",)
-        quantiles = {q: _floats(values)[:, CLOSE] for q, values in forecast.quantiles.items()}
-        paths = None if forecast.paths is None else _floats(forecast.paths)[:, :, CLOSE]
-        p_close_up = None if forecast.p_close_up is None else _floats(forecast.p_close_up)
+        quantiles = sorted(forecast.quantiles.items())
         return cls(
             title=series.name,
-            timestamps=series.timestamps,
+            timestamps=past,
             history=_floats(series.values),
-            future=forecast.timestamps,
+            future=future,
             mean=_floats(forecast.mean),
-            quantiles=dict(sorted(quantiles.items())),
-            paths=paths,
-            p_close_up=p_close_up,
+            quantiles={level: _floats(values)[:, CLOSE] for level, values in quantiles},
+            paths=None if forecast.paths is None else _floats(forecast.paths)[:, :, CLOSE],
+            p_close_up=_floats(forecast.p_close_up),
             has_volume=series.has_volume,
             remarks=remarks,
         )
@@ -123,7 +95,7 @@ class Chart:
         return replace(self, timestamps=self.timestamps[-bars:], history=self.history[-bars:])
 
     def bands(self) -> list[tuple[float, float]]:
-        """Pairs of quantiles, the widest first; the one in the middle of an odd number is no band."""
+        """Pairs of quantiles, the widest first; in an odd number the middle one is no band."""
         order = sorted(self.quantiles)
         return [(order[each], order[-1 - each]) for each in range(len(order) // 2)]
 
@@ -158,8 +130,8 @@ class Chart:
 
     def finite(self) -> tuple[Chart, list[str]]:
         """The same without bars that have no finite price, and what was left out."""
-        kept = np.isfinite(self.history[:, :VOLUME]).all(axis=1)
-        ahead = np.isfinite(self.mean[:, :VOLUME]).all(axis=1)
+        kept = np.isfinite(self.history[:, PRICES]).all(axis=1)
+        ahead = np.isfinite(self.mean[:, PRICES]).all(axis=1)
         for values in self.quantiles.values():
             ahead &= np.isfinite(values)
         if kept.all() and ahead.all():
@@ -167,7 +139,9 @@ class Chart:
         if not kept.any() or not ahead.any():
             raise _unfit("there is no bar with finite prices to draw", self.title)
         remarks = [
-            f"{count:,} bars of the {name} are not drawn: their prices are not finite"
+            f"1 bar of the {name} is not drawn: its prices are not finite"
+            if count == 1
+            else f"{count:,} bars of the {name} are not drawn: their prices are not finite"
             for name, count in (("history", (~kept).sum()), ("forecast", (~ahead).sum()))
             if count
         ]
@@ -188,7 +162,7 @@ class Chart:
         lowest = min(self.history[:, LOW].min(), self.mean[:, LOW].min())
         highest = max(self.history[:, HIGH].max(), self.mean[:, HIGH].max())
         span = float(highest - lowest) or abs(float(highest)) or 1.0
-        return min(max(math.ceil(-math.log10(span / 500)), 0), 10)
+        return min(max(math.ceil(-math.log10(span / 200)), 0), 10)
 
     def step(self) -> np.timedelta64:
         """The usual time between two bars."""

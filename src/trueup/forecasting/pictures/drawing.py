@@ -40,7 +40,7 @@ def draw(
     history_bars: int | None = None,
     stream: TextIO | None = None,
 ) -> list[str]:
-    """Draw the chart with the last `history_bars` bars of its history: remarks on what was left out.
+    """Draw the chart with the last `history_bars` bars of history; remarks on what is not in it.
 
     The default number of bars is what the kind of picture shows well. `stream` is where the
     terminal's picture goes, standard output by default. A file there is replaced.

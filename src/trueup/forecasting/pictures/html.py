@@ -78,7 +78,8 @@ def page(chart: Chart, history_bars: int | None) -> tuple[bytes, list[str]]:
         f'<script type="application/json" id="data">{_data(chart)}</script>\n'
         + "".join(f"<script>{script}</script>\n" for script in scripts)
     )
-    text = f'<!doctype html>\n<html lang="en">\n<head>\n{head}</head>\n<body>\n{body}</body>\n</html>\n'
+    start = '<!doctype html>\n<html lang="en">\n'
+    text = f"{start}<head>\n{head}</head>\n<body>\n{body}</body>\n</html>\n"
     return text.encode("utf-8"), remarks
 
 
@@ -108,7 +109,6 @@ def _remarks(chart: Chart) -> str:
 
 def _data(chart: Chart) -> str:
     """The arrays as JSON that can stand within a script element."""
-    paths = [] if chart.paths is None else chart.paths[:PATHS_DRAWN]
     data: dict[str, Any] = {
         "decimals": chart.decimals(),
         "intraday": chart.is_intraday(),
@@ -118,7 +118,7 @@ def _data(chart: Chart) -> str:
         "forecast": _bars(chart.future, chart.mean),
         "bands": [list(pair) for pair in chart.bands()],
         "quantiles": {f"{q:g}": _numbers(values) for q, values in chart.quantiles.items()},
-        "paths": [_numbers(each) for each in paths],
+        "paths": [] if chart.paths is None else list(map(_numbers, chart.paths[:PATHS_DRAWN])),
         "pCloseUp": None if chart.p_close_up is None else _numbers(chart.p_close_up),
     }
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)

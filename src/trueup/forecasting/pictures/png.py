@@ -59,7 +59,7 @@ def image(chart: Chart, history_bars: int | None) -> tuple[bytes, list[str]]:
     given = [each[:MOST_CHARACTERS] for each in (chart.title, *chart.remarks)]
     told = _writable(given, families)
     if told != given:
-        remarks.append("no installed font has some characters of the title: they are `□`")
+        remarks.append("no installed font has some characters of the text: they are `□`")
     # A title is text, never formulas: neither `$` nor a user's TeX may read it.
     text = {"family": families, "parse_math": False, "usetex": False, "ha": "left", "wrap": True}
     figure.suptitle(told[0], x=0.01, fontsize=14, **text)

@@ -1,4 +1,4 @@
-"""A chart as text for a terminal, by plotext: as wide as the terminal, in colour where it may be."""
+"""A chart as text for a terminal, by plotext: as wide as it, in colour where that may be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.forecasting.pictures.chart import CLOSE, HIGH, LOW, OPEN, VOLUME, Chart
+from trueup.forecasting.pictures.chart import CLOSE, HIGH, LOW, OPEN, PRICES, VOLUME, Chart
 
 WITHOUT_TERMINAL = (100, 30)
 NARROWEST, WIDEST = 30, 300
@@ -159,7 +159,7 @@ def _line(figure: Any, column: int, low: float, high: float, mark: str, colour: 
 
 
 def _range(chart: Chart) -> tuple[float, float]:
-    prices = (bars[:, :VOLUME].ravel() for bars in (chart.history, chart.mean))
+    prices = (bars[:, PRICES].ravel() for bars in (chart.history, chart.mean))
     values = np.concatenate([*prices, *chart.quantiles.values()])
     lowest, highest = float(values.min()), float(values.max())
     margin = (highest - lowest) * 0.02 or abs(highest) * 0.01 or 1.0
