@@ -7,6 +7,7 @@ and only their numbers are read. Times are read and compared in every row.
 from __future__ import annotations
 
 import csv
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.errors import RequestError
-from trueup.forecasting.bars import COLUMNS, Series, Times, build_series, refuse_doubled
+from trueup.forecasting.bars import COLUMNS, Series, Times, build_series, refuse_doubled, shown_time
 from trueup.forecasting.columns import Roles, find_roles
 from trueup.forecasting.frequency import NEWEST_BARS
 from trueup.forecasting.times import TimeReader
@@ -61,7 +62,7 @@ def read_csv(
             "the file is not UTF-8",
             param="bars",
             where=place,
-            hint=f"iconv -f GB18030 -t UTF-8 {place} > candles.csv   (or from what it is in)",
+            hint=f"iconv -f GB18030 -t UTF-8 {shlex.quote(place)} > utf8.csv",
         ) from error
     except csv.Error as error:
         raise RequestError(f"the file is no CSV: {error}", param="bars", where=place) from error
@@ -96,17 +97,33 @@ class _Reading:
             )
         count = 0
         width = len(names)
-        while part := list(islice(_numbered(reader, width, self._place), PART_ROWS)):
+        while part := list(islice(reader, PART_ROWS)):
+            lines = count + 2
             count += len(part)
+            if set(map(len, part)) != {width}:
+                part = self._even(part, width, lines)
             self._take(part, roles)
             on_rows(count)
         if not count:
             raise RequestError("the file has no bar", param="bars", where=self._place)
         told = [*roles.remarks, *self._times.remarks]
-        return [self._tails[name].series(told, self._times) for name in sorted(self._tails)]
+        limit = self._limit()
+        return [self._tails[name].series(told, self._times, limit) for name in sorted(self._tails)]
 
-    def _header(self, file: TextIO) -> tuple[Iterator[tuple[int, Row]], Row]:
-        first = file.readline()
+    def _even(self, part: Sequence[Row], width: int, line: int) -> list[Row]:
+        """Without blank lines; every other row is as long as the first line."""
+        for position, row in enumerate(part):
+            if row and len(row) != width:
+                raise RequestError(
+                    f"a line has {len(row)} fields, the first one has {width}: "
+                    f"`{','.join(row)[:60]}`",
+                    param="bars",
+                    where=f"{self._place}:{line + position}",
+                )
+        return [row for row in part if row]
+
+    def _header(self, file: TextIO) -> tuple[Iterator[Row], Row]:
+        first = file.readline().removeprefix("\ufeff")
         if not first.strip():
             raise RequestError("the file is empty", param="bars", where=self._place)
         if "\0" in first:
@@ -121,21 +138,20 @@ class _Reading:
                 where=f"{self._place}:1",
                 hint="put a line before it: timestamps,open,high,low,close,volume,amount",
             )
-        reader = csv.reader(file, delimiter=delimiter)
-        return ((reader.line_num + 1, row) for row in reader if row), names
+        return csv.reader(file, delimiter=delimiter), names
 
-    def _take(self, part: Sequence[tuple[int, Row]], roles: Roles) -> None:
+    def _take(self, part: Sequence[Row], roles: Roles) -> None:
         if len(roles.time) == 2:
             date, clock = roles.time
-            texts = [f"{row[date]} {row[clock]}" for _, row in part]
+            texts = [f"{row[date]} {row[clock]}" for row in part]
         else:
-            texts = [row[roles.time[0]] for _, row in part]
+            texts = [row[roles.time[0]] for row in part]
         times = self._times.read(texts)
         if roles.id is None:
             self._tail("", roles).add(times, part)
         else:
             members: dict[str, list[int]] = {}
-            for position, (_, row) in enumerate(part):
+            for position, row in enumerate(part):
                 members.setdefault(row[roles.id].strip(), []).append(position)
             for name, positions in members.items():
                 rows = [part[position] for position in positions]
@@ -175,7 +191,7 @@ class _Tail:
         self._times: Times = np.empty(0, dtype="datetime64[ns]")
         self._values: NDArray[np.float64] = np.empty((0, len(self._columns)))
         self._waiting_times: list[Times] = []
-        self._waiting: list[tuple[int, Row]] = []
+        self._waiting: list[Row] = []
         self._is_sorted = True
 
     @property
@@ -188,7 +204,7 @@ class _Tail:
         """Bars as numbers."""
         return len(self._times)
 
-    def add(self, times: Times, rows: Sequence[tuple[int, Row]]) -> None:
+    def add(self, times: Times, rows: Sequence[Row]) -> None:
         self._waiting_times.append(times)
         self._waiting += rows
 
@@ -208,12 +224,14 @@ class _Tail:
         old = newest < held
         values[old] = self._values[newest[old]]
         if not old.all():
-            values[~old] = self._numbers([self._waiting[at - held] for at in newest[~old].tolist()])
+            waited = newest[~old]
+            rows = [self._waiting[at - held] for at in waited.tolist()]
+            values[~old] = self._numbers(rows, times[waited])
         self._times, self._values = times[newest], values
         self._waiting_times, self._waiting = [], []
 
-    def series(self, remarks: Iterable[str], times: TimeReader) -> Series:
-        self.settle(sys.maxsize)
+    def series(self, remarks: Iterable[str], times: TimeReader, limit: int) -> Series:
+        self.settle(limit)
         told = list(remarks)
         if not self._is_sorted:
             told.append("the bars were not in the order of time and were sorted")
@@ -225,22 +243,22 @@ class _Tail:
             remarks=told,
         )
 
-    def _numbers(self, rows: Sequence[tuple[int, Row]]) -> NDArray[np.float64]:
+    def _numbers(self, rows: Sequence[Row], times: Times) -> NDArray[np.float64]:
         try:
-            listed = [[float(row[at]) for at in self._positions] for _, row in rows]
+            listed = [[float(row[at]) for at in self._positions] for row in rows]
         except ValueError:
-            listed = [self._careful(line, row) for line, row in rows]
+            listed = [self._careful(row, time) for row, time in zip(rows, times, strict=True)]
         return np.array(listed, dtype=np.float64)
 
-    def _careful(self, line: int, row: Row) -> list[float]:
+    def _careful(self, row: Row, time: np.datetime64) -> list[float]:
         numbers = []
         for column, at in zip(self._columns, self._positions, strict=True):
             number = _number(row[at])
             if number is None:
                 raise RequestError(
-                    f"`{column}` is `{row[at]}`, which is no number",
+                    f"`{column}` is `{row[at]}` at {shown_time(time)}, expected a number",
                     param="bars",
-                    where=f"{self._place}:{line}",
+                    where=self._place,
                 )
             numbers.append(number)
         return numbers
@@ -255,16 +273,3 @@ def _number(text: str) -> float | None:
         return float(plain)
     except ValueError:
         return None
-
-
-def _numbered(
-    reader: Iterator[tuple[int, Row]], width: int, place: str
-) -> Iterator[tuple[int, Row]]:
-    for line, row in reader:
-        if len(row) != width:
-            raise RequestError(
-                f"the line has {len(row)} fields, the first one has {width}",
-                param="bars",
-                where=f"{place}:{line}",
-            )
-        yield line, row

@@ -125,7 +125,7 @@ def _months(wall: Times) -> int:
 
 
 def add_months(wall: Times, months: int, horizon: int) -> Times:
-    """The times that follow `wall` in steps of whole months, at the day of the month that it has."""
+    """The times that follow `wall` in whole months, at the day of the month that it has."""
     last = wall[-1]
     clock = last - last.astype("datetime64[D]")
     month = last.astype("datetime64[M]")

@@ -20,6 +20,7 @@ from trueup.forecasting.bars import NANOSECONDS, Times
 FIRST_YEAR, LAST_YEAR = 1678, 2261  # what nanoseconds in 64 bits reach
 OFFSET = re.compile(r"(?:[zZ]|[+-]\d\d:?\d\d(?::?\d\d)?)$")
 ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?")
+ISO_LINES = re.compile(rf"{ISO.pattern}(?:\n{ISO.pattern})*")
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?")
 # Day and month can be told apart in the first of each list only by their values.
 FORMS = (
@@ -136,15 +137,16 @@ class TimeReader:
 
     def _iso(self, texts: Sequence[str]) -> Times:
         # numpy takes `now`, bare years and offsets too, which are not meant.
-        for text in texts:
-            if ISO.fullmatch(text) is None and ISO.fullmatch(text.strip()) is None:
-                raise self._refusal(text)
+        if ISO_LINES.fullmatch("\n".join(texts)) is None:
+            texts = [text.strip() for text in texts]
+            if bad := next((text for text in texts if ISO.fullmatch(text) is None), None):
+                raise self._refusal(bad)
         try:
-            parsed = np.array([text.strip() for text in texts], dtype=NANOSECONDS)
+            parsed = np.array(texts, dtype=NANOSECONDS)
         except ValueError:
-            bad = next(text for text in texts if not _is_from_iso(text.strip()))
+            bad = next(text for text in texts if not _is_from_iso(text))
             raise self._refusal(bad) from None
-        years = [int(text.strip()[:4]) for text in (min(texts), max(texts))]
+        years = [int(text[:4]) for text in (min(texts), max(texts))]
         if years[0] < FIRST_YEAR or years[1] > LAST_YEAR:
             raise self._refusal(min(texts) if years[0] < FIRST_YEAR else max(texts))
         return parsed
