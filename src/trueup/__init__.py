@@ -17,6 +17,7 @@ from trueup.errors import (
 
 if TYPE_CHECKING:
     from trueup.adapt.own_process import load
+    from trueup.forecasting.frame import forecast
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "TrueUpError",
     "UsageError",
     "__version__",
+    "forecast",
     "load",
 ]
 
@@ -39,9 +41,13 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    # torch and transformers are imported by the first use of `load`, not by `import trueup`.
+    # torch, transformers and numpy are imported by the first use, not by `import trueup`.
     if name == "load":
         from trueup.adapt.own_process import load
 
         return load
+    if name == "forecast":
+        from trueup.forecasting.frame import forecast
+
+        return forecast
     raise AttributeError(f"module `trueup` has no attribute `{name}`")

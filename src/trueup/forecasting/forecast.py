@@ -103,8 +103,11 @@ def forecast_series(
     `futures` are the times to come where they are known, in UTC where the series has a zone.
     The same seed and the same series in the same order give the same paths.
 
+    `is_cancelled` is asked before each step: after a yes, forecasts end with the step before, and
+    series without any are left out.
+
     Raises: RequestError where a series cannot be forecast; CheckpointError where the model gives
-    numbers that are none; and what `Forecaster.sample` raises when it is cancelled.
+    numbers that are none.
     """
     if not series:
         raise RequestError("there is no series, expected 1 or more", param="series")
@@ -129,6 +132,8 @@ def forecast_series(
     for first in range(0, len(prepared), batch):
         part = prepared[first : first + batch]
         done += _sampled(forecaster, part, request, first, on_step, is_cancelled)
+        if len(done) < first + len(part) or len(done[-1]) < request.horizon:
+            break
     return done
 
 
@@ -170,6 +175,9 @@ def _sampled(
         on_step=None if on_step is None else lambda step, bars: on_step(step, bars, first),
         is_cancelled=is_cancelled,
     )
+    steps = paths.shape[2]
+    if not steps:
+        return []
     if not np.isfinite(paths).all():
         raise CheckpointError(
             "the model gives numbers that are NaN or infinite",
@@ -180,7 +188,7 @@ def _sampled(
         summarise(
             each.series,
             paths[position],
-            each.future,
+            each.future.timestamps[:steps],
             quantiles=request.quantiles,
             mode=request.mode,
             seed=seed,

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.forecasting.bars import CLOSE, Series, Times, count_odd, repaired, wall_clock
-from trueup.forecasting.calendar import Future
 
 Floats = NDArray[np.float32]
 
@@ -51,7 +50,7 @@ class SeriesForecast:
 def summarise(
     series: Series,
     paths: Floats,
-    future: Future,
+    timestamps: Times,
     *,
     quantiles: Sequence[float],
     mode: str,
@@ -83,7 +82,7 @@ def summarise(
     prices = exact[..., :4]
     return SeriesForecast(
         name=series.name,
-        timestamps=future.timestamps,
+        timestamps=timestamps,
         mean=mean.astype(np.float32),
         quantiles={
             level: values.astype(np.float32)

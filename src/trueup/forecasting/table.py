@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.forecasting.bars import COLUMNS, MICROSECONDS, shown_time
+from trueup.forecasting.bars import COLUMNS, MICROSECONDS
 from trueup.forecasting.result import SeriesForecast
 
 TIME = "timestamps"
@@ -35,10 +35,9 @@ def numbers(forecast: SeriesForecast) -> dict[str, NDArray[np.float32]]:
 def shown_times(forecast: SeriesForecast) -> list[str]:
     """The times as texts, with their offset from UTC where the history has one."""
     if forecast.timezone is None:
-        texts = [
-            str(time.astype("datetime64[s]")).replace("T", " ") for time in forecast.timestamps
-        ]
-        return [shown_time(t) for t in forecast.timestamps] if _are_days(texts) else texts
+        seconds = forecast.timestamps.astype("datetime64[s]")
+        texts = [str(second).replace("T", " ") for second in seconds]
+        return [text[:10] for text in texts] if _are_days(texts) else texts
     moments = forecast.timestamps.astype(MICROSECONDS).tolist()
     return [
         moment.replace(tzinfo=UTC).astimezone(forecast.timezone).isoformat(" ")
