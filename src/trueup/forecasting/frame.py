@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
@@ -22,7 +21,7 @@ from trueup.forecasting.forecast import (
     forecast_series,
 )
 from trueup.forecasting.frame_reading import ReadFrame, read_frame, read_futures
-from trueup.forecasting.result import SeriesForecast
+from trueup.forecasting.result import SeriesForecast, joined_remarks
 from trueup.forecasting.table import numbers
 
 if TYPE_CHECKING:
@@ -141,10 +140,8 @@ def forecast(
 
 
 def _warn(forecasts: Sequence[SeriesForecast]) -> None:
-    counts = Counter(remark for each in forecasts for remark in each.remarks)
-    for remark, count in counts.items():
-        of = f" (of {count:,} series)" if count > 1 else ""
-        warnings.warn(remark + of, ForecastWarning, stacklevel=3)
+    for remark in joined_remarks(forecasts):
+        warnings.warn(remark, ForecastWarning, stacklevel=3)
 
 
 def _frame(forecasts: Sequence[SeriesForecast], read: ReadFrame) -> pd.DataFrame:

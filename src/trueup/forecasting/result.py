@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -45,6 +46,17 @@ class SeriesForecast:
     def wall_clock(self) -> Times:
         """The timestamps as a clock at the exchange shows them, without a zone."""
         return wall_clock(self.timestamps, self.timezone)
+
+
+def joined_remarks(forecasts: Sequence[SeriesForecast]) -> tuple[str, ...]:
+    """The remarks on all of them; those that differ in numbers alone are told once, and counted."""
+    alike: dict[str, list[str]] = {}
+    for remark in (remark for each in forecasts for remark in each.remarks):
+        alike.setdefault(re.sub(r"\d[\d,.]*", "#", remark), []).append(remark)
+    return tuple(
+        first + (f" (and in {len(more):,} more forecasts alike)" if more else "")
+        for first, *more in alike.values()
+    )
 
 
 def summarise(
