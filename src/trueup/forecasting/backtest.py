@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.errors import RequestError
+from trueup.forecasting import defaults
 from trueup.forecasting.bars import CLOSE, Series, check_bars
 from trueup.forecasting.baselines import persistence, seasonal_naive
 from trueup.forecasting.calendar import season_length
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from trueup.kronos.forecaster import Forecaster
 
 MODEL = "model"
-DEFAULT_ORIGINS = 5
 # Baselines read their intervals off the history: a shorter one says nothing.
 LEAST_HISTORY = 2
 
@@ -94,7 +94,7 @@ def backtest(
     series: Sequence[Series],
     request: Request,
     *,
-    origins: int = DEFAULT_ORIGINS,
+    origins: int = defaults.ORIGINS,
     stride: int | None = None,
     on_step: OnStep | None = None,
     is_cancelled: Callable[[], bool] = lambda: False,

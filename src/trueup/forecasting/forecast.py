@@ -8,12 +8,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueup.errors import CheckpointError, RequestError
+from trueup.forecasting import defaults
 from trueup.forecasting.bars import Series, Times, check_bars
 from trueup.forecasting.calendar import Future, check_future, future_timestamps, time_features
 from trueup.forecasting.result import SeriesForecast, summarise
@@ -21,14 +22,10 @@ from trueup.forecasting.result import SeriesForecast, summarise
 if TYPE_CHECKING:
     from trueup.kronos.forecaster import Forecaster
 
-Mode = Literal["exact", "rolling"]
-MODES: tuple[Mode, ...] = ("exact", "rolling")
 # Step of the horizon, the bars of that step [series, samples, 6] in data units, and the position
 # of the first of these series: many series are sampled in several batches, one after another.
 OnStep = Callable[[int, NDArray[np.float32], int], None]
 
-DEFAULT_SAMPLES = 30
-DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
 # Sequences whose keys and values are in memory at a time.
 BATCH_SEQUENCES = 64
 # float32 numbers of all the paths together: 2 GiB.
@@ -48,13 +45,13 @@ class Request:
     """
 
     horizon: int
-    samples: int = DEFAULT_SAMPLES
-    quantiles: tuple[float, ...] = DEFAULT_QUANTILES
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 0.9
+    samples: int = defaults.SAMPLES
+    quantiles: tuple[float, ...] = defaults.QUANTILES
+    temperature: float = defaults.TEMPERATURE
+    top_k: int = defaults.TOP_K
+    top_p: float = defaults.TOP_P
     seed: int | None = None
-    mode: Mode = "exact"
+    mode: defaults.Mode = "exact"
     freq: str | None = None
     lookback: int | None = None
     repair: bool = False
@@ -72,7 +69,7 @@ class Request:
             raise _refused("temperature", self.temperature, "a number above 0")
         if not 0 < self.top_p <= 1:
             raise _refused("top_p", self.top_p, "a number above 0 and up to 1")
-        if self.mode not in MODES:
+        if self.mode not in defaults.MODES:
             raise _refused("mode", self.mode, "`exact` or `rolling`")
         levels = sorted(set(self.quantiles))
         if len(levels) < len(self.quantiles) or not all(0 < level < 1 for level in levels):

@@ -1,55 +1,24 @@
-"""`trueup.forecast`: forecasts of candles in pandas frames."""
+"""`trueup.forecast`: forecasts of candles in pandas frames; what it needs is imported by its use."""
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 from collections.abc import Callable, Sequence
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trueup.errors import ConfigError
-from trueup.forecasting.forecast import (
-    DEFAULT_QUANTILES,
-    DEFAULT_SAMPLES,
-    Mode,
-    Request,
-    forecast_series,
-)
-from trueup.forecasting.frame_reading import ReadFrame, read_frame, read_futures
-from trueup.forecasting.result import SeriesForecast, joined_remarks
-from trueup.forecasting.table import numbers
+from trueup.forecasting import defaults
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from trueup.kronos.forecaster import Forecaster
-
-EXTRA = "pip install 'trueup[forecast]'"
-TORCH_EXTRA = "pip install 'trueup[forecast,torch]'"
 
 
 class ForecastWarning(UserWarning):
     """A remark on a forecast: what was assumed, left out or odd."""
-
-
-def require(*packages: str) -> None:
-    """Make sure that `packages` are installed.
-
-    Raises: ConfigError.
-    """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ConfigError(
-            f"{', '.join(f'`{name}`' for name in missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} not installed",
-            where="the packages of this Python environment",
-            hint=TORCH_EXTRA if "torch" in missing else EXTRA,
-        )
 
 
 def forecast(
@@ -64,13 +33,13 @@ def forecast(
     id_column: str | None = None,
     timestamp_column: str | None = None,
     future: Any = None,
-    samples: int = DEFAULT_SAMPLES,
-    quantiles: Sequence[float] = DEFAULT_QUANTILES,
-    temperature: float = 1.0,
-    top_k: int = 0,
-    top_p: float = 0.9,
+    samples: int = defaults.SAMPLES,
+    quantiles: Sequence[float] = defaults.QUANTILES,
+    temperature: float = defaults.TEMPERATURE,
+    top_k: int = defaults.TOP_K,
+    top_p: float = defaults.TOP_P,
     seed: int | None = None,
-    mode: Mode = "exact",
+    mode: defaults.Mode = "exact",
     lookback: int | None = None,
     repair: bool = False,
     return_samples: bool = False,
@@ -93,7 +62,12 @@ def forecast(
     Raises: RequestError where the request or the data cannot be used; ConfigError where a package
     is missing; CheckpointError where the model cannot be loaded.
     """
-    require("pandas", "torch")
+    defaults.require("numpy", "pandas", "torch")
+    from trueup.forecasting.forecast import Request, forecast_series
+    from trueup.forecasting.frame_reading import read_frame, read_futures
+    from trueup.forecasting.frame_writing import write_frame
+    from trueup.forecasting.result import joined_remarks
+
     request = Request(
         horizon=horizon,
         samples=samples,
@@ -135,40 +109,6 @@ def forecast(
         futures=futures,
         on_step=on_step,
     )
-    _warn(forecasts)
-    return _frame(forecasts, read)
-
-
-def _warn(forecasts: Sequence[SeriesForecast]) -> None:
     for remark in joined_remarks(forecasts):
-        warnings.warn(remark, ForecastWarning, stacklevel=3)
-
-
-def _frame(forecasts: Sequence[SeriesForecast], read: ReadFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    times = pd.DatetimeIndex(np.concatenate([each.timestamps for each in forecasts]))
-    if read.zone is not None:
-        times = times.tz_localize(UTC).tz_convert(read.zone)
-    tables = [numbers(each) for each in forecasts]
-    columns: dict[Any, Any] = {}
-    if read.ids is not None:
-        lengths = [len(each) for each in forecasts]
-        columns[read.id_name] = [
-            name for name, count in zip(read.ids, lengths, strict=True) for _ in range(count)
-        ]
-    if not read.in_index:
-        columns[read.time_name] = times
-    columns |= {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-    frame = pd.DataFrame(columns)
-    if read.in_index:
-        frame.index = times.rename(read.time_name)
-    first = forecasts[0]
-    frame.attrs["trueup"] = {
-        "mode": first.mode,
-        "seed": first.seed,
-        "samples": first.samples,
-        "lookback": {each.name: each.lookback for each in forecasts},
-        "remarks": {each.name: list(each.remarks) for each in forecasts if each.remarks},
-    }
-    return frame
+        warnings.warn(remark, ForecastWarning, stacklevel=2)
+    return write_frame(forecasts, read)
