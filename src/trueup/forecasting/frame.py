@@ -1,4 +1,4 @@
-"""`trueup.forecast`: forecasts of candles in pandas frames; what it needs is imported by its use."""
+"""`trueup.forecast` on pandas frames; the packages that it needs are imported by its use."""
 
 from __future__ import annotations
 
