@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,3 +203,16 @@ def test_numbers_of_the_page_are_those_of_the_chart(tmp_path: Path) -> None:
     assert np.allclose(data["quantiles"]["0.9"], made.quantiles[0.9], rtol=1e-8)
     assert data["history"]["time"][0] * 10**9 == made.timestamps[0].astype(np.int64)
     assert text.count("<tr>") == 25
+
+
+def test_the_wheel_has_what_draws_the_page(tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[3]
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+    folder = "trueup/forecasting/pictures"
+    library = f"{folder}/lightweight-charts"
+    assert {f"{folder}/page.js", f"{folder}/page.css", f"{library}/LICENSE"} <= names
+    assert f"{library}/{html.LIBRARY.name}" in names

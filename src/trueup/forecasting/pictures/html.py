@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.errors import ConfigError
-from trueup.forecasting.pictures.chart import CLOSE, COLUMNS, VOLUME, Chart
+from trueup.forecasting.bars import CLOSE, COLUMNS, VOLUME
+from trueup.forecasting.pictures.chart import Chart
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE / "lightweight-charts" / "lightweight-charts.standalone.production.js"

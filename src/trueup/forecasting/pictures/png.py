@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.forecasting.pictures.chart import CLOSE, HIGH, LOW, OPEN, VOLUME, Chart
+from trueup.forecasting.bars import CLOSE, VOLUME
+from trueup.forecasting.pictures.chart import HIGH, LOW, OPEN, Chart
 
 INCHES = (14.0, 8.0)
 DOTS_PER_INCH = 120

@@ -9,7 +9,8 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.forecasting.pictures.chart import CLOSE, HIGH, LOW, OPEN, PRICES, VOLUME, Chart
+from trueup.forecasting.bars import CLOSE, VOLUME
+from trueup.forecasting.pictures.chart import HIGH, LOW, OPEN, PRICES, Chart
 
 WITHOUT_TERMINAL = (100, 30)
 NARROWEST, WIDEST = 30, 300
