@@ -1,0 +1,188 @@
+"""Forecasts of candles on the wire: the request, parsed, and the shapes of the answer.
+
+Not OpenAI's, which has none; the conventions are theirs: one model, JSON in and out, events of a
+stream closed by `[DONE]`. Columns are lists, as long as the timestamps beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from trueup.errors import RequestError
+from trueup.protocol.candles import CandleSeries, read_series
+from trueup.protocol.fields import (
+    Reader,
+    anything,
+    boolean,
+    described,
+    integer,
+    number,
+    read_fields,
+    refuse,
+    text,
+)
+from trueup.protocol.sampling import required
+
+PATH = "/v1/forecasts"
+FORECAST, BAR = "forecast", "forecast.bar"
+
+MAX_HORIZON = 4096
+MAX_SAMPLES = 1000
+MAX_QUANTILES = 99
+# Of a request: bars are made one after another, all of the samples of all series at a time.
+MAX_SAMPLED_BARS = 2**20
+DEFAULT_SAMPLES = 30
+DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
+MODES = ("exact", "rolling")
+
+Mode = Literal["exact", "rolling"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastRequest:
+    """A checked request of /v1/forecasts.
+
+    `freq` is a step such as `5min` where the timestamps do not tell it; `top_k` 0 takes every
+    token; `seed` None draws one. `repair` mends bars that cannot be, which is an error else.
+    """
+
+    model: str
+    horizon: int
+    series: tuple[CandleSeries, ...]
+    freq: str | None = None
+    samples: int = DEFAULT_SAMPLES
+    quantiles: tuple[float, ...] = DEFAULT_QUANTILES
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 0.9
+    seed: int | None = None
+    mode: Mode = "exact"
+    return_samples: bool = False
+    repair: bool = False
+    stream: bool = False
+
+    @property
+    def bars_in(self) -> int:
+        """Bars of history, of all series."""
+        return sum(len(each.timestamps) for each in self.series)
+
+    @property
+    def bars_out(self) -> int:
+        """Bars that are forecast, of all series; each of them is drawn `samples` times."""
+        return self.horizon * len(self.series)
+
+
+def _quantiles(param: str, value: Any) -> tuple[float, ...]:
+    expected = f"a list of up to {MAX_QUANTILES} numbers between 0 and 1, each once"
+    if not isinstance(value, list) or len(value) > MAX_QUANTILES:
+        refuse(param, value, expected)
+    for item in value:
+        if isinstance(item, bool) or not isinstance(item, int | float) or not 0 < item < 1:
+            refuse(param, item, expected)
+    if len(set(value)) < len(value):
+        refuse(param, value, expected)
+    return tuple(sorted(map(float, value)))
+
+
+def _mode(param: str, value: Any) -> Mode:
+    if value not in MODES:
+        refuse(param, value, "`exact` or `rolling`")
+    return value  # type: ignore[no-any-return]
+
+
+def _top_p(param: str, value: Any) -> float:
+    found: float = number(0, 1)(param, value)
+    if not found:
+        refuse(param, value, "a number above 0 and up to 1")
+    return found
+
+
+described(
+    _quantiles,
+    type="array",
+    maxItems=MAX_QUANTILES,
+    uniqueItems=True,
+    items={"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+)
+described(_mode, enum=list(MODES))
+described(_top_p, type="number", exclusiveMinimum=0, maximum=1)
+
+READERS: dict[str, Reader] = {
+    "model": text,
+    "horizon": integer(1, MAX_HORIZON),
+    "series": read_series,
+    "freq": text,
+    "samples": integer(1, MAX_SAMPLES),
+    "quantiles": _quantiles,
+    "temperature": number(0, 100),
+    "top_k": integer(0),
+    "top_p": _top_p,
+    "seed": integer(0, 2**63 - 1),
+    "mode": _mode,
+    "return_samples": boolean,
+    "repair": boolean,
+    "stream": boolean,
+    "user": anything,
+}
+
+
+def parse_forecast_request(body: Mapping[str, Any]) -> ForecastRequest:
+    """Check the JSON body of a request; null means absent.
+
+    Raises:
+        RequestError: a field is missing, out of range or unknown, or the request is too large;
+            `param` names it.
+    """
+    values = read_fields(body, READERS)
+    values.pop("user", None)
+    for name in ("model", "horizon", "series"):
+        required(values, name)
+    request = ForecastRequest(**values)
+    drawn = request.bars_out * request.samples
+    if drawn > MAX_SAMPLED_BARS:
+        raise RequestError(
+            f"{len(request.series)} series of {request.horizon} bars with {request.samples} "
+            f"samples are {drawn} bars, expected at most {MAX_SAMPLED_BARS} in one request",
+            param="samples" if request.samples > 1 else "series",
+            code="forecast_too_large",
+            hint="ask for fewer samples, or send the series in several requests",
+        )
+    return request
+
+
+def bar_event(model: str, step: int, bars: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """An event of a stream: bar `step` of every series, from 0 on.
+
+    It says nothing that another try with the same seed would say otherwise.
+    """
+    return {"object": BAR, "model": model, "step": step, "bars": list(bars)}
+
+
+def forecast_response(
+    *,
+    forecast_id: str,
+    created: int,
+    request: ForecastRequest,
+    forecasts: Sequence[Mapping[str, Any]],
+    seed: int | None,
+    remarks: Sequence[str],
+) -> dict[str, Any]:
+    """The whole answer, and the last event of a stream."""
+    return {
+        "id": forecast_id,
+        "object": FORECAST,
+        "created": created,
+        "model": request.model,
+        "mode": request.mode,
+        "seed": seed,
+        "samples": request.samples,
+        "forecasts": list(forecasts),
+        "remarks": list(remarks),
+        "usage": {
+            "bars_in": request.bars_in,
+            "bars_out": request.bars_out,
+            "sampled_bars": request.bars_out * request.samples,
+        },
+    }
