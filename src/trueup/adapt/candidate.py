@@ -20,6 +20,9 @@ from trueup.environment.environment import OLDEST_TRANSFORMERS, Environment
 from trueup.environment.model_types import presence
 from trueup.environment.symbols.symbols import versions
 
+# Those that TrueUp implements itself.
+KRONOS_CLASSES = ("Kronos", "KronosTokenizer")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
@@ -222,6 +225,8 @@ def _untold_words(model_type: str, version: Version) -> str:
 def _unknown_words(checkpoint: Checkpoint, version: Version) -> str:
     if checkpoint.hub_model is not None:
         name = checkpoint.hub_model.chosen.name
+        if name in KRONOS_CLASSES:
+            return f"these are weights of `{name}`, of Kronos, which forecasts candles, not text"
         return f"these are weights of `{name}`, which loads them itself and is not run by TrueUp"
     if checkpoint.adapter is not None and not checkpoint.adapter.has_own_model:
         return "the directory holds a PEFT adapter, which has no architecture of its own"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from trueup.adapt.plan import Caveat, Memory
-from trueup.adapt.sizes import estimate_memory, file_dtype
+from trueup.adapt.sizes import ForecastSizes, estimate_memory, file_dtype, forecast_memory
 from trueup.adapt.wishes import INT8, ONNXRUNTIME, TORCH, Wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.environment.environment import Gpu, Hardware
@@ -39,16 +39,22 @@ class Placement:
 
 
 def place(
-    checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, *, is_embedding: bool = False
+    checkpoint: Checkpoint,
+    hardware: Hardware,
+    wishes: Wishes,
+    *,
+    is_embedding: bool = False,
+    forecasting: ForecastSizes | None = None,
 ) -> Placement:
     """Choose device and dtype.
 
     A GPU is used where there is one that the model fits into, in the file's dtype; a CPU computes
     in bfloat16 where it can do that natively, else in float32; an embedding model in float32
-    always, and on a CPU where it is to be int8. A model is refused where it does not fit the
+    always, and on a CPU where it is to be int8; a forecasting model in float32 everywhere, in
+    which its tokens are the published code's. A model is refused where it does not fit the
     whole of the memory, not where others take it for the moment.
     """
-    placed = partial(_placed, checkpoint, hardware, wishes, is_embedding)
+    placed = partial(_placed, checkpoint, hardware, wishes, is_embedding, forecasting)
     if wishes.device != "auto":
         return placed(wishes.device)
     if not hardware.gpus or _dtype_wish(wishes) == INT8:
@@ -69,10 +75,19 @@ def place(
 
 
 def _placed(
-    checkpoint: Checkpoint, hardware: Hardware, wishes: Wishes, is_embedding: bool, device: str
+    checkpoint: Checkpoint,
+    hardware: Hardware,
+    wishes: Wishes,
+    is_embedding: bool,
+    forecasting: ForecastSizes | None,
+    device: str,
 ) -> Placement:
-    dtype, reason = _dtype(checkpoint, hardware, wishes, device, is_embedding=is_embedding)
-    memory = estimate_memory(checkpoint, dtype, device, is_embedding=is_embedding)
+    if forecasting is None:
+        dtype, reason = _dtype(checkpoint, hardware, wishes, device, is_embedding=is_embedding)
+        memory = estimate_memory(checkpoint, dtype, device, is_embedding=is_embedding)
+    else:
+        dtype, reason = _forecast_dtype(wishes)
+        memory = forecast_memory(checkpoint, forecasting, dtype, device)
     against = (
         _against_device(hardware, device)
         or _against_int8(dtype, device, wishes, is_embedding=is_embedding)
@@ -113,6 +128,13 @@ def _dtype(
     return "float32", "this processor does not compute bfloat16 natively"
 
 
+def _forecast_dtype(wishes: Wishes) -> tuple[str, str]:
+    wanted = _dtype_wish(wishes)
+    if wanted != "auto":
+        return wanted, "as asked for"
+    return "float32", "its forecasts are those of the published code"
+
+
 def _against_device(hardware: Hardware, device: str) -> tuple[str, ...]:
     if device == "cpu" or _gpu(hardware, device) is not None:
         return ()
@@ -130,7 +152,7 @@ def _against_int8(
     if dtype != INT8:
         return ()
     if not is_embedding:
-        return (f"`{INT8}` is for embedding models, and this one generates text",)
+        return (f"`{INT8}` is for embedding models, and this is none",)
     if device != "cpu":
         return (f"`{INT8}` is computed on a CPU, and `{device}` was asked for",)
     return ()

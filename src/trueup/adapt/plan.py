@@ -107,14 +107,25 @@ class EmbeddingPlan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastPlan:
+    """How candles are forecast: `tokenizer` turns bars into tokens and back.
+
+    It has a directory of its own, found when the plan is made: a worker has no network.
+    """
+
+    tokenizer: PlannedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """How one model will be run; printable before anything is loaded.
 
     `mapped` tells in words what a native route changes in names and config;
     `findings` are the codes of what the route avoids; `context_tokens` is the longest
     sequence that the model was made for, None where its config does not say; `embedding` is
-    there for kind `embedding` alone. `code` is the hash of the model's own code where that runs
-    and may run. `other_route` would run what the route that was asked for does not.
+    there for kind `embedding` alone, `forecast` for kind `forecast`. `code` is the hash of the
+    model's own code where that runs and may run. `other_route` would run what the route that was
+    asked for does not.
     """
 
     model: PlannedModel
@@ -136,6 +147,7 @@ class Plan:
     proof: Proof = field(default_factory=Proof)
     context_tokens: int | None = None
     embedding: EmbeddingPlan | None = None
+    forecast: ForecastPlan | None = None
     code: str | None = None
     other_route: PlanRoute | None = None
     schema_version: int = SCHEMA_VERSION
@@ -153,6 +165,9 @@ class Plan:
             deviation = embedding["deviation"]
             measured = None if deviation is None else Deviation(**deviation)
             embedding = EmbeddingPlan(**{**embedding, "deviation": measured})
+        forecast = rest.pop("forecast", None)
+        if forecast is not None:
+            forecast = ForecastPlan(tokenizer=PlannedModel(**forecast["tokenizer"]))
         return cls(
             model=PlannedModel(**rest.pop("model")),
             memory=Memory(**rest.pop("memory")),
@@ -163,5 +178,6 @@ class Plan:
             mapped=tuple(rest.pop("mapped")),
             findings=tuple(rest.pop("findings")),
             embedding=embedding,
+            forecast=forecast,
             **rest,
         )

@@ -1,59 +1,46 @@
-"""Decides how a model will be run, from facts alone: route, class, dtype, device, memory.
+"""Reads the facts about a model and this machine, and plans from them.
 
-Pure and without torch; `plan_model` reads the facts first. Nothing is loaded here.
+Without torch; what the facts decide is `decision.py`'s. Nothing is loaded here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from trueup.adapt.candidate import candidate_of
 from trueup.adapt.consent import with_consent
+from trueup.adapt.decision import make_plan
 from trueup.adapt.deviation import with_deviation
-from trueup.adapt.embedding import is_embedding
-from trueup.adapt.fixed import fixed_option
-from trueup.adapt.isolated import isolated_option
-from trueup.adapt.own_code import own_implementation
-from trueup.adapt.placement import Placement, place
-from trueup.adapt.plan import Plan, PlannedModel
+from trueup.adapt.forecast import is_forecast, pair
+from trueup.adapt.plan import Plan
 from trueup.adapt.proof_record import with_proof
-from trueup.adapt.route import RouteFacts, RouteOption, native_option
-from trueup.adapt.sizes import against_context, context_tokens
-from trueup.adapt.wishes import INT8, NO_WISHES, ONNXRUNTIME, TORCH, Wishes, check_wishes
+from trueup.adapt.wishes import NO_WISHES, Wishes
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.checkpoint.content import weights_digest
 from trueup.checkpoint.files import read_checkpoint
 from trueup.checkpoint.hub.watch import Watch
 from trueup.checkpoint.source import Source, complete, resolve
 from trueup.doctor.examine import examine
-from trueup.doctor.finding import Finding, Route
+from trueup.doctor.finding import Finding
 from trueup.doctor.time_limit import usual_limit
-from trueup.environment.environment import Environment, Hardware
+from trueup.environment.environment import Environment
 from trueup.environment.hardware import read_hardware
 from trueup.environment.packages import read_environment
 from trueup.trust.copy import trusted_code
 
 __all__ = ["PlannedFacts", "Wishes", "make_plan", "plan_model", "plan_with_facts"]
 
-# In order of preference.
-ROUTE_OPTIONS: Mapping[str, Callable[[RouteFacts], RouteOption]] = {
-    "native": native_option,
-    "fixed": fixed_option,
-    "isolated": isolated_option,
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedFacts:
-    """A plan with the facts that it was made from."""
+    """A plan with the facts that it was made from; `tokenizer` is that of a forecasting model."""
 
     source: Source
     checkpoint: Checkpoint
     environment: Environment
     findings: tuple[Finding, ...]
     plan: Plan
+    tokenizer: Source | None = None
 
 
 def plan_model(
@@ -91,21 +78,29 @@ def plan_with_facts(
     """
     source = resolve(model, revision=revision, watch=watch)
     environment = read_environment(python, transformers)
-    facts = _plan_source(source, wishes, environment)
+    facts = _plan_source(source, wishes, environment, watch)
     if not is_run or facts.plan.route == "refused":
         return facts
     if source.remote is not None:
-        facts = _plan_source(complete(source, watch=watch), wishes, environment)
+        facts = _plan_source(complete(source, watch=watch), wishes, environment, watch)
+    if facts.tokenizer is not None and facts.tokenizer.remote is not None:
+        complete(facts.tokenizer, watch=watch)
+        facts = _plan_source(facts.source, wishes, environment, watch)
     if facts.plan.code is not None:
         trusted_code(facts.checkpoint)  # a worker reads the copy and may not make it
     return facts
 
 
-def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> PlannedFacts:
+def _plan_source(
+    source: Source, wishes: Wishes, environment: Environment, watch: Watch | None
+) -> PlannedFacts:
     with usual_limit(source.source):
         checkpoint = read_checkpoint(source)
         findings = examine(checkpoint, environment)
-    plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes)
+        found = None
+        if is_forecast(checkpoint, wishes.kind):
+            found = pair(source, checkpoint, wishes, watch)
+    plan = make_plan(checkpoint, environment, read_hardware(), findings, wishes, found=found)
     plan = with_consent(plan, checkpoint)
     if plan.embedding is not None:
         whole = replace(plan.embedding, weights_digest=weights_digest(checkpoint))
@@ -117,180 +112,5 @@ def _plan_source(source: Source, wishes: Wishes, environment: Environment) -> Pl
         environment=environment,
         findings=findings,
         plan=replace(plan, model=replace(plan.model, id=source.id)),
-    )
-
-
-def make_plan(
-    checkpoint: Checkpoint,
-    environment: Environment,
-    hardware: Hardware,
-    findings: tuple[Finding, ...],
-    wishes: Wishes = NO_WISHES,
-) -> Plan:
-    """The plan for one checkpoint; a refusal is a plan too, with its reasons in `why`.
-
-    1. What could run it natively: a mapped family, else the library under the same name.
-    2. Where and in which dtype it would run, and whether it fits.
-    3. The first route in the order of `ROUTE_OPTIONS` that nothing speaks against, or the pinned
-       one alone. One that runs the model's own code needs the user's consent.
-
-    Raises: ConfigError for a wish that cannot be meant.
-    """
-    check_wishes(wishes, context_tokens(checkpoint))
-    embeds = is_embedding(checkpoint, environment, wishes.kind)
-    placement = place(checkpoint, hardware, wishes, is_embedding=embeds)  # 2
-    candidate = candidate_of(  # 1
-        checkpoint, environment, placement.dtype, wishes, is_embedding=embeds
-    )
-    facts = RouteFacts(
-        checkpoint=checkpoint,
-        environment=environment,
-        findings=findings,
-        wishes=wishes,
-        candidate=candidate,
-        dtype=placement.dtype,
-        is_embedding=embeds,
-    )
-    options = _options(facts)  # 3
-    everywhere = (*against_context(checkpoint), *placement.against)
-    taken = None if everywhere else next((each for each in options if not each.against), None)
-    if taken is None:
-        return _refused(facts, placement, options, everywhere)
-    embedding = candidate.embedding if taken.route == "native" else None
-    longest = context_tokens(checkpoint) if embedding is None else embedding.context_tokens
-    return replace(
-        _empty(checkpoint, placement, taken),
-        route=taken.route,
-        why=tuple(
-            dict.fromkeys(
-                (
-                    *taken.why,
-                    *_not_taken(options, taken),
-                    *_unused(wishes, taken),
-                    *placement.why,
-                )
-            )
-        ),
-        mapped=taken.mapped,
-        caveats=(*taken.caveats, *placement.caveats),
-        fixes=taken.fixes,
-        environment=taken.environment,
-        findings=taken.avoided,
-        consent="needed" if taken.runs_own_code else "not needed",
-        context_tokens=_smaller(wishes.context_tokens, longest),
-        embedding=None if embedding is None else embedding.plan,
-    )
-
-
-def _options(facts: RouteFacts) -> list[RouteOption]:
-    """The routes to look at, the preferred one first, up to one that nothing speaks against.
-
-    A pinned one stands alone.
-    """
-    pinned = facts.wishes.route
-    if pinned != "auto":
-        return [ROUTE_OPTIONS[pinned](facts)]
-    has_own = own_implementation(facts.checkpoint) is not None and not facts.is_embedding
-    routes = ROUTE_OPTIONS if has_own else ("native",)
-    options: list[RouteOption] = []
-    for route in routes:  # each costs more to judge than the one before
-        options.append(ROUTE_OPTIONS[route](facts))
-        if not options[-1].against:
-            break
-    return options
-
-
-def _unused(wishes: Wishes, taken: RouteOption) -> tuple[str, ...]:
-    if wishes.python is None or taken.route == "isolated":
-        return ()
-    return (f"`{wishes.python}` is not used: an interpreter is for the route `isolated`",)
-
-
-def _empty(checkpoint: Checkpoint, placement: Placement, option: RouteOption) -> Plan:
-    """A refusal without reasons, of what `option` would run."""
-    return Plan(
-        model=_planned_model(checkpoint),
-        route="refused",
-        why=(),
-        family=option.family,
-        implementation=option.implementation,
-        kind=option.kind,
-        dtype=placement.dtype,
-        device=placement.device,
-        memory=placement.memory,
-        engine=ONNXRUNTIME if placement.dtype == INT8 else TORCH,
-    )
-
-
-def _refused(
-    facts: RouteFacts, placement: Placement, options: list[RouteOption], everywhere: tuple[str, ...]
-) -> Plan:
-    checkpoint, wishes, candidate = facts.checkpoint, facts.wishes, facts.candidate
-    first, *others = options
-    # Of what closes every route the later ones have nothing to add.
-    told = set(first.against) | set(everywhere)
-    why = [*first.against, *everywhere]
-    for option in others:
-        why += [
-            f"route `{option.route}`: {reason}" for reason in option.against if reason not in told
-        ]
-    left = () if everywhere else _left_routes(facts)
-    if wishes.route != "auto" and not everywhere:
-        why.append(_left_words(left, wishes.route))
-    longest = context_tokens(checkpoint)
-    if candidate.embedding is not None:
-        longest = candidate.embedding.context_tokens
-    return replace(
-        _empty(checkpoint, placement, first),
-        why=tuple(dict.fromkeys(why)),
-        other_route=min(left, key=lambda each: each != wishes.route, default=None),
-        context_tokens=_smaller(wishes.context_tokens, longest),
-    )
-
-
-def _left_routes(facts: RouteFacts) -> tuple[Route, ...]:
-    """Which routes are left where the pinned one cannot be.
-
-    The same one is, where it could be in an environment that TrueUp builds.
-    """
-    wishes, pinned = facts.wishes, facts.wishes.route
-    if pinned == "auto":
-        return ()
-    open_facts = replace(facts, wishes=replace(wishes, route="auto", python=None))
-    return tuple(
-        option.route
-        for route, make in ROUTE_OPTIONS.items()
-        if route != pinned or wishes.python is not None
-        if not (option := make(open_facts)).against
-    )
-
-
-def _left_words(left: tuple[Route, ...], pinned: str) -> str:
-    words = [
-        f"`{each}`" + (" in an environment that TrueUp builds" if each == pinned else "")
-        for each in left
-    ]
-    return f"the routes that are left: {', '.join(words)}" if words else "no other route is left"
-
-
-def _not_taken(options: list[RouteOption], taken: RouteOption) -> tuple[str, ...]:
-    """Why each preferred route is not the one."""
-    before = options[: options.index(taken)]
-    return tuple(
-        f"not `{option.route}`: {reason}" for option in before for reason in option.against
-    )
-
-
-def _smaller(*limits: int | None) -> int | None:
-    return min((limit for limit in limits if limit is not None), default=None)
-
-
-def _planned_model(checkpoint: Checkpoint) -> PlannedModel:
-    is_path = Path(checkpoint.source).name == checkpoint.directory.name
-    return PlannedModel(
-        id=checkpoint.directory.name if is_path else checkpoint.source,
-        source=checkpoint.source,
-        revision=checkpoint.revision,
-        digest=checkpoint.digest,
-        directory=str(checkpoint.directory),
+        tokenizer=found.source if found is not None else None,
     )

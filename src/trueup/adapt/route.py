@@ -28,6 +28,7 @@ class RouteFacts:
     candidate: Candidate
     dtype: str
     is_embedding: bool
+    is_forecast: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

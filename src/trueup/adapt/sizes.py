@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from trueup.adapt.native.family import whole_number
@@ -17,6 +18,8 @@ FILE_DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "f
 HOST_OVERHEAD_BYTES = 340 * 1024 * 1024
 CUDA_OVERHEAD_BYTES = 500 * 1024 * 1024
 KV_TOKENS = 1000
+# Of a forecast: each has a cache of its own. A request may ask for another number.
+USUAL_SAMPLES = 30
 # The first key that is there gives the size: each family has names of its own.
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads")
@@ -37,6 +40,14 @@ CONTEXT = (
     "max_sequence_length",  # the first ChatGLM-6B
     "model_max_length",  # Baichuan's 13B models
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastSizes:
+    """What a forecasting model takes beside its own weights."""
+
+    tokenizer: Checkpoint | None
+    context_bars: int
 
 
 def file_dtype(checkpoint: Checkpoint) -> str:
@@ -103,6 +114,21 @@ def _embedding_memory(checkpoint: Checkpoint, dtype: str, device: str) -> Memory
     wide = 0 if dtype == "float32" else _weights_bytes(checkpoint, DTYPE_BYTES["float32"])
     overhead = HOST_OVERHEAD_BYTES if device == "cpu" else CUDA_OVERHEAD_BYTES
     return Memory(weights_bytes=narrow, kv_bytes_per_1k_tokens=0, overhead_bytes=overhead + wide)
+
+
+def forecast_memory(
+    checkpoint: Checkpoint, sizes: ForecastSizes, dtype: str, device: str
+) -> Memory:
+    """Weights of model and tokenizer, and the caches of as many samples as are usual."""
+    item_bytes = DTYPE_BYTES.get(dtype, 1)
+    each = _kv_bytes(checkpoint.config, item_bytes)
+    tokenizer = 0 if sizes.tokenizer is None else _weights_bytes(sizes.tokenizer, item_bytes)
+    overhead = HOST_OVERHEAD_BYTES if device == "cpu" else CUDA_OVERHEAD_BYTES
+    return Memory(
+        weights_bytes=_weights_bytes(checkpoint, item_bytes) + tokenizer,
+        kv_bytes_per_1k_tokens=each * KV_TOKENS,
+        overhead_bytes=overhead + each * sizes.context_bars * USUAL_SAMPLES,
+    )
 
 
 def _weights_bytes(checkpoint: Checkpoint, item_bytes: int) -> int:

@@ -17,7 +17,7 @@ INT8 = "int8"
 DTYPES = ("auto", *DTYPE_BYTES, INT8)
 TORCH, ONNXRUNTIME = "torch", "onnxruntime"
 ENGINES = ("auto", TORCH, ONNXRUNTIME)
-KINDS = ("auto", "chat", "completion", "embedding")
+KINDS = ("auto", "chat", "completion", "embedding", "forecast")
 POOLINGS = ("auto", "mean", "cls", "last")
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -26,8 +26,9 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 class Wishes:
     """How the user wants a model to be run; `auto` and None leave it to the planner.
 
-    `pooling` and `normalize` are for embedding models, `python` is the interpreter of an
-    environment that the isolated route takes instead of building one.
+    `pooling` and `normalize` are for embedding models, `tokenizer` is the directory or hub id of
+    what a forecasting model reads bars with, `python` is the interpreter of an environment that
+    the isolated route takes instead of building one.
     """
 
     route: str = "auto"
@@ -38,6 +39,7 @@ class Wishes:
     kind: str = "auto"
     pooling: str = "auto"
     normalize: bool | None = None
+    tokenizer: str | None = None
     python: str | None = None
 
 
@@ -49,6 +51,7 @@ OPTIONS = {
     "device": "--device",
     "kind": "--kind",
     "pooling": "--pooling",
+    "tokenizer": "--tokenizer",
     "python": "--isolated-python",
 }
 

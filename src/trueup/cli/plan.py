@@ -42,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pooling", default="auto", choices=POOLINGS, help="of an embedding model (default: auto)"
     )
     parser.add_argument(
+        "--tokenizer", metavar="DIR", help="of a forecasting model: a directory or hub id"
+    )
+    parser.add_argument(
         "--isolated-python",
         metavar="PATH",
         help="an environment of yours for the route isolated, instead of one that is built",
@@ -96,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
                 device=arguments.device,
                 kind=arguments.kind,
                 pooling=arguments.pooling,
+                tokenizer=arguments.tokenizer,
                 python=arguments.isolated_python,
             ),
             is_run=is_run,

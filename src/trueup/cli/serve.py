@@ -72,8 +72,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("route", "auto, native, fixed or isolated"),
         ("dtype", "auto, float32, bfloat16, float16, or int8 (embeddings)"),
         ("device", "auto, cpu, cuda or cuda:N"),
-        ("kind", "auto, chat, completion or embedding"),
+        ("kind", "auto, chat, completion, embedding or forecast"),
         ("pooling", "auto, mean, cls or last (embeddings)"),
+        ("tokenizer", "a directory or hub id (forecasts)"),
     ):
         parser.add_argument(f"--{name}", help=f"of the MODELs: {text}")
     parser.add_argument(

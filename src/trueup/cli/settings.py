@@ -28,6 +28,7 @@ WISHES = (
     "device",
     "kind",
     "pooling",
+    "tokenizer",
     "context_tokens",
     "python",
     "ttl_seconds",

@@ -19,7 +19,7 @@ ANSWERING = ("models", "backends")
 MAX_LISTED = 8
 # The kind of what names none; a model's is known when its own file has been read.
 STATED_KINDS = {"backends": "chat"}
-KINDS = ("chat", "completion", "embedding")
+KINDS = ("chat", "completion", "embedding", "forecast")
 
 
 def listing(names: Sequence[str]) -> str:

@@ -38,7 +38,7 @@ class ModelSection(Section):
         default=None,
         description="The commit, tag or branch of a hub id; null is the cached `main`.",
     )
-    kind: Literal["auto", "chat", "completion", "embedding"] = Field(
+    kind: Literal["auto", "chat", "completion", "embedding", "forecast"] = Field(
         default="auto", description="What it answers; auto goes by its architecture."
     )
     route: Literal["auto", "native", "fixed", "isolated"] = Field(
@@ -69,7 +69,13 @@ class ModelSection(Section):
     context_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="The longest prompt and answer together; null is what the model was made for.",
+        description="The longest prompt and answer together; of forecasts the bars that the model "
+        "sees at a time. null is what the model was made for.",
+    )
+    tokenizer: Filled | None = Field(
+        default=None,
+        description="Forecasts: a directory or hub id of the model's tokenizer; null is the folder "
+        "`tokenizer` in or beside its directory, else the published one of its size.",
     )
     python: Filled | None = Field(
         default=None,

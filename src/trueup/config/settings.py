@@ -131,7 +131,7 @@ class ModelSettings:
     name: str | None
     source: str
     revision: str | None = None
-    kind: Literal["auto", "chat", "completion", "embedding"] = "auto"
+    kind: Literal["auto", "chat", "completion", "embedding", "forecast"] = "auto"
     route: str = "auto"
     dtype: str = "auto"
     device: str = "auto"
@@ -139,6 +139,7 @@ class ModelSettings:
     pooling: Literal["auto", "mean", "cls", "last"] = "auto"
     normalize: bool | None = None
     context_tokens: int | None = None
+    tokenizer: str | None = None
     python: str | None = None
     pin: bool = False
     ttl_seconds: float | None = 600.0

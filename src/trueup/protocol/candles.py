@@ -146,7 +146,8 @@ def _times(param: str, value: Any) -> tuple[tuple[int, ...], str]:
         refuse(param, value, "a list of timestamps that is not empty")
     if isinstance(value[0], int) and not isinstance(value[0], bool):
         return _unix_times(param, value), ""
-    times, offsets = [], {}
+    times: list[int] = []
+    offsets: dict[timedelta | None, datetime] = {}
     for index, each in enumerate(value):
         try:
             moment = datetime.fromisoformat(each)

@@ -14,6 +14,7 @@ WISHED = (
     "--device",
     "--kind",
     "--pooling",
+    "--tokenizer",
     "--isolated-python",
 )
 # What a verb takes of the options that make a plan. `embed` asks for its route and kind itself.
@@ -21,7 +22,7 @@ TAKEN: Mapping[str, Collection[str]] = {
     "trust": ("--revision",),
     "embed": ("--revision", "--dtype", "--device", "--pooling"),
     "chat": ("--revision", "--route", "--dtype", "--device", "--isolated-python"),
-    "verify": (*WISHED, "--memory-gb"),
+    "verify": (*(each for each in WISHED if each != "--tokenizer"), "--memory-gb"),
     "serve": WISHED,
     "plan": (*WISHED, "--transformers", "--python"),
 }

@@ -18,7 +18,11 @@ NOTHING_KNOWN = "ENV107"
 # The code of the finding that the model's code imports a package that is not there.
 NO_PACKAGE = "ENV102"
 # What a user does first with a model that does not chat.
-FIRST_USES = {"embedding": ("embed", ' "some text"'), "completion": ("serve", "")}
+FIRST_USES = {
+    "embedding": ("embed", ' "some text"'),
+    "completion": ("serve", ""),
+    "forecast": ("serve", ""),
+}
 
 
 def verdict_lines(report: Mapping[str, Any], *, width: int) -> Iterator[Line]:
