@@ -12,7 +12,7 @@ from pathlib import Path
 from trueup.adapt.candidate import candidate_of
 from trueup.adapt.embedding import is_embedding
 from trueup.adapt.fixed import fixed_option
-from trueup.adapt.forecast import Pair, context_bars, forecast_candidate, is_forecast
+from trueup.adapt.forecast import Pair, forecast_candidate, is_forecast
 from trueup.adapt.isolated import isolated_option
 from trueup.adapt.own_code import own_implementation
 from trueup.adapt.placement import Placement, place
@@ -55,15 +55,15 @@ def make_plan(
     check_wishes(wishes, context_tokens(checkpoint))
     forecasts = is_forecast(checkpoint, wishes.kind)
     embeds = not forecasts and is_embedding(checkpoint, environment, wishes.kind)
-    bars = context_bars(checkpoint, wishes) if forecasts else None
+    pair = found or Pair()
     sizes = None
-    if bars is not None:
-        sizes = ForecastSizes(tokenizer=found.checkpoint if found else None, context_bars=bars)
+    if forecasts:
+        sizes = ForecastSizes(tokenizer=pair.checkpoint, context_bars=pair.context_bars)
     placement = place(  # 2
         checkpoint, hardware, wishes, is_embedding=embeds, forecasting=sizes
     )
     if forecasts:  # 1
-        candidate = forecast_candidate(checkpoint, found, placement.dtype, wishes)
+        candidate = forecast_candidate(pair, placement.dtype)
     else:
         candidate = candidate_of(
             checkpoint, environment, placement.dtype, wishes, is_embedding=embeds
@@ -104,11 +104,11 @@ def make_plan(
         environment=taken.environment,
         findings=taken.avoided,
         consent="needed" if taken.runs_own_code else "not needed",
-        context_tokens=bars or _smaller(wishes.context_tokens, longest),
+        context_tokens=pair.context_bars if forecasts else _smaller(wishes.context_tokens, longest),
         embedding=None if embedding is None else embedding.plan,
-        forecast=ForecastPlan(tokenizer=_planned_model(found.checkpoint))
-        if found is not None and found.checkpoint is not None
-        else None,
+        forecast=None
+        if pair.checkpoint is None
+        else ForecastPlan(tokenizer=_planned_model(pair.checkpoint)),
     )
 
 

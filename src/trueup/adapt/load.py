@@ -19,7 +19,7 @@ from trueup.adapt.native import NATIVE
 from trueup.adapt.native.family import NativeFamily
 from trueup.adapt.placement import NARROWER_HINT
 from trueup.adapt.plan import Plan
-from trueup.adapt.planned_files import checkpoint_of
+from trueup.adapt.planned_files import unchanged
 from trueup.adapt.wishes import INT8
 from trueup.checkpoint.checkpoint import Checkpoint
 from trueup.errors import AdaptError, CapacityError
@@ -99,7 +99,7 @@ def load_plan(
     checkpoint = _read_again(plan)
     family = mapped_family(plan)
     speech = family.speech if family is not None else None
-    with _memory_told(plan):
+    with memory_told(plan):
         if plan.kind == "embedding":
             from trueup.adapt.load_library import load_encoder
 
@@ -208,7 +208,7 @@ def load_encoder_plan(
     from trueup.adapt.load_library import load_encoder
 
     checkpoint = _read_again(plan)
-    with _memory_told(plan):
+    with memory_told(plan):
         model, tokenizer = load_encoder(checkpoint, plan, dtype=dtype, progress=progress)
         model.eval()
         model.requires_grad_(False)
@@ -223,7 +223,11 @@ def torch_dtype(plan: Plan) -> str:
 
 
 @contextlib.contextmanager
-def _memory_told(plan: Plan) -> Iterator[None]:
+def memory_told(plan: Plan) -> Iterator[None]:
+    """Say so where memory runs out in the block, which loads `plan`.
+
+    Raises: CapacityError then.
+    """
     import torch
 
     try:
@@ -241,14 +245,13 @@ def _memory_told(plan: Plan) -> Iterator[None]:
 def _read_again(plan: Plan) -> Checkpoint:
     if plan.route not in (NATIVE_ROUTE, *OWN_ROUTES):
         raise AdaptError(_refusal(plan), where=plan.model.directory, hint=_hint(plan))
-    checkpoint = checkpoint_of(plan)
-    if checkpoint.digest != plan.model.digest:
+    if plan.kind == "forecast":
         raise AdaptError(
-            "the model's files have changed since the plan was made",
+            f"`{plan.model.id}` forecasts candles, and is no model of transformers",
             where=plan.model.directory,
-            hint=f"trueup plan {shlex.quote(plan.model.source)}",
+            hint="`trueup.kronos.Kronos.from_pretrained` loads it, `trueup.forecast` asks it",
         )
-    return checkpoint
+    return unchanged(plan.model)
 
 
 def _refusal(plan: Plan) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from trueup.adapt.consent import with_consent
 from trueup.adapt.decision import make_plan
 from trueup.adapt.deviation import with_deviation
-from trueup.adapt.forecast import is_forecast, pair
+from trueup.adapt.forecast import is_forecast, known_name, pair
 from trueup.adapt.plan import Plan
 from trueup.adapt.proof_record import with_proof
 from trueup.adapt.wishes import NO_WISHES, Wishes
@@ -76,7 +76,7 @@ def plan_with_facts(
     Raises: CheckpointError where `model` cannot be found or read; ConfigError for a wish or an
     interpreter that cannot be meant.
     """
-    source = resolve(model, revision=revision, watch=watch)
+    source = resolve(known_name(model), revision=revision, watch=watch)
     environment = read_environment(python, transformers)
     facts = _plan_source(source, wishes, environment, watch)
     if not is_run or facts.plan.route == "refused":

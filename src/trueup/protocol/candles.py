@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from trueup.errors import RequestError
@@ -22,12 +21,6 @@ PRICES = ("open", "high", "low", "close")
 COLUMNS = (*PRICES, "volume", "amount")
 KEYS = ("id", "timestamps", *COLUMNS, "future_timestamps")
 
-EPOCH = datetime(1970, 1, 1)
-MICROSECOND = timedelta(microseconds=1)
-# Whole numbers are Unix time: seconds, and milliseconds from here on (in seconds: the year 5138).
-FIRST_MILLISECONDS = 10**11
-# What 64 bits of nanoseconds can hold.
-FIRST_TIME, LAST_TIME = datetime(1678, 1, 1), datetime(2262, 1, 1)
 NUMBERS = frozenset({int, float, type(None)})
 
 
@@ -35,16 +28,14 @@ NUMBERS = frozenset({int, float, type(None)})
 class CandleSeries:
     """One series; `columns` has open, high, low, close and perhaps volume and amount.
 
-    A missing number is None. `timestamps` are nanoseconds since 1970 of the local clock, whose
-    distance to UTC is `offset` where it was stated (`+08:00`, `Z`); `future` are those of the bars
-    to come, None where they are to be inferred.
+    A missing number is None. `timestamps` are texts or counts from 1970 as they were sent, `future`
+    those of the bars to come, None where they are to be inferred.
     """
 
     id: str
-    timestamps: tuple[int, ...]
+    timestamps: Sequence[str] | Sequence[int] = field(repr=False)
     columns: Mapping[str, Sequence[float | None]] = field(repr=False)
-    future: tuple[int, ...] | None = None
-    offset: str = ""
+    future: Sequence[str] | Sequence[int] | None = field(default=None, repr=False)
 
 
 def read_series(param: str, value: Any) -> tuple[CandleSeries, ...]:
@@ -96,24 +87,18 @@ def _one(place: str, index: int, shape: Any) -> CandleSeries:
             "`close`",
             param=f"{place}.{missing[0]}",
         )
-    times, offset = _times(f"{place}.timestamps", shape["timestamps"])
+    times = _times(f"{place}.timestamps", shape["timestamps"])
     columns = {
         name: _numbers(f"{place}.{name}", shape[name], len(times))
         for name in COLUMNS
         if shape.get(name) is not None
     }
-    future = None
-    if shape.get("future_timestamps") is not None:
-        where = f"{place}.future_timestamps"
-        future, future_offset = _times(where, shape["future_timestamps"])
-        if future_offset != offset:
-            raise _two_offsets(where, offset, future_offset)
+    future = shape.get("future_timestamps")
     return CandleSeries(
         id=_id(f"{place}.id", shape.get("id"), index),
         timestamps=times,
         columns=columns,
-        future=future,
-        offset=offset,
+        future=None if future is None else _times(f"{place}.future_timestamps", future),
     )
 
 
@@ -141,56 +126,15 @@ def _numbers(param: str, value: Any, count: int) -> Sequence[float | None]:
     return value
 
 
-def _times(param: str, value: Any) -> tuple[tuple[int, ...], str]:
+def _times(param: str, value: Any) -> Sequence[str] | Sequence[int]:
+    """Texts or whole numbers; what time they are, whoever forecasts reads."""
     if not isinstance(value, list) or not value:
         refuse(param, value, "a list of timestamps that is not empty")
-    if isinstance(value[0], int) and not isinstance(value[0], bool):
-        return _unix_times(param, value), ""
-    times: list[int] = []
-    offsets: dict[timedelta | None, datetime] = {}
-    for index, each in enumerate(value):
-        try:
-            moment = datetime.fromisoformat(each)
-        except (ValueError, TypeError):
-            refuse(
-                f"{param}[{index}]",
-                each,
-                "a time such as `2026-06-30 14:55:00` (ISO 8601), or Unix seconds in every place",
-            )
-        offsets.setdefault(moment.utcoffset(), moment)
-        plain = moment.replace(tzinfo=None)
-        if not FIRST_TIME <= plain < LAST_TIME:
-            refuse(f"{param}[{index}]", each, "a time between the years 1678 and 2261")
-        times.append((plain - EPOCH) // MICROSECOND * 1000)
-    first, *others = (_offset(each) for each in offsets.values())
-    if others:
-        raise _two_offsets(param, first, others[0])
-    return tuple(times), first
-
-
-def _unix_times(param: str, value: Sequence[Any]) -> tuple[int, ...]:
-    if {*map(type, value)} != {int}:
-        at = next(i for i, each in enumerate(value) if type(each) is not int)
-        refuse(f"{param}[{at}]", value[at], "Unix time as a whole number, as the first one")
-    unit = 10**6 if max(map(abs, value)) >= FIRST_MILLISECONDS else 10**9
-    first, last = ((each - EPOCH) // MICROSECOND * 1000 for each in (FIRST_TIME, LAST_TIME))
-    for index, each in enumerate(value):
-        if not first <= each * unit < last:
-            refuse(f"{param}[{index}]", each, "Unix time in seconds or milliseconds")
-    return tuple(each * unit for each in value)
-
-
-def _offset(moment: datetime) -> str:
-    if moment.tzinfo is None:
-        return ""
-    text = moment.isoformat(timespec="seconds")
-    return "Z" if moment.tzinfo is UTC else text[len("2026-06-30T14:55:00") :]
-
-
-def _two_offsets(param: str, first: str, second: str) -> RequestError:
-    return RequestError(
-        f"`{param}` has times with the offset `{first or 'none'}` and with `{second or 'none'}`: "
-        "a bar is told by the clock of its exchange",
-        param=param,
-        hint="send the local times of one place, without offsets",
-    )
+    kind = type(value[0])
+    expected = "a text such as `2026-06-30 14:55:00`, or a whole number in every place"
+    if kind not in (str, int):
+        refuse(f"{param}[0]", value[0], expected)
+    if {*map(type, value)} != {kind}:
+        at = next(i for i, each in enumerate(value) if type(each) is not kind)
+        refuse(f"{param}[{at}]", value[at], expected)
+    return value

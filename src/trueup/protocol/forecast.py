@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from trueup.errors import RequestError
-from trueup.protocol.candles import CandleSeries, read_series
+from trueup.protocol.candles import COLUMNS, CandleSeries, read_series
 from trueup.protocol.fields import (
     Reader,
     anything,
@@ -29,10 +29,13 @@ PATH = "/v1/forecasts"
 FORECAST, BAR = "forecast", "forecast.bar"
 
 MAX_HORIZON = 4096
-MAX_SAMPLES = 1000
+MAX_SAMPLES = 256
 MAX_QUANTILES = 99
 # Of a request: bars are made one after another, all of the samples of all series at a time.
 MAX_SAMPLED_BARS = 2**20
+# Of an answer, and of one whose last event has to hold them: each takes some ten bytes.
+MAX_NUMBERS, MAX_EVENT_NUMBERS = 2**22, 2**20
+NUMBERS_OF_A_BAR = len(COLUMNS)
 DEFAULT_SAMPLES = 30
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
 MODES = ("exact", "rolling")
@@ -140,6 +143,11 @@ def parse_forecast_request(body: Mapping[str, Any]) -> ForecastRequest:
     for name in ("model", "horizon", "series"):
         required(values, name)
     request = ForecastRequest(**values)
+    _check_size(request)
+    return request
+
+
+def _check_size(request: ForecastRequest) -> None:
     drawn = request.bars_out * request.samples
     if drawn > MAX_SAMPLED_BARS:
         raise RequestError(
@@ -149,7 +157,19 @@ def parse_forecast_request(body: Mapping[str, Any]) -> ForecastRequest:
             code="forecast_too_large",
             hint="ask for fewer samples, or send the series in several requests",
         )
-    return request
+    tables = 1 + len(request.quantiles) + (request.samples if request.return_samples else 0)
+    numbers = request.bars_out * tables * NUMBERS_OF_A_BAR
+    limit = MAX_EVENT_NUMBERS if request.stream else MAX_NUMBERS
+    if numbers > limit:
+        streamed = " of a stream" if request.stream else ""
+        raise RequestError(
+            f"the answer would have {numbers} numbers, expected at most {limit}{streamed}",
+            param="return_samples" if request.return_samples else "quantiles",
+            code="forecast_too_large",
+            hint="leave out `return_samples`, or send the series in several requests"
+            if request.return_samples
+            else "ask for fewer quantiles, or send the series in several requests",
+        )
 
 
 def bar_event(model: str, step: int, bars: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """The worker's HTTP: a raw ASGI application over the model thread.
 
-GET /health, POST /v1/chat/completions, /v1/completions and /v1/embeddings. Runs in the worker's
-event loop; the gateway is its only client, so there are no keys, no metrics and no retries here.
+GET /health, POST /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/forecasts. Runs in
+the worker's event loop; the gateway is its only client, so there are no keys, no metrics and no
+retries here.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -22,8 +23,19 @@ from trueup.protocol.embedding import (
     parse_embedding_request,
 )
 from trueup.protocol.errors import error_body, status_of
+from trueup.protocol.forecast import ForecastRequest, parse_forecast_request
 from trueup.worker.answer import DONE, Answer, event
-from trueup.worker.job import Embedded, Failed, Finished, Item, Job, Prepared, Request
+from trueup.worker.job import (
+    Bar,
+    Embedded,
+    Failed,
+    Finished,
+    Forecasted,
+    Item,
+    Job,
+    Prepared,
+    Request,
+)
 from trueup.worker.memory import private_bytes
 from trueup.worker.model_thread import ModelThread
 from trueup.worker.pipe import Pipe
@@ -42,12 +54,14 @@ EVENT_STREAM = (
     (b"cache-control", b"no-store"),
 )
 
-EMBEDDINGS = "/v1/embeddings"
 PARSERS: dict[str, Parse] = {
     "/v1/chat/completions": parse_chat_request,
     "/v1/completions": parse_completion_request,
-    EMBEDDINGS: parse_embedding_request,
+    "/v1/embeddings": parse_embedding_request,
+    "/v1/forecasts": parse_forecast_request,
 }
+# What answers a path; text is answered by models of every other kind.
+KINDS = {"/v1/embeddings": "embedding", "/v1/forecasts": "forecast"}
 
 
 class ClientLeftError(Exception):
@@ -107,6 +121,8 @@ class App:
         try:
             if isinstance(request, EmbeddingRequest):
                 await _send_embeddings(job, send)
+            elif isinstance(request, ForecastRequest):
+                await _send_forecast(job, send)
             elif request.stream:
                 await _stream(job, send)
             else:
@@ -116,10 +132,9 @@ class App:
             watch.cancel()
 
     def _check_kind(self, path: str) -> None:
-        if (path == EMBEDDINGS) != (self._model.kind == "embedding"):
-            raise RequestError(
-                f"a model of kind `{self._model.kind}` does not answer `{path}`", param="model"
-            )
+        kind = self._model.kind
+        if KINDS.get(path) != (kind if kind in KINDS.values() else None):
+            raise RequestError(f"a model of kind `{kind}` does not answer `{path}`", param="model")
 
     def _check_ready(self) -> None:
         if self._model.state == "starting":
@@ -198,7 +213,39 @@ async def _send_embeddings(job: Job, send: Send) -> None:
         prompt_tokens=item.prompt_tokens,
         notes=item.notes,
     )
-    await _send_json(send, 200, orjson.dumps(shape, option=orjson.OPT_SERIALIZE_NUMPY))
+    await _send_json(send, 200, _with_numbers(shape))
+
+
+async def _send_forecast(job: Job, send: Send) -> None:
+    """Send a forecast: of a stream each bar as it comes, then the whole.
+
+    The status waits for the first item: a failure before it is answered with its own.
+    """
+    is_started, is_last = False, False
+    while not is_last:
+        out: list[bytes] = []
+        for item in await _take(job):
+            if isinstance(item, Failed) and not (is_started or out):
+                raise item.error
+            is_last = not isinstance(item, Bar)
+            if isinstance(item, Forecasted) and not job.request.stream:
+                await _send_json(send, 200, _with_numbers(item.shape))
+                return
+            if isinstance(item, Bar | Forecasted):
+                out.append(b"data: %b\n\n" % _with_numbers(item.shape))
+            elif isinstance(item, Failed):
+                out.append(event(error_body(item.error)))
+        if is_last:
+            out.append(DONE)
+        if not is_started:
+            is_started = True
+            await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
+        body = b"".join(out)
+        await send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
+
+def _with_numbers(shape: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(shape, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 async def _take(job: Job) -> list[Item]:

@@ -40,6 +40,8 @@ MODULES = (
     "trueup.adapt.load",
     "trueup.engines.chat",
     "trueup.engines.embedding_load",
+    "trueup.engines.forecast",
+    "trueup.kronos.loading",
 )
 MAX_MESSAGE_BYTES = 256 * 1024
 FORKED_FDS = 2

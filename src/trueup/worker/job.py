@@ -11,13 +11,14 @@ from trueup.errors import TrueUpError
 from trueup.protocol.chat import ChatRequest
 from trueup.protocol.completion import CompletionRequest
 from trueup.protocol.embedding import EmbeddingRequest
+from trueup.protocol.forecast import ForecastRequest
 from trueup.worker.pipe import Pipe
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Request = ChatRequest | CompletionRequest | EmbeddingRequest
+Request = ChatRequest | CompletionRequest | EmbeddingRequest | ForecastRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,20 @@ class Embedded:
     notes: Mapping[str, Sequence[int]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Bar:
+    """One more bar of a forecast, in the shape of its event."""
+
+    shape: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecasted:
+    """A job's last item: the whole forecast, in the shape of its answer."""
+
+    shape: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """A job's last item: it went wrong."""
@@ -51,7 +66,7 @@ class Finished:
     """A job's last item: every choice is complete."""
 
 
-Item = Prepared | Step | Embedded | Failed | Finished
+Item = Prepared | Step | Embedded | Bar | Forecasted | Failed | Finished
 
 
 class Job:

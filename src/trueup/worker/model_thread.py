@@ -1,7 +1,7 @@
 """The worker's one model thread: it loads the model, then answers jobs.
 
-Chats and completions one after another, first come, first served; embeddings in batches of many
-requests. Only this thread touches the model; it knows nothing of HTTP.
+Chats, completions and forecasts one after another, first come, first served; embeddings in batches
+of many requests. Only this thread touches the model; it knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -11,20 +11,23 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueup.adapt.plan import Plan
 from trueup.engines.base import ChatEngine, Work
 from trueup.errors import TrueUpError
 from trueup.protocol.errors import error_body
 from trueup.worker.faults import engine_error, load_error
-from trueup.worker.job import Failed, Finished, Job, Prepared
+from trueup.worker.job import Bar, Failed, Finished, Forecasted, Job, Prepared
 from trueup.worker.memory import device_bytes, private_bytes
+
+if TYPE_CHECKING:
+    from trueup.engines.forecast import ForecastEngine
 
 # Memory is measured after an answer, at most this often: the kernel walks every page for it.
 MEASURE_SECONDS = 5.0
 
-# A ChatEngine or an EmbeddingEngine, as the plan's kind says.
+# A ChatEngine, an EmbeddingEngine or a ForecastEngine, as the plan's kind says.
 Engine = Any
 LoadEngine = Callable[[Plan, Callable[[float], None]], Engine]
 Report = Callable[[Mapping[str, Any]], None]
@@ -35,8 +38,8 @@ class ModelThread:
 
     `memory_bytes` is the host's, `device_bytes` the GPUs'.
 
-    `work` counts what a chat engine has computed. `report` gets every change of the others as a
-    mapping of their names, in the model thread.
+    `work` counts what an engine has computed, but for embeddings. `report` gets every change of the
+    others as a mapping of their names, in the model thread.
     """
 
     def __init__(self, plan: Plan, load_engine: LoadEngine, report: Report) -> None:
@@ -103,7 +106,8 @@ class ModelThread:
 
             return EmbeddingTurns(engine, self._jobs).take
         self.work = engine.work
-        return lambda: _answer(engine, self._jobs.get())
+        answer = _forecast if self.kind == "forecast" else _answer
+        return lambda: answer(engine, self._jobs.get())
 
     def _progressed(self, progress: float) -> None:
         # In steps of a hundredth: a load tells of every tensor.
@@ -129,3 +133,18 @@ def _answer(engine: ChatEngine, job: Job) -> None:
         job.pipe.put(Failed(error=engine_error(error)))
     else:
         job.pipe.put(Finished())
+
+
+def _forecast(engine: ForecastEngine, job: Job) -> None:
+    if job.is_cancelled():
+        return
+    on_bar = (lambda shape: job.pipe.put(Bar(shape=shape))) if job.request.stream else None
+    try:
+        shape = engine.forecast(job.request, on_bar, job.is_cancelled)
+    except TrueUpError as error:
+        job.pipe.put(Failed(error=error))
+    except Exception as error:
+        job.pipe.put(Failed(error=engine_error(error)))
+    else:
+        if shape is not None:  # else it was cancelled: nobody reads
+            job.pipe.put(Forecasted(shape=shape))

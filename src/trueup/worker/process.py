@@ -41,6 +41,10 @@ def load_torch_engine(plan: Plan, progress: Callable[[float], None]) -> Engine:
         from trueup.engines.embedding_load import load_embedding_engine
 
         return load_embedding_engine(plan, progress)
+    if plan.kind == "forecast":
+        from trueup.engines.forecast import load_forecast_engine
+
+        return load_forecast_engine(plan, progress)
     from trueup.adapt.load import load_plan, runs_own_code
 
     return chat_engine(load_plan(plan, progress=progress), is_own_code=runs_own_code(plan))
