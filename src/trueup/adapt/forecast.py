@@ -70,6 +70,11 @@ def pair(
         bars, remark = pairing.context_of(wishes.context_tokens, known)
     except ConfigError as error:
         return Pair(against=(_words(error),))
+    if known is None and wishes.context_tokens is None:
+        remark = (
+            f"the model is of no published size, so its context is not known: {bars} bars are "
+            "taken; `context_tokens` of a configuration says otherwise"
+        )
     caveats = () if remark is None else (Caveat(code="CONTEXT", text=remark),)
     try:
         name, why = _name_of(source, model, known, wishes)

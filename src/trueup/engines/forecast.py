@@ -18,11 +18,17 @@ from trueup.engines.base import Work
 from trueup.errors import RequestError
 from trueup.forecasting.bars import COLUMNS, MICROSECONDS, Series, Times, build_series, repaired
 from trueup.forecasting.calendar import future_timestamps
+from trueup.forecasting.csv_file import read_text
 from trueup.forecasting.forecast import Request, forecast_series
 from trueup.forecasting.result import SeriesForecast
 from trueup.forecasting.times import TimeReader
 from trueup.protocol.candles import CandleSeries
-from trueup.protocol.forecast import ForecastRequest, bar_event, forecast_response
+from trueup.protocol.forecast import (
+    ForecastRequest,
+    bar_event,
+    check_size,
+    forecast_response,
+)
 
 if TYPE_CHECKING:
     from trueup.adapt.plan import Plan
@@ -53,8 +59,7 @@ class ForecastEngine:
             RequestError: bars or times cannot be used.
             CheckpointError: the model gives what is no number.
         """
-        read = [_read(index, each) for index, each in enumerate(request.series)]
-        series, futures = [each for each, _ in read], [each for _, each in read]
+        series, futures = self._read(request)
         try:
             found = forecast_series(
                 self._forecaster,
@@ -70,17 +75,33 @@ class ForecastEngine:
             raise _too_large(request, self._plan.device) from error
         if is_cancelled():
             return None
-        self.work.prefilled_tokens += sum(each.lookback for each in found)
-        self.work.decoded_tokens += request.bars_out * request.samples
+        bars_in = sum(each.lookback for each in found)
+        self.work.prefilled_tokens += bars_in
+        self.work.decoded_tokens += len(found) * request.horizon * request.samples
         common = _common(found)
         return forecast_response(
             forecast_id=f"forecast-{uuid.uuid4().hex}",
             created=int(time.time()),
             request=request,
             forecasts=[_row(each, common) for each in found],
+            bars_in=bars_in,
             seed=found[0].seed,
             remarks=(*self._remarks(), *common),
         )
+
+    def _read(self, request: ForecastRequest) -> tuple[list[Series], list[Times | None]]:
+        if request.csv is None:
+            read = [_read(index, each) for index, each in enumerate(request.series)]
+            return [each for each, _ in read], [each for _, each in read]
+        series = read_text(
+            request.csv,
+            request.lookback or self._forecaster.context,
+            place="csv",
+            time_column=request.timestamp_column,
+            id_column=request.id_column,
+        )
+        check_size(request, len(series))
+        return series, [None] * len(series)
 
     def _remarks(self) -> tuple[str, ...]:
         if self._plan.dtype == "float32":
@@ -177,6 +198,7 @@ def _order(request: ForecastRequest) -> Request:
         seed=request.seed,
         mode=request.mode,
         freq=request.freq,
+        lookback=request.lookback,
         repair=request.repair,
         return_samples=request.return_samples,
     )

@@ -10,6 +10,7 @@ import csv
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -70,6 +71,26 @@ def read_csv(
         raise RequestError(
             f"the file cannot be read: {error.strerror or error}", param="bars", where=place
         ) from error
+
+
+def read_text(
+    text: str,
+    rows: int,
+    *,
+    place: str,
+    time_column: str | None = None,
+    id_column: str | None = None,
+) -> list[Series]:
+    """The same of a table that is there as text.
+
+    Raises: RequestError where it is not what it should be.
+    """
+    try:
+        return _Reading(place, rows, time_column, id_column).read(
+            StringIO(text.removeprefix("\ufeff"), newline=""), lambda count: None
+        )
+    except csv.Error as error:
+        raise RequestError(f"the text is no CSV: {error}", param="bars", where=place) from error
 
 
 class _Reading:

@@ -49,11 +49,11 @@ def read_series(param: str, value: Any) -> tuple[CandleSeries, ...]:
     if not isinstance(listed, list) or not listed:
         refuse(param, value, "a list of series that is not empty")
     if len(listed) > MAX_SERIES:
-        raise _too_many(param, f"{len(listed)} series", f"{MAX_SERIES}")
+        raise too_many(param, f"{len(listed)} series", f"{MAX_SERIES}")
     found = tuple(_one(f"{param}[{index}]", index, each) for index, each in enumerate(listed))
     bars = sum(len(each.timestamps) for each in found)
     if bars > MAX_BARS:
-        raise _too_many(param, f"{bars} bars", f"{MAX_BARS} of all series")
+        raise too_many(param, f"{bars} bars", f"{MAX_BARS} of all series")
     seen: set[str] = set()
     for index, each in enumerate(found):
         if each.id in seen:
@@ -65,7 +65,8 @@ def read_series(param: str, value: Any) -> tuple[CandleSeries, ...]:
     return found
 
 
-def _too_many(param: str, found: str, limit: str) -> RequestError:
+def too_many(param: str, found: str, limit: str) -> RequestError:
+    """The error of more than one request may have."""
     return RequestError(
         f"`{param}` has {found}, expected at most {limit} in one request",
         param=param,

@@ -7,11 +7,18 @@ stream closed by `[DONE]`. Columns are lists, as long as the timestamps beside t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from trueup.errors import RequestError
-from trueup.protocol.candles import COLUMNS, CandleSeries, read_series
+from trueup.protocol.candles import (
+    COLUMNS,
+    MAX_BARS,
+    MAX_SERIES,
+    CandleSeries,
+    read_series,
+    too_many,
+)
 from trueup.protocol.fields import (
     Reader,
     anything,
@@ -47,13 +54,20 @@ Mode = Literal["exact", "rolling"]
 class ForecastRequest:
     """A checked request of /v1/forecasts.
 
-    `freq` is a step such as `5min` where the timestamps do not tell it; `top_k` 0 takes every
-    token; `seed` None draws one. `repair` mends bars that cannot be, which is an error else.
+    Candles are `series`, or `csv`: a table as text, whose columns `id_column` and
+    `timestamp_column` may name. `lookback` is how many bars the model sees of each, None for what
+    its context holds. `freq` is a step such as `5min` where the timestamps do not tell it; `top_k`
+    0 takes every token; `seed` None draws one. `repair` mends sampled bars that no market could
+    have, which are only told of else.
     """
 
     model: str
     horizon: int
-    series: tuple[CandleSeries, ...]
+    series: tuple[CandleSeries, ...] = ()
+    csv: str | None = field(default=None, repr=False)
+    id_column: str | None = None
+    timestamp_column: str | None = None
+    lookback: int | None = None
     freq: str | None = None
     samples: int = DEFAULT_SAMPLES
     quantiles: tuple[float, ...] = DEFAULT_QUANTILES
@@ -65,16 +79,6 @@ class ForecastRequest:
     return_samples: bool = False
     repair: bool = False
     stream: bool = False
-
-    @property
-    def bars_in(self) -> int:
-        """Bars of history, of all series."""
-        return sum(len(each.timestamps) for each in self.series)
-
-    @property
-    def bars_out(self) -> int:
-        """Bars that are forecast, of all series; each of them is drawn `samples` times."""
-        return self.horizon * len(self.series)
 
 
 def _quantiles(param: str, value: Any) -> tuple[float, ...]:
@@ -116,6 +120,10 @@ READERS: dict[str, Reader] = {
     "model": text,
     "horizon": integer(1, MAX_HORIZON),
     "series": read_series,
+    "csv": text,
+    "id_column": text,
+    "timestamp_column": text,
+    "lookback": integer(1, MAX_BARS),
     "freq": text,
     "samples": integer(1, MAX_SAMPLES),
     "quantiles": _quantiles,
@@ -140,25 +148,42 @@ def parse_forecast_request(body: Mapping[str, Any]) -> ForecastRequest:
     """
     values = read_fields(body, READERS)
     values.pop("user", None)
-    for name in ("model", "horizon", "series"):
+    for name in ("model", "horizon"):
         required(values, name)
+    if "csv" not in values:
+        required(values, "series")
+        for name in ("id_column", "timestamp_column"):
+            if name in values:
+                raise RequestError(f"`{name}` is of a table, and there is no `csv`", param=name)
+    elif "series" in values:
+        raise RequestError(
+            "`series` and `csv` are both given: candles are one of them", param="csv"
+        )
     request = ForecastRequest(**values)
-    _check_size(request)
+    check_size(request, len(request.series) or 1)
     return request
 
 
-def _check_size(request: ForecastRequest) -> None:
-    drawn = request.bars_out * request.samples
+def check_size(request: ForecastRequest, count: int) -> None:
+    """See that a forecast of `count` series is not too large; of a table, whoever reads it knows.
+
+    Raises:
+        RequestError: it is; the limit is told.
+    """
+    if count > MAX_SERIES:
+        raise too_many("csv", f"{count} series", f"{MAX_SERIES}")
+    bars = count * request.horizon
+    drawn = bars * request.samples
     if drawn > MAX_SAMPLED_BARS:
         raise RequestError(
-            f"{len(request.series)} series of {request.horizon} bars with {request.samples} "
+            f"{count} series of {request.horizon} bars with {request.samples} "
             f"samples are {drawn} bars, expected at most {MAX_SAMPLED_BARS} in one request",
             param="samples" if request.samples > 1 else "series",
             code="forecast_too_large",
             hint="ask for fewer samples, or send the series in several requests",
         )
     tables = 1 + len(request.quantiles) + (request.samples if request.return_samples else 0)
-    numbers = request.bars_out * tables * NUMBERS_OF_A_BAR
+    numbers = bars * tables * NUMBERS_OF_A_BAR
     limit = MAX_EVENT_NUMBERS if request.stream else MAX_NUMBERS
     if numbers > limit:
         streamed = " of a stream" if request.stream else ""
@@ -186,10 +211,12 @@ def forecast_response(
     created: int,
     request: ForecastRequest,
     forecasts: Sequence[Mapping[str, Any]],
+    bars_in: int,
     seed: int | None,
     remarks: Sequence[str],
 ) -> dict[str, Any]:
-    """The whole answer, and the last event of a stream."""
+    """The whole answer, and the last event of a stream; `bars_in` is the history that was seen."""
+    bars_out = len(forecasts) * request.horizon
     return {
         "id": forecast_id,
         "object": FORECAST,
@@ -201,8 +228,8 @@ def forecast_response(
         "forecasts": list(forecasts),
         "remarks": list(remarks),
         "usage": {
-            "bars_in": request.bars_in,
-            "bars_out": request.bars_out,
-            "sampled_bars": request.bars_out * request.samples,
+            "bars_in": bars_in,
+            "bars_out": bars_out,
+            "sampled_bars": bars_out * request.samples,
         },
     }
