@@ -52,7 +52,8 @@ class RequestFinished(Event):
     `outcome` is `answered`, `failed` (the client was told) or `left` (the client went away);
     `status` is the HTTP status that was sent, None where the client left before any.
     `backend` answered, None where nobody did. Of tokens None is not known; `chunks` are those
-    of a stream. `finish_reasons` has one for each complete choice.
+    of a stream. `finish_reasons` has one for each complete choice. `bars_in` and `bars_out` are
+    those of a forecast.
     """
 
     request_id: str
@@ -70,6 +71,8 @@ class RequestFinished(Event):
     completion_tokens: int | None = None
     first_token_seconds: float | None = None
     finish_reasons: tuple[str, ...] = ()
+    bars_in: int | None = None
+    bars_out: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from trueup.pool.pool import Pool, Worker
 from trueup.protocol.chat import parse_chat_request
 from trueup.protocol.completion import parse_completion_request
 from trueup.protocol.embedding import parse_embedding_request
+from trueup.protocol.forecast import parse_forecast_request
 
 CONNECT_SECONDS = 5.0
 # Workers that one request may meet dead before one is asked.
@@ -42,6 +43,7 @@ PARSERS: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "/v1/chat/completions": parse_chat_request,
     "/v1/completions": parse_completion_request,
     "/v1/embeddings": parse_embedding_request,
+    "/v1/forecasts": parse_forecast_request,
 }
 # What the gateway emulates where that is exact, and else refuses with a reason.
 UNSUPPORTED = frozenset(

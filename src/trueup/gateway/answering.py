@@ -10,6 +10,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from trueup.errors import TrueUpError
@@ -17,15 +18,15 @@ from trueup.events import FirstTokenSent, emit
 from trueup.gateway.account import Account
 from trueup.gateway.asked import Asked
 from trueup.gateway.asking import Asking
+from trueup.gateway.bodies import JSON, TABLE, bytes_of, delivery_of, relay_forecast
 from trueup.gateway.chain import Chain
-from trueup.gateway.delivery import Delivery
 from trueup.gateway.errors import log_bug
 from trueup.gateway.exchange import Exchange
 from trueup.gateway.farewell import bug, last_bytes, noted_whole, stopped, unended
+from trueup.gateway.forecast_stream import ForecastDelivery
 from trueup.gateway.interruption import Interruptible
 from trueup.gateway.outlet import ClientLimits, Outlet
 from trueup.gateway.recovery import Recovery
-from trueup.gateway.response import check_embeddings
 from trueup.gateway.router import Served
 from trueup.gateway.sending import Mode, checked, mode_of, patience_of, request_of
 from trueup.gateway.tries import Try
@@ -52,16 +53,12 @@ class Answering:
         self.first_token_at: float | None = None
         self.asked = asked
         self.chain = chain
-        self.delivery = Delivery(
-            choices=asked.choices,
-            is_chat=asked.is_chat,
-            wants_usage=asked.wants_usage,
-            prompt_bytes=len(asked.body),
-        )
+        self.delivery = delivery_of(asked)
         self.whole: Whole | None = None
         self._account = Account(chain, self.delivery)
         self.delivery.changes = self._account.changes
-        self._embeddings = b""
+        # What is no text: embeddings, a forecast.
+        self._body = b""
         # Of an answer that takes several requests, those that came; from one backend.
         self._parts: dict[int, Whole] = {}
         self._parts_of: Served | None = None
@@ -69,7 +66,11 @@ class Answering:
         self._served = served
         self._progress_at = self.began_at
         self._limits = limits
-        chain.is_begun = lambda: self.delivery.has_content
+        if not asked.is_forecast:  # those are compared with what is there, by whoever is asked
+            chain.is_begun = lambda: self.delivery.has_content
+        self._profile = exchange.profile
+        if not asked.choices:  # an error has no place in what is no text
+            self._profile = replace(exchange.profile, error_events=True)
 
     @functools.cached_property
     def _outlet(self) -> Outlet:
@@ -122,11 +123,11 @@ class Answering:
         """Ask until there is an answer; what went wrong where there is none."""
         try:
             with self.interruption, self._exchange.watching(self._leave):
-                if self.asked.inputs:
-                    self._embeddings = await self.chain.ask(self._served, self._embed)
-                elif self.asked.is_stream:
+                if self.asked.is_stream:
                     with self._outlet:
                         await self._stream()
+                elif not self.asked.choices:
+                    self._body = await self.chain.ask(self._served, self._bytes)
                 else:
                     self.whole = await self.chain.ask(self._served, self._try)
         except TrueUpError as error:
@@ -137,6 +138,9 @@ class Answering:
         return None
 
     async def _stream(self) -> None:
+        if isinstance(self.delivery, ForecastDelivery):
+            await relay_forecast(self.chain, self._served, self.delivery, self._asking, self)
+            return
         try:
             await self.chain.ask(self._served, self._try)
         except TrueUpError as error:
@@ -193,10 +197,8 @@ class Answering:
         await _all(part(number) for number in range(count) if number not in self._parts)
         return joined([self._parts[number] for number in range(count)])
 
-    async def _embed(self, attempt: Try) -> bytes:
-        body = await self._asking(attempt, "whole").body()
-        check_embeddings(body, self.asked.inputs)
-        return body
+    async def _bytes(self, attempt: Try) -> bytes:
+        return await bytes_of(self._asking(attempt, "whole"), self.asked, self.delivery)
 
     def _asking(
         self,
@@ -247,7 +249,7 @@ class Answering:
         self._outlet.keep(out)
 
     async def _close_stream(self, error: TrueUpError | None) -> None:
-        profile = self._exchange.profile
+        profile = self._profile
         if error is not None and self._exchange.status is None and profile.error_events:
             self._add_headers()
             raise error
@@ -256,8 +258,8 @@ class Answering:
         await self._outlet.close(last_bytes(self.delivery, error, source, profile))
 
     async def _close_whole(self, error: TrueUpError | None) -> None:
-        profile = self._exchange.profile
-        if error is not None and (profile.error_events or self.asked.inputs):
+        profile, media = self._profile, JSON
+        if error is not None and profile.error_events:
             self._add_headers()
             raise error
         if error is not None:
@@ -265,8 +267,8 @@ class Answering:
         elif self.whole is not None:
             body = self.whole.as_body(is_chat=self.asked.is_chat)
         else:
-            body = self._embeddings
-        await self._exchange.answer(200, body, self._account.headers())
+            body, media = self._body, TABLE if self.asked.is_table else JSON
+        await self._exchange.answer(200, body, self._account.headers(), media)
 
     def _add_headers(self) -> None:
         for name, value in self._account.headers():

@@ -18,7 +18,7 @@ from trueup.gateway.errors import answer_error, log_bug, unknown_path, wrong_met
 from trueup.gateway.exchange import ClientGone, Exchange, Receive, Scope, Send
 from trueup.gateway.noted import answer_noted
 from trueup.gateway.room import Room
-from trueup.gateway.routes import backends, metrics, models, openapi, status, streams
+from trueup.gateway.routes import backends, forecasts, metrics, models, openapi, status, streams
 from trueup.gateway.serving import Serving, answer
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ ROUTES: dict[str, dict[str, Route]] = {
     "/v1/chat/completions": {"POST": answer},
     "/v1/completions": {"POST": answer},
     "/v1/embeddings": {"POST": answer},
+    "/v1/forecasts": {"POST": forecasts.forecast},
     "/v1/models": {"GET": models.list_models},
     models.PREFIX: {"GET": models.show_model},
     "/health": {"GET": status.health},

@@ -13,6 +13,7 @@ from trueup.protocol.fields import boolean, integer, text
 from trueup.protocol.sampling import required
 
 EMBEDDINGS = "/v1/embeddings"
+FORECASTS = "/v1/forecasts"
 CHAT = "/v1/chat/completions"
 PRIVATE_KEY = "trueup"
 # OpenAI's limit; that of our own workers is theirs to check.
@@ -30,8 +31,9 @@ _seeds = random.Random()
 class Asked:
     """A request: `body` as it came and `shape`, the same as an object.
 
-    `choices` are those of text; embeddings have `inputs` instead. `seed` is the client's, else
-    one of ours, the same for every try.
+    `choices` are those of text; embeddings have `inputs` instead, forecasts a `horizon`, and are
+    sent as a table where `is_table`. `seed` is the client's, else one of ours, the same for every
+    try.
     """
 
     path: str
@@ -40,6 +42,8 @@ class Asked:
     model: str
     choices: int = 0
     inputs: int = 0
+    horizon: int = 0
+    is_table: bool = False
     is_stream: bool = False
     wants_usage: bool = False
     has_seed: bool = False
@@ -49,6 +53,16 @@ class Asked:
     def is_chat(self) -> bool:
         """Whether the answer has messages, not texts."""
         return self.path == CHAT
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether the answer depends on a seed."""
+        return self.choices > 0 or self.is_forecast
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether candles are asked for."""
+        return self.path == FORECASTS
 
 
 def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
@@ -71,6 +85,20 @@ def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
     model = required(values, "model")
     if path == EMBEDDINGS:
         return Asked(path=path, body=body, shape=shape, model=model, inputs=_count(shape, "input"))
+    has_seed = isinstance(shape.get("seed"), int)
+    seed = shape["seed"] if has_seed else _seeds.getrandbits(SEED_BITS)
+    if path == FORECASTS:
+        horizon = shape.get("horizon")
+        return Asked(
+            path=path,
+            body=body,
+            shape=shape,
+            model=model,
+            horizon=horizon if isinstance(horizon, int) else 0,
+            is_stream=values.get("stream", False),
+            has_seed=has_seed,
+            seed=seed,
+        )
     prompts = 1 if path == CHAT else _count(shape, "prompt")
     choices = values.get("n", 1) * prompts
     if choices > MAX_TEXTS:
@@ -80,7 +108,6 @@ def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
             hint=f"send the {prompts} prompts in several requests",
         )
     options = shape.get("stream_options")
-    has_seed = isinstance(shape.get("seed"), int)
     return Asked(
         path=path,
         body=body,
@@ -90,7 +117,7 @@ def asked_of(path: str, body: bytes, shape: Mapping[str, Any]) -> Asked:
         is_stream=values.get("stream", False),
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
         has_seed=has_seed,
-        seed=shape["seed"] if has_seed else _seeds.getrandbits(SEED_BITS),
+        seed=seed,
     )
 
 

@@ -17,7 +17,7 @@ from trueup.gateway.deadline import Deadline
 from trueup.gateway.delivery import Delivery
 from trueup.gateway.reading import StreamReading
 from trueup.gateway.refusal import ODD, refusal, unreadable
-from trueup.gateway.relay import Nowhere, Relay, Sink
+from trueup.gateway.relay import Nowhere, Reading, Relay, Sink
 from trueup.gateway.retry import SlowAnswerError
 from trueup.gateway.whole import Whole, incomplete, read_whole
 
@@ -57,8 +57,11 @@ class Asking:
         Raises:
             TrueUpError: it broke; what was delivered by then, `delivery` says.
         """
-        limits = self.backend.capabilities.limits
-        reading, whole = self._reading(delivery), None
+        return await self.relay(self._reading(delivery), sink)
+
+    async def relay(self, reading: Reading, sink: Sink) -> Whole | None:
+        """The same with a reading of its own (see `stream`)."""
+        limits, whole = self.backend.capabilities.limits, None
         with self._deadline() as deadline:
             first = limits.first_token_seconds
             request = self._when_sent(lambda: deadline.go_on(first))
@@ -76,7 +79,7 @@ class Asking:
             raise reading.fault
         return whole
 
-    def _relay(self, reading: StreamReading, sink: Sink, deadline: Deadline) -> Relay:
+    def _relay(self, reading: Reading, sink: Sink, deadline: Deadline) -> Relay:
         patience = self.backend.capabilities.limits.between_tokens_seconds
         return Relay(reading, sink, deadline, self.note_progress, patience)
 

@@ -70,6 +70,7 @@ class Exchange:
     ) -> None:
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.query: str = scope.get("query_string", b"").decode("latin-1")
         self._peer: str = (scope.get("client") or ("",))[0]
         self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._by_name: dict[bytes, bytes] | None = None
@@ -116,6 +117,20 @@ class Exchange:
         """Have a header on the response, whatever the response will be."""
         self._extra.append((name, value))
 
+    @property
+    def media_type(self) -> str:
+        """What the body is stated to be, without parameters; empty where nothing is stated."""
+        return (self.header("content-type") or "").partition(";")[0].strip().lower()
+
+    async def read_bytes(self) -> bytes:
+        """The body as it came, whatever it is.
+
+        Raises:
+            RequestError: it is too long.
+            ClientGone: the client left while it was read.
+        """
+        return await self._read_body()
+
     async def read_json(self) -> tuple[bytes, dict[str, Any]]:
         """The body, as it came and as an object.
 
@@ -129,8 +144,7 @@ class Exchange:
 
     def _check_type(self) -> None:
         """A page of any site may send every other type to this port unasked, and none too."""
-        stated = self.header("content-type")
-        media = (stated or "").partition(";")[0].strip().lower()
+        stated, media = self.header("content-type"), self.media_type
         if media != "application/json" and not media.endswith("+json"):
             found = "not stated to be JSON" if stated is None else f"stated to be `{media}`"
             raise RequestError(

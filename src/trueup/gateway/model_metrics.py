@@ -87,6 +87,11 @@ class OfModels:
             "Requests that went to a backend; `backend` answered last.",
             *("model", "backend", "outcome"),
         )
+        self.bars = counter(
+            "trueup_forecast_bars_total",
+            "Bars of forecasts: `in` were read, `out` were forecast.",
+            *("model", "direction"),
+        )
         self.errors = counter(
             "trueup_errors_total", "Requests that ended in an error.", "model", "code"
         )
@@ -119,6 +124,9 @@ class ModelMetrics:
         if event.prompt_tokens is not None:
             self._prompt_tokens.inc(event.prompt_tokens)
             self._request_prompt_tokens.observe(event.prompt_tokens)
+        for direction, bars in (("in", event.bars_in), ("out", event.bars_out)):
+            if bars is not None:
+                families.bars.labels(model, direction).inc(bars)
         tokens = event.completion_tokens
         if tokens is not None:
             self._generation_tokens.inc(tokens)

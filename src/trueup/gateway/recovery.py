@@ -174,12 +174,16 @@ class Recovery:
         return replace(self.broken)
 
     def _tell(self, backend: str, how: How, *, is_exact: bool) -> None:
-        self.delivery.resume(how, is_exact=is_exact)
-        emit(
-            ContinuationStarted(
-                at_seconds=time.monotonic(),
-                request_id=self.chain.request_id,
-                backend=backend,
-                how=how,
-            )
+        tell_continuation(self.chain, self.delivery, backend, how, is_exact=is_exact)
+
+
+def tell_continuation(
+    chain: Chain, delivery: Delivery, backend: str, how: How, *, is_exact: bool = True
+) -> None:
+    """Tell that an answer is to go on from what was delivered."""
+    delivery.resume(how, is_exact=is_exact)
+    emit(
+        ContinuationStarted(
+            at_seconds=time.monotonic(), request_id=chain.request_id, backend=backend, how=how
         )
+    )

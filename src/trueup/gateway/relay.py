@@ -10,14 +10,41 @@ from collections.abc import Callable
 from typing import Protocol
 
 from trueup.backends.base import BackendResponse, Take
-from trueup.errors import BackendError
+from trueup.errors import BackendError, TrueUpError
 from trueup.gateway.deadline import Deadline
-from trueup.gateway.reading import StreamReading
 
 # Between the finish chunk and `[DONE]` or a usage chunk.
 AFTER_FINISH_SECONDS = 5.0
 # Between `[DONE]` and the end of the body, which most servers send at once.
 AFTER_DONE_SECONDS = 0.02
+
+
+class Reading(Protocol):
+    """What reads a stream: pieces of the backend's in, the client's out (see `StreamReading`)."""
+
+    events: int
+    fault: TrueUpError | None
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more of the stream is wanted."""
+
+    @property
+    def is_cut(self) -> bool:
+        """The answer was ended here and the backend is to be left."""
+
+    @property
+    def is_complete(self) -> bool:
+        """The answer has come to its end, and the stream may go on for a moment."""
+
+    def take(self, piece: bytes) -> bytes:
+        """The client's bytes for a piece."""
+
+    def end(self, *, is_framed: bool = True) -> bytes:
+        """The body has come to its end."""
+
+    def fail(self, error: TrueUpError) -> bytes:
+        """Something broke."""
 
 
 class Sink(Protocol):
@@ -52,7 +79,7 @@ class Relay:
 
     def __init__(
         self,
-        reading: StreamReading,
+        reading: Reading,
         sink: Sink,
         deadline: Deadline,
         note_progress: Callable[[], None],

@@ -1,4 +1,4 @@
-"""What an answer with embeddings has to be before it is sent on."""
+"""What an answer that is no text has to be before it is sent on: embeddings, a forecast."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from trueup.gateway.whole import error_in, incomplete
 # A vector, as numbers or in base64, with its key; what stands for it once it was seen.
 EMBEDDING = re.compile(rb'"embedding"\s*:\s*(?:\[[-+0-9.eE,\s]+\]|"[A-Za-z0-9+/=]+")')
 SEEN = "(seen)"
+# A forecast begins and ends with these; its bars between them are not looked at.
+FORECAST = b'"object":"forecast"'
+HEAD_BYTES, TAIL_BYTES = 256, 256
+USAGE = re.compile(rb'"usage":(\{[^{}]*\})\}$')
 
 
 def check_embeddings(body: bytes, inputs: int) -> None:
@@ -36,3 +40,16 @@ def check_embeddings(body: bytes, inputs: int) -> None:
 
 def _is_embedded(row: object) -> bool:
     return isinstance(row, dict) and row.get("embedding") == SEEN
+
+
+def check_forecast(body: bytes) -> dict[str, int]:
+    """See that the body is a whole forecast; what it says of the number of bars.
+
+    Raises:
+        TrueUpError: it is none.
+    """
+    usage = USAGE.search(body[-TAIL_BYTES:])
+    if FORECAST not in body[:HEAD_BYTES] or usage is None:
+        raise incomplete("answered with status 200 and not with a forecast")
+    found: dict[str, int] = orjson.loads(usage[1])
+    return found

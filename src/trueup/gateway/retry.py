@@ -26,7 +26,7 @@ UNHEALTHY_CODES = frozenset(
 )  # fmt: skip
 # What is wrong with an answer of a model, or with this process, and not with who serves it.
 HEALTHY_CODES = frozenset({"answer_rejected", "tool_call_malformed", "choices_missing",
-                           "too_many_files"})  # fmt: skip
+                           "too_many_files", "forecast_differs"})  # fmt: skip
 # What a server that is being restarted looks like.
 RESTARTING_CODES = frozenset({"backend_unreachable", "backend_closed"})
 

@@ -99,7 +99,7 @@ def _body(
     # An answer that was refused by a check would be the same again.
     extra = number + (attempt.number - 1 if adapted.verify is not None else 0)
     is_wanted = asked.has_seed or capabilities.takes_seed
-    is_seeded = asked.choices > 0 and is_wanted and "seed" not in attempt.unsupported
+    is_seeded = asked.is_drawn and is_wanted and "seed" not in attempt.unsupported
     needs_seed = is_seeded and (extra > 0 or not asked.has_seed)
     seed = asked.seed + extra
     if seed > LARGEST_SEED:  # of most servers; none is larger than the client's own

@@ -20,7 +20,9 @@ from trueup.gateway.retry import RetryPolicy
 from trueup.gateway.router import Router, Served
 from trueup.state import StateStore
 
-EMBEDDING = "embedding"
+# What gives something else than text, and what that is.
+GIVES = {"embedding": "embeddings", "forecast": "forecasts"}
+TEXT = "text"
 MAX_LISTED = 8
 
 
@@ -49,8 +51,24 @@ async def answer(exchange: Exchange, serving: Serving) -> None:
     Raises:
         TrueUpError: there is no answer and nothing was sent.
     """
-    body, shape = await exchange.read_json()
+    await answer_to(exchange, serving, *await exchange.read_json())
+
+
+async def answer_to(
+    exchange: Exchange,
+    serving: Serving,
+    body: bytes,
+    shape: Mapping[str, Any],
+    *,
+    is_table: bool = False,
+) -> None:
+    """The same of a request that was read; `is_table` has a forecast sent as CSV.
+
+    Raises:
+        TrueUpError: there is no answer and nothing was sent.
+    """
     asked = asked_of(exchange.path, body, shape)
+    asked.is_table = is_table
     chain = await serving.router.chain(asked.model)
     await _check_kind(chain[0], asked, serving.router)
     exchange.model = asked.model
@@ -95,17 +113,17 @@ async def _check_kind(served: Served, asked: Asked, router: Router) -> None:
     Raises:
         RequestError: it does not; the models that do are told.
     """
-    wants_embeddings = asked.inputs > 0
-    if (served.kind == EMBEDDING) == wants_embeddings:
+    wanted = "embeddings" if asked.inputs else "forecasts" if asked.is_forecast else TEXT
+    given = GIVES.get(served.kind, TEXT)
+    if given == wanted:
         return
     others = [
         each.id
         for each in await router.names()
-        if ((await each.in_turn())[0].kind == EMBEDDING) == wants_embeddings
+        if GIVES.get((await each.in_turn())[0].kind, TEXT) == wanted
     ]
-    does = "gives text, not embeddings" if wants_embeddings else "gives embeddings, not text"
     raise RequestError(
-        f"the model `{asked.model}` {does}",
+        f"the model `{asked.model}` gives {given}, not {wanted}",
         param="model",
         code="model_kind",
         hint=f"served for this: {', '.join(f'`{name}`' for name in others[:MAX_LISTED])}"
@@ -144,5 +162,7 @@ def _tell_finished(exchange: Exchange, answering: Answering) -> None:
             else delivery.tokens or None,
             first_token_seconds=None if first is None else first - answering.began_at,
             finish_reasons=tuple(reason for reason in reasons if reason),
+            bars_in=usage.get("bars_in"),
+            bars_out=usage.get("bars_out"),
         )
     )

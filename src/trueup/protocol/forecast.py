@@ -41,7 +41,7 @@ MAX_QUANTILES = 99
 # Of a request: bars are made one after another, all of the samples of all series at a time.
 MAX_SAMPLED_BARS = 2**20
 # Of an answer, and of one whose last event has to hold them: each takes some ten bytes.
-MAX_NUMBERS, MAX_EVENT_NUMBERS = 2**22, 2**20
+MAX_NUMBERS, MAX_EVENT_NUMBERS = 2**22, 2**19
 NUMBERS_OF_A_BAR = len(COLUMNS)
 DEFAULT_SAMPLES = 30
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
