@@ -46,7 +46,9 @@ class KeysValues:
         self, series: int, heads: int, head_dim: int, rooms: tuple[int, int, int], like: Tensor
     ) -> None:
         shared, samples, own = rooms
-        self.shared = like.new_empty(2, series, heads, shared, head_dim)
+        # Before a shorter history nothing is written, and what is masked there is still computed
+        # with: NaN that memory held before would pass through.
+        self.shared = like.new_zeros(2, series, heads, shared, head_dim)
         self.own = like.new_empty(2, series, heads, samples, own, head_dim) if samples else None
 
     def put_history(self, rows: slice, end: int, keys: Tensor, values: Tensor) -> None:
