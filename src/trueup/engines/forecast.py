@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ from trueup.protocol.forecast import (
 if TYPE_CHECKING:
     from trueup.adapt.plan import Plan
     from trueup.kronos.forecaster import Forecaster
+
+# Of a table without a column of names, as of the first series of a request without ids.
+UNNAMED = "0"
 
 Floats = NDArray[np.floating]
 # Gets the shape of an event: one more bar.
@@ -101,7 +105,8 @@ class ForecastEngine:
             id_column=request.id_column,
         )
         check_size(request, len(series))
-        return series, [None] * len(series)
+        named = [replace(each, name=each.name or UNNAMED) for each in series]
+        return named, [None] * len(series)
 
     def _remarks(self) -> tuple[str, ...]:
         if self._plan.dtype == "float32":

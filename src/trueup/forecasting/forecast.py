@@ -65,8 +65,8 @@ class Request:
             _whole("lookback", self.lookback, 1)
         if self.seed is not None:
             _whole("seed", self.seed, 0)
-        if not 0 < self.temperature < float("inf"):
-            raise _refused("temperature", self.temperature, "a number above 0")
+        if not 0 <= self.temperature < float("inf"):
+            raise _refused("temperature", self.temperature, "a number, 0 or more")
         if not 0 < self.top_p <= 1:
             raise _refused("top_p", self.top_p, "a number above 0 and up to 1")
         if self.mode not in defaults.MODES:

@@ -13,7 +13,8 @@ from typing import Any
 from trueup import __version__
 from trueup.gateway.exchange import MAX_BODY_BYTES
 from trueup.gateway.openapi_shapes import FURTHER, SCHEMAS, reference
-from trueup.protocol import chat, completion, embedding
+from trueup.protocol import chat, completion, embedding, forecast
+from trueup.protocol.candles import MAX_SERIES
 from trueup.protocol.fields import Reader, schema_of
 from trueup.protocol.sampling import MAX_STOP_STRINGS
 
@@ -39,6 +40,17 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
     "prompt": {"anyOf": [{"type": "string"}, *TEXTS["anyOf"][1:]]},
     "input": TEXTS,
     "encoding_format": {"enum": ["float", "base64"]},
+    "series": {
+        "anyOf": [
+            reference("Candles"),
+            {
+                "type": "array",
+                "items": reference("Candles"),
+                "minItems": 1,
+                "maxItems": MAX_SERIES,
+            },
+        ]
+    },
     "truncate": {"enum": [*embedding.TRUNCATIONS, True, False]},
     # Taken for backends that take them; emulated, dropped or refused for others.
     "tools": {"type": "array", "items": {"type": "object"}},
@@ -56,7 +68,8 @@ NAME = {"name": "name", "in": "path", "required": True, "schema": TEXT}
 class Operation:
     """One method of a path: what it is for, what it takes, what it answers with.
 
-    `answers` is a schema's name, or a media type where the answer is text.
+    `answers` is a schema's name, or a media type where the answer is text. `has_table`: both may
+    be CSV, with the other fields in the query.
     """
 
     summary: str
@@ -66,6 +79,7 @@ class Operation:
     is_open: bool = False
     further: tuple[int, ...] = ()
     has_name: bool = False
+    has_table: bool = False
 
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
@@ -88,6 +102,15 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "/v1/embeddings": {
         "post": Operation(
             summary="Embed one or several texts", takes="EmbeddingRequest", answers="Embeddings"
+        )
+    },
+    "/v1/forecasts": {
+        "post": Operation(
+            summary="Forecast candles, as JSON or as a table",
+            takes="ForecastRequest",
+            answers="Forecasts",
+            streams=True,
+            has_table=True,
         )
     },
     "/v1/models": {"get": Operation(summary="Every name that is served", answers="Models")},
@@ -124,6 +147,7 @@ REQUESTS: Mapping[str, tuple[Mapping[str, Reader], tuple[str, ...]]] = {
     "ChatRequest": (chat.READERS, ("model", "messages")),
     "CompletionRequest": (completion.READERS, ("model", "prompt")),
     "EmbeddingRequest": (embedding.READERS, ("model", "input")),
+    "ForecastRequest": (forecast.READERS, ("model", "horizon")),
 }
 
 
@@ -186,11 +210,15 @@ def _operation(path: str, method: str, operation: Operation) -> dict[str, Any]:
     if operation.has_name:
         shape["parameters"] = [NAME]
     if operation.takes is not None:
-        content = {"application/json": {"schema": reference(operation.takes)}}
+        content = {"application/json": {"schema": reference(operation.takes)}, **_table(operation)}
         shape["requestBody"] = {"required": True, "content": content}
     if operation.is_open:
         shape["security"] = []
     return shape
+
+
+def _table(operation: Operation) -> dict[str, Any]:
+    return {"text/csv": {"schema": {"type": "string"}}} if operation.has_table else {}
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
@@ -200,6 +228,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         if "/" in answers
         else {"application/json": {"schema": reference(answers)}}
     )
+    content |= _table(operation)
     if operation.streams:
         content["text/event-stream"] = {"schema": reference("Event")}
     responses: dict[str, Any] = {"200": {"description": "The answer", "content": content}}

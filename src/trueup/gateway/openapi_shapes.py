@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from trueup.protocol.candles import COLUMNS, PRICES
 from trueup.protocol.chat import MESSAGE_READERS, ROLES
 
 STRING = {"type": "string"}
 NULL = {"type": "null"}
 INTEGER = {"type": "integer"}
 OBJECT = {"type": "object"}
+NUMBERS = {"type": "array", "items": {"type": ["number", "null"]}}
+TEXTS = {"type": "array", "items": STRING, "minItems": 1}
+INTEGERS = {"type": "array", "items": INTEGER, "minItems": 1}
 PART = {
     "anyOf": [
         {
@@ -88,6 +92,37 @@ SCHEMAS: Mapping[str, Mapping[str, Any]] = {
         embedding={"anyOf": [{"type": "array", "items": {"type": "number"}}, STRING]},
     ),
     "Embeddings": _object("data", data=_list_of("Embedding"), model=STRING),
+    "Candles": {
+        **_object(
+            *("timestamps", *PRICES),
+            id={"anyOf": [STRING, INTEGER, NULL]},
+            timestamps={"anyOf": [TEXTS, INTEGERS]},
+            **{name: NUMBERS for name in COLUMNS},
+            future_timestamps={"anyOf": [TEXTS, INTEGERS, NULL]},
+        ),
+        "description": "Columns as long as the timestamps; volume and amount may be left out.",
+        "additionalProperties": False,
+    },
+    "Forecast": _object(
+        *("id", "timestamps", "mean", "quantiles", "p_close_up", "expected_range"),
+        id=STRING,
+        timestamps={"type": "array", "items": STRING},
+        mean=OBJECT,
+        quantiles=OBJECT,
+        p_close_up=NUMBERS,
+        expected_range=NUMBERS,
+        paths={"type": "array", "items": OBJECT},
+        remarks={"type": "array", "items": STRING},
+    ),
+    "Forecasts": _object(
+        *("object", "model", "mode", "seed", "forecasts", "usage"),
+        object={"const": "forecast"},
+        model=STRING,
+        mode={"enum": ["exact", "rolling"]},
+        seed=INTEGER,
+        forecasts=_list_of("Forecast"),
+        usage=OBJECT,
+    ),
     "Model": _object(
         "id", "object", id=STRING, object={"const": "model"}, owned_by=STRING, trueup=OBJECT
     ),
