@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "config": "write, check, show or convert a configuration file",
     "embed": "turn texts and files into vectors",
     "similar": "find code that is alike: in two files, in a directory, or all duplicates",
+    "forecast": "forecast candles with a Kronos model, or see how well it would have done",
     "suite": "test a whole system: checks, loading, acceptance figures, and a report",
     "demo": "show the main job on a small model that comes with TrueUp",
 }

@@ -45,7 +45,17 @@ TIMES = (
     "时间",
     "日期",
 )
-IDS = ("unique_id", "item_id", "series_id", "symbol", "ticker", "ts_code", "stock_code", "代码")
+IDS = (
+    "series",
+    "unique_id",
+    "item_id",
+    "series_id",
+    "symbol",
+    "ticker",
+    "ts_code",
+    "stock_code",
+    "代码",
+)
 INDEX_NAMES = ("", "index", "level_0", "unnamed:_0")
 
 
@@ -110,6 +120,21 @@ def find_roles(
         bars=bars,
         remarks=tuple(told),
     )
+
+
+def find_time_and_id(names: Sequence[str], place: str) -> tuple[int, int | None]:
+    """The positions in a table of times alone; a single column has them whatever its name.
+
+    Raises: RequestError.
+    """
+    plain = [_plain(name) for name in names]
+    identity = _first(plain, IDS)
+    position = 0 if len(names) == 1 else _first(plain, TIMES)
+    if position is None:
+        raise RequestError(
+            f"no column has the times; there are {_listed(names)}", param="future", where=place
+        )
+    return position, identity
 
 
 def _time(
