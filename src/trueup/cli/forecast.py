@@ -13,7 +13,8 @@ from trueup.forecasting import defaults
 if TYPE_CHECKING:
     from trueup.forecasting.forecast import Request
 
-EXAMPLE = """  trueup forecast candles.csv --model kronos-small --horizon 120 -o out.csv --plot chart.html
+EXAMPLE = """  trueup forecast candles.csv --model kronos-small --horizon 120 -o out.csv
+  trueup forecast candles.csv --model kronos-small --horizon 120 --plot chart.html
   trueup forecast candles.csv --model ./kronos-mini --horizon 24 --plot terminal
   trueup forecast candles.csv --model kronos-small --horizon 24 --backtest --origins 10
   trueup forecast many.csv --id-column symbol --model kronos-mini --horizon 5 --format json

@@ -22,9 +22,10 @@ from trueup.forecasting import defaults
 from trueup.forecasting.backtest import backtest, rows_needed
 from trueup.forecasting.bars import Series, Times
 from trueup.forecasting.calendar import future_timestamps
-from trueup.forecasting.csv_file import read_csv, read_futures
+from trueup.forecasting.csv_file import read_csv
 from trueup.forecasting.demo import NOTICE, demo_forecaster, demo_series
 from trueup.forecasting.forecast import Request, forecast_series
+from trueup.forecasting.future_file import read_futures
 from trueup.forecasting.result import SeriesForecast, joined_remarks
 from trueup.forecasting.table import write_csv
 
@@ -69,7 +70,7 @@ def run_forecast(arguments: argparse.Namespace, request: Request) -> int:
         report = forecast_report(forecasts, _model(arguments), request, notices)
         print(json.dumps(report, ensure_ascii=False))
     elif arguments.output is None and arguments.plot != TERMINAL:
-        print("\n".join(forecast_lines(forecasts)))
+        print("\n".join([*notices, *forecast_lines(forecasts)]))
     return 0
 
 
@@ -99,7 +100,7 @@ def run_backtest(arguments: argparse.Namespace, request: Request) -> int:
         report = backtest_report(result, _model(arguments), request, notices)
         print(json.dumps(report, ensure_ascii=False))
     else:
-        print("\n".join(backtest_lines(result)))
+        print("\n".join([*notices, *backtest_lines(result)]))
     return 0
 
 
