@@ -18,6 +18,7 @@ EXAMPLE = """  trueup forecast candles.csv --model kronos-small --horizon 120 -o
   trueup forecast candles.csv --model ./kronos-mini --horizon 24 --plot terminal
   trueup forecast candles.csv --model kronos-small --horizon 24 --backtest --origins 10
   trueup forecast many.csv --id-column symbol --model kronos-mini --horizon 5 --format json
+  trueup forecast candles.csv --model kronos --horizon 24 --url http://127.0.0.1:8484
   trueup forecast --demo --plot terminal      (a made-up series, random weights)"""
 DTYPES = ("float32", "bfloat16")
 DEMO_HORIZON = 24
@@ -37,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--model", metavar="MODEL", help="a directory, a hub id, kronos-mini, -small or -base"
+    )
+    parser.add_argument(
+        "--url",
+        type=words.url,
+        help="ask this server of ours, which serves MODEL: http://127.0.0.1:8484",
     )
     parser.add_argument("--tokenizer", metavar="MODEL", help="default: the one of the model")
     parser.add_argument("--revision", help="the branch, tag or commit of a hub id")
@@ -133,7 +139,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Forecast or backtest; 0 where it was done."""
     _check(arguments)
-    defaults.require("numpy", "torch")
+    defaults.require("numpy", *(("torch",) if arguments.url is None else ()))
     request = _request(arguments)
     from trueup.cli.forecast_running import run_backtest, run_forecast
 
@@ -168,7 +174,31 @@ def _check(arguments: argparse.Namespace) -> None:
         _check_place(Path(arguments.output))
 
 
+def _check_url(arguments: argparse.Namespace) -> None:
+    """What another process has loaded is not chosen here."""
+    given = [
+        option
+        for option, is_given in (
+            ("--demo", arguments.demo),
+            ("--backtest", arguments.backtest),
+            ("--tokenizer", arguments.tokenizer is not None),
+            ("--revision", arguments.revision is not None),
+            ("--context", arguments.context is not None),
+            ("--device", arguments.device != "cpu"),
+            ("--dtype", arguments.dtype != "float32"),
+        )
+        if is_given
+    ]
+    if arguments.url is not None and given:
+        raise UsageError(
+            f"`{given[0]}` is for a model that is loaded here, and `--url` names a server",
+            where=given[0],
+            hint="leave one of them out",
+        )
+
+
 def _check_combinations(arguments: argparse.Namespace) -> None:
+    _check_url(arguments)
     if arguments.backtest:
         for name in ("plot", "output", "future"):
             if getattr(arguments, name) is not None:

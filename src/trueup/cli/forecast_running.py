@@ -52,12 +52,15 @@ def run_forecast(arguments: argparse.Namespace, request: Request) -> int:
     for each, times in zip(series, futures, strict=True):
         if times is None:  # told before a model is downloaded
             future_timestamps(each, request.horizon, request.freq)
-    forecaster = _forecaster(arguments)
+    forecaster = None if arguments.url else _forecaster(arguments)
     progress = _Progress(request.horizon, len(series), request.samples)
     try:
-        forecasts = forecast_series(
-            forecaster, series, request, futures=futures, on_step=progress.told
-        )
+        if forecaster is None:
+            forecasts = _asked(arguments, series, futures, request, progress)
+        else:
+            forecasts = forecast_series(
+                forecaster, series, request, futures=futures, on_step=progress.told
+            )
     finally:
         progress.clear()
     notices = [NOTICE] if arguments.demo else []
@@ -136,6 +139,18 @@ def _forecaster(arguments: argparse.Namespace) -> Forecaster:
     )
 
 
+def _asked(
+    arguments: argparse.Namespace,
+    series: Sequence[Series],
+    futures: Sequence[Times | None],
+    request: Request,
+    progress: _Progress,
+) -> list[SeriesForecast]:
+    from trueup.cli.forecast_client import ask_server
+
+    return ask_server(arguments.url, arguments.model, series, futures, request, progress.told)
+
+
 def _model(arguments: argparse.Namespace) -> str:
     return "demo" if arguments.demo else str(arguments.model)
 
@@ -199,7 +214,7 @@ class _Progress:
     _line: Any = None
     _began: float = 0.0
 
-    def told(self, step: int, bars: NDArray[np.float32], first: int) -> None:
+    def told(self, step: int, bars: Sequence[Any] | NDArray[np.float32], first: int) -> None:
         now = time.monotonic()
         done = first * self.horizon + (step + 1) * len(bars)
         total = self.series * self.horizon

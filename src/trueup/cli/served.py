@@ -49,7 +49,7 @@ async def served(
             hint="leave one of them out",
         )
     if url:
-        async with ChatClient(_with_version(url), api_key=key) as client:
+        async with ChatClient(with_version(url), api_key=key) as client:
             yield client, model
         return
     wanted = [model]
@@ -105,6 +105,7 @@ def _name_of(model: str, rows: list[dict[str, Any]]) -> str | None:
     return None
 
 
-def _with_version(url: str) -> str:
+def with_version(url: str) -> str:
+    """The URL of the API, which ends in its version."""
     url = url.rstrip("/")
     return url if url.endswith("/v1") else f"{url}/v1"
