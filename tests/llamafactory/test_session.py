@@ -180,3 +180,20 @@ async def test_who_leaves_while_asking_leaves_no_answer_behind() -> None:
     assert (await wire.heard("cancel"))["id"] == answer_id
     assert session._answers == {}
     await session.close()
+
+
+async def test_that_an_answer_is_left_is_told_until_the_worker_knows() -> None:
+    before, after, last = Wire(), Wire(), Wire()
+    session = session_of(before, after, last)
+    answering = await session.ask({"op": "chat"})
+    await session.leave(answering)  # into a pipe whose other end is dead already
+    before.drop()
+    assert (await after.heard("done"))["id"] == answering.id
+    after.say({"event": "forgotten", "id": answering.id})
+    after.say({"event": "pong"})
+    after.drop()
+    while session._link is not last:
+        await session.changes()
+    await session.settle()
+    assert "cancel" not in [each["op"] for each in last.sent]
+    await session.close()

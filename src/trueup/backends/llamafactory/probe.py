@@ -161,7 +161,8 @@ def _weighed(step: Step, settings: LlamaFactorySettings, told: Mapping[str, Any]
         return Step(
             name=step.name, state="warning", detail=step.detail, hint="the mode script needs none"
         )
-    if step.name == "template" and "error" in told.get("llamafactory", {}):
+    is_unread = told.get(step.name, {}).get("error", {}).get("type") != "TemplateUnknown"
+    if step.name == "template" and is_unread and "error" in told.get("llamafactory", {}):
         return Step(name=step.name, state="skipped")
     return step
 

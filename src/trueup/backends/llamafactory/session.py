@@ -52,7 +52,7 @@ class Session:
         self._reading: asyncio.Task[None] | None = None
         self._pinging: asyncio.Task[None] | None = None
         self._answers: dict[str, Answering] = {}
-        # Answers that nobody wants, of which the worker could not be told.
+        # Answers that nobody wants, as far as the worker has not said that it knows.
         self._left: set[str] = set()
         self._is_closed = self._is_unloading = False
         self._change = Change()
@@ -90,16 +90,14 @@ class Session:
         """Want no more of an answer: one under way is cancelled."""
         self._answers.pop(answering.id, None)
         self._left.add(answering.id)
-        await self._tell_left()
+        await self._tell_left(answering.id)
         await self._send({"op": "ping"})  # its memory has grown with the answer
 
-    async def _tell_left(self) -> None:
-        """Have the answers that nobody wants ended and forgotten."""
-        for each in list(self._left):
-            if not await self._send({"op": "cancel", "id": each}):
-                return
+    async def _tell_left(self, *answer_ids: str) -> None:
+        """Have answers that nobody wants ended and forgotten; the worker says when they are."""
+        for each in answer_ids:
+            await self._send({"op": "cancel", "id": each})
             await self._send({"op": "done", "id": each})
-            self._left.discard(each)
 
     async def connect(self) -> None:
         """See that there is a worker and a link to it.
@@ -140,7 +138,7 @@ class Session:
         self._reading = asyncio.create_task(self._read(self._link))
         if self._pinging is None:
             self._pinging = asyncio.create_task(self._ping())
-        await self._tell_left()
+        await self._tell_left(*self._left)
         for answering in list(self._answers.values()):
             if not answering.is_over:
                 await self._send({"op": "resume", "id": answering.id, "after": answering.seq})
@@ -165,6 +163,7 @@ class Session:
         self._link = None
         if self._is_unloading or self._is_closed:
             self._is_unloading = False
+            self._left.clear()
             self._fail_all(self._lost("was unloaded"))
             return
         self._opening = asyncio.create_task(self._reopen())
@@ -176,6 +175,8 @@ class Session:
             self._take_state(message)
         elif event == "pong":
             self.memory_bytes = message.get("memory_bytes")
+        elif event == "forgotten":
+            self._left.discard(str(message["id"]))
         elif (answering := self._answers.get(str(message.get("id")))) is not None:
             if event == "gone" and not answering.seq:  # the connection was lost under the request
                 await self._send(answering.request)

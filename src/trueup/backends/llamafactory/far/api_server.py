@@ -28,7 +28,7 @@ def run(channel: Channel, spec: Message) -> int:
     """Start it, tell where it listens, and stay until it or the keeper is gone."""
     try:
         cli = find_cli(spec.get("cli_path"))
-        begin(spec, channel)("loading weights")
+        begin(spec, channel, cli=cli)("loading weights")
         port, key = _free_port(), secrets.token_urlsafe(24)
         child = _started(cli, spec, port, key)
     except Exception as error:

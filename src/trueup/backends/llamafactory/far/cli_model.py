@@ -34,7 +34,7 @@ def run(channel: Channel, spec: Message) -> int:
     """Start it, and answer until it or the keeper is gone."""
     try:
         cli = find_cli(spec.get("cli_path"))
-        begin(spec, channel)("loading weights")
+        begin(spec, channel, cli=cli)("loading weights")
         child = _started(cli, spec, channel)
     except Exception as error:
         channel.send({"event": "state", "state": "failed", "error": error_of(error)})

@@ -153,6 +153,7 @@ class Keeper:
         elif op == "done":
             self._answers.forget(message.get("id"))
             client.follows.discard(str(message.get("id")))
+            client.send({"event": "forgotten", "id": message.get("id")})
         elif op == "ping":
             pid = self._model.pid if self._model is not None else None
             client.send({"event": "pong", "memory_bytes": memory_bytes(pid)})

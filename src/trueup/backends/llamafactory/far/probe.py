@@ -16,6 +16,7 @@ from typing import Any
 from .faults import SpecFault, error_of
 from .lines import Message, line_of
 from .paths import check_adapter, check_base, find_cli
+from .template_names import check_template, known_templates
 
 NO_CLI = 42
 NO_PACKAGE = 43
@@ -93,6 +94,9 @@ def _template(spec: Message) -> str:
     name = spec.get("template")
     if name is None:
         return "the tokenizer's own"
+    if known_templates() is not None:
+        check_template(name)
+        return str(name)
     from llamafactory.data.template import (  # type: ignore[import-not-found,unused-ignore]
         TEMPLATES,
     )

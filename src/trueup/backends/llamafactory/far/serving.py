@@ -19,17 +19,19 @@ from .lines import Message
 from .memory import free_bytes
 from .paths import check_paths, weights_bytes
 from .streaming import answer_by_stream
+from .template_names import check_template
 
 # Requests that an engine with a scheduler of its own gets at a time.
 SCHEDULED = 64
 
 
-def begin(spec: Message, channel: Channel) -> Callable[[str], None]:
+def begin(spec: Message, channel: Channel, *, cli: str | None = None) -> Callable[[str], None]:
     """See that the model is there and tell of the load; what is returned tells of its stages.
 
-    Raises: SpecFault.
+    `cli` is the program that is to load it. Raises: SpecFault.
     """
     check_paths(spec)
+    check_template(spec.get("template"), cli=cli)
     needed = weights_bytes(spec["base_model_path"])
     memory = {"weights_bytes": needed, "free_bytes": free_bytes()}
 
