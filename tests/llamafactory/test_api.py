@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import subprocess
 import sys
+from typing import Any
 
 import orjson
 import psutil
@@ -70,6 +72,31 @@ async def _asked(backend, bench: Bench) -> list[int]:  # type: ignore[no-untyped
 
 async def _is_told(backend) -> bool:  # type: ignore[no-untyped-def]
     return (await backend.health()).state == "failed"
+
+
+async def test_one_that_died_unseen_is_started_anew_for_those_who_ask(bench: Bench) -> None:
+    async with bench.backend(mode="api", cli_path=str(program(bench))) as backend:
+        assert (await streamed(backend, "hi")).text == "streamed hi"
+        (pid,) = bench.loads()
+        psutil.Process(pid).kill()
+        # Nobody waits until that is known.
+        answers = await asyncio.gather(*(streamed(backend, word) for word in ("one", "two")))
+        assert [each.text for each in answers] == ["streamed one", "streamed two"]
+        assert len(bench.loads()) == 2
+
+
+async def test_the_same_port_with_another_key_is_another_server(bench: Bench) -> None:
+    async with bench.backend(mode="api", cli_path=str(program(bench))) as found:
+        backend: Any = found
+        said = {"state": "ready", "port": 1, "key": "one", "model": "model"}
+        backend._session.state = said
+        first = await backend._reached()
+        assert await backend._reached() is first
+        backend._session.state = {**said, "key": "two"}
+        second = await backend._reached()
+        assert second is not first
+        assert backend.conceal("<two>") == "<***>"
+        backend._session.state = {"state": "stopped"}
 
 
 async def test_the_gateway_counts_what_it_does_not(bench: Bench) -> None:

@@ -154,7 +154,7 @@ def _host_key(error: Exception, attempt: Attempt) -> BackendError:
         )
         hint = (
             "nothing was sent to it. Ask who runs that host; only where the change was meant: "
-            "trueup backends trust-host NAME"
+            "trueup backends trust-host NAME --replace"
         )
     else:
         cause = f"the host key of {attempt.address} is not trusted: {seen} is not known"

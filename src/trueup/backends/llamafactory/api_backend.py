@@ -16,17 +16,21 @@ import orjson
 
 from trueup.backends.base import BackendRequest, BackendResponse, Capabilities
 from trueup.backends.hosts.host import Host
-from trueup.backends.http import Address
 from trueup.backends.http_answer import Answer
 from trueup.backends.llamafactory.backend import LlamaFactoryBackend
 from trueup.backends.llamafactory.capabilities import capabilities_of
+from trueup.backends.llamafactory.far.lines import Message
 from trueup.backends.llamafactory.request import CHAT, Asked, read_request
 from trueup.backends.openai_compatible import OpenAICompatibleBackend
 from trueup.backends.presets import PRESETS
 from trueup.config.llamafactory_settings import PRESET, LlamaFactorySettings
 from trueup.config.secret import Secret
 from trueup.config.settings import BackendSettings
+from trueup.errors import BackendError, TrueUpError
 
+# A request that got no answer at all, and how long the end of its server may take to be told.
+UNANSWERED = ("backend_closed", "backend_unreachable")
+DEATH_SECONDS = 5.0
 PLAIN_ROLES = {"user", "assistant"}
 
 
@@ -102,6 +106,7 @@ class ApiBackend(LlamaFactoryBackend):
         super().__init__(settings, host, root, say=say)
         self.capabilities = replace(_capabilities(settings), queues=True)
         self._api: ForwardedBackend | None = None
+        self._api_facts: tuple[str, str, str] | None = None
         self._loading = asyncio.Lock()
 
     def conceal(self, text: str) -> str:
@@ -116,36 +121,62 @@ class ApiBackend(LlamaFactoryBackend):
 
     @asynccontextmanager
     async def open(self, request: BackendRequest) -> AsyncIterator[BackendResponse]:
-        """Ask, loading the model where it is not loaded."""
-        self._waiting += 1
-        try:
-            async with self._loading:
-                await self.load()
-                api = await self._reached()
-        finally:
-            self._waiting -= 1
-            self._idle.rest()
-        self._idle.wake()
+        """Ask, loading the model where it is not loaded, or its server has died unseen."""
+        api = await self._loaded()
         self._running += 1
         try:
-            async with api.open(request) as response:
+            async with AsyncExitStack() as answer:
+                try:
+                    response = await answer.enter_async_context(api.open(request))
+                except BackendError as error:
+                    if error.code not in UNANSWERED or not await self._has_died(api):
+                        raise
+                    api = await self._loaded()
+                    response = await answer.enter_async_context(api.open(request))
                 yield response
         finally:
             self._running -= 1
             self._idle.rest()
 
+    async def _loaded(self) -> ForwardedBackend:
+        """The API that is loaded now; who gets it counts itself as running before it waits."""
+        self._idle.wake()
+        self._waiting += 1
+        try:
+            async with self._loading:
+                await self.load()
+                return await self._reached()
+        finally:
+            self._waiting -= 1
+            self._idle.rest()
+
+    async def _has_died(self, api: ForwardedBackend) -> bool:
+        """Whether the server that has not answered is no more: its keeper tells of it at once."""
+        try:
+            async with asyncio.timeout(DEATH_SECONDS):
+                while self._api is api and self._session.state.get("state") == "ready":
+                    if _facts_of(self._session.state) != self._api_facts:
+                        break
+                    await self._session.changes()
+        except TimeoutError:
+            return False
+        except TrueUpError:  # the keeper is gone too
+            return True
+        return True
+
     async def _reached(self) -> ForwardedBackend:
         """The API that is loaded now; each load has a port and a key of its own."""
-        said = self._session.state
-        url = f"http://127.0.0.1:{said['port']}/v1"
-        if self._api is not None and str(self._api.address) == str(Address(url)):
+        facts = _facts_of(self._session.state)
+        if self._api is not None and self._api_facts == facts:
             return self._api
         if self._api is not None:
             await self._api.close()
+        url, key, model = facts
         told = BackendSettings(
-            name=self.name, url=url, preset=PRESET, model=said["model"], api_key=Secret(said["key"])
+            name=self.name, url=url, preset=PRESET, model=model, api_key=Secret(key)
         )
         self._api = ForwardedBackend(told, self.capabilities, self._host, owns_host=False)
+        self._api_facts = facts
         return self._api
 
     async def close(self) -> None:
@@ -153,6 +184,11 @@ class ApiBackend(LlamaFactoryBackend):
         if self._api is not None:
             await self._api.close()
         await super().close()
+
+
+def _facts_of(state: Message) -> tuple[str, str, str]:
+    """Where the API listens, with what key, and what its model is called."""
+    return f"http://127.0.0.1:{state['port']}/v1", str(state["key"]), str(state["model"])
 
 
 def _capabilities(settings: LlamaFactorySettings) -> Capabilities:
