@@ -104,6 +104,7 @@ async def test_a_host_whose_key_has_changed(server: Sshd, tmp_path: Path) -> Non
     found = await fault(replace(server.settings, known_hosts=str(known)))
     assert found.code == "ssh_host_key"
     assert "HAS CHANGED" in found.cause
+    assert str(found.hint).endswith("trueup backends trust-host NAME --replace")
     assert not found.retryable
     key = (server.folder / "host_key.pub").read_text()
     known.write_text(f"{name} {key}@revoked {name} {key}")
