@@ -50,7 +50,7 @@ class Scaled:
     @classmethod
     def of(cls, bars: Floats, clip: float, where: str) -> Scaled:
         """Deviations over the whole window, in fp32 and in the published order of summation."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             # Columns lie together as in the frames that the published code reads: the order in
             # which numpy sums follows the layout, and with it the last bit of the mean.
             columns = np.asfortranarray(bars, dtype=np.float32)
