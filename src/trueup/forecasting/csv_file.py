@@ -81,21 +81,15 @@ def read_csv(
 
 
 def read_text(
-    text: str,
-    rows: int,
-    *,
-    place: str,
-    time_column: str | None = None,
-    id_column: str | None = None,
+    text: str, rows: int, *, place: str, time_column: str | None, id_column: str | None
 ) -> list[Series]:
     """The same of a table that is there as text.
 
     Raises: RequestError where it is not what it should be.
     """
     try:
-        return _Reading(place, rows, time_column, id_column).read(
-            StringIO(text.removeprefix("\ufeff"), newline=""), lambda count: None
-        )
+        file = StringIO(text.removeprefix("\ufeff"), newline="")
+        return _Reading(place, rows, time_column, id_column).read(file, lambda count: None)
     except csv.Error as error:
         raise RequestError(f"the text is no CSV: {error}", param="bars", where=place) from error
 
