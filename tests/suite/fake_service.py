@@ -58,5 +58,9 @@ class FakeService:
         vectors = [self.vector(text, call) for text in texts]
         return [struct.pack(f"<{len(each)}f", *each) for each in vectors]
 
+    async def forecast(self, model: str, candles: object) -> int:
+        self.asked.append((model, "candles"))
+        return 1
+
     async def memory(self, model: str) -> MemoryUsed | None:
         return self.memories.pop(0) if len(self.memories) > 1 else next(iter(self.memories), None)

@@ -138,14 +138,14 @@ def test_an_error_that_the_route_meets_fails_and_a_warning_is_a_note() -> None:
     assert warned.notes == ("W1: it breaks",)
 
 
-@pytest.mark.parametrize("kind", ["chat", "completion", "embedding"])
+@pytest.mark.parametrize("kind", ["chat", "completion", "embedding", "forecast"])
 async def test_loading_is_the_first_request_of_the_models_kind(kind: str) -> None:
     service = FakeService({"m": {"": "x"}})
     verdict = await loads(service, "m", kind)
     assert verdict.problem is None
     assert verdict.figures[0].name == "load"
     assert len(service.asked) == 1
-    assert service.max_tokens == ([] if kind == "embedding" else [1])
+    assert service.max_tokens == ([] if kind in ("embedding", "forecast") else [1])
 
 
 async def test_a_load_that_fails_says_so_at_the_models_directory() -> None:

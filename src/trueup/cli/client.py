@@ -120,6 +120,16 @@ class ChatClient:
             raise self._malformed("the answer to /completions has no choice with a `text`")
         return first["text"], first.get("finish_reason")
 
+    async def forecast_bars(self, shape: Mapping[str, Any]) -> int:
+        """How many bars the server forecasts for a whole request.
+
+        Raises: as `complete`.
+        """
+        rows = (await self._post("/forecasts", shape)).get("forecasts")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise self._malformed("the answer to /forecasts has no list `forecasts`")
+        return sum(len(row.get("timestamps") or ()) for row in rows)
+
     async def processes(self) -> list[dict[str, Any]]:
         """The rows of /api/ps, which servers of ours have."""
         url = f"{self.url.removesuffix('/v1')}/api/ps"

@@ -17,7 +17,7 @@ EXAMPLE = """  trueup suite --config trueup.yaml
   trueup suite ./chatglm2-6b ./codebert --report suite.html --report junit.xml
   trueup suite demo --prompts prompts.yaml --only prompts --baseline last.json
   trueup suite --url http://127.0.0.1:8484 --report last.json"""
-KINDS = ("chat", "completion", "embedding")
+KINDS = ("chat", "completion", "embedding", "forecast")
 WISHES = ("revision", "route", "dtype", "device", "kind")
 
 

@@ -73,6 +73,12 @@ class ClientService:
         vectors, _ = await client.embeddings(model, texts, options)
         return vectors
 
+    async def forecast(self, model: str, candles: Mapping[str, Any]) -> int:
+        """One sampled bar."""
+        client = await self.client()
+        asked = {"model": model, "series": [candles], "horizon": 1, "samples": 1, "quantiles": []}
+        return await client.forecast_bars(asked)
+
     async def memory(self, model: str) -> MemoryUsed | None:
         """What the model's worker holds."""
         if model not in self._own:
@@ -170,6 +176,10 @@ class NoService:
         raise _nothing(model)
 
     async def embed(self, model: str, texts: Sequence[str]) -> list[bytes]:
+        """Nothing answers."""
+        raise _nothing(model)
+
+    async def forecast(self, model: str, candles: Mapping[str, Any]) -> int:
         """Nothing answers."""
         raise _nothing(model)
 

@@ -18,6 +18,13 @@ from trueup.suite.service import Service
 LOAD_SECONDS = 1800.0
 SMALL_TEXT = "def f(x): return x"
 SMALL_QUESTION = "Hello"
+SMALL_CANDLES: Mapping[str, Any] = {
+    "timestamps": [f"2026-06-{day:02}" for day in range(1, 21)],
+    "open": [10 + day % 3 for day in range(20)],
+    "high": [11 + day % 3 for day in range(20)],
+    "low": [9 + day % 3 for day in range(20)],
+    "close": [10 + day % 4 for day in range(20)],
+}
 # What measurements of the same load differ by: arenas of the allocator, lazily imported modules.
 LOAD_ALLOWANCE, LOAD_ALLOWANCE_BYTES = 1.2, 128 * 2**20
 WARM_UPS, STEADY_REQUESTS = 2, 8
@@ -200,6 +207,8 @@ async def answers_at_all(service: Service, name: str, kind: str) -> Verdict:
 async def _small_request(service: Service, name: str, kind: str) -> None:
     if kind == "embedding":
         await service.embed(name, [SMALL_TEXT])
+    elif kind == "forecast":
+        await service.forecast(name, SMALL_CANDLES)
     elif kind == "completion":
         await service.complete(name, SMALL_QUESTION, max_tokens=1)
     else:

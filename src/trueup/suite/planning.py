@@ -187,6 +187,12 @@ class _Planning:
                 "requests",
                 where=where,
             )
+        if kind == "forecast":
+            raise ConfigError(
+                f"`{one}` and `{other}` forecast, which a suite does not compare",
+                where=where,
+                hint="`trueup forecast CANDLES --model MODEL --backtest` measures each of them",
+            )
         if kind == "embedding":
             return partial(compare_embeddings, one=one, other=other, criteria=criteria)
         prompts = [prompt for path in criteria.prompts for prompt in self._read(path)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,9 @@ class Service(Protocol):
 
     async def embed(self, model: str, texts: Sequence[str]) -> list[bytes]:
         """A vector of little-endian fp32 for each text."""
+
+    async def forecast(self, model: str, candles: Mapping[str, Any]) -> int:
+        """How many bars come after the candles, of a series as /v1/forecasts takes it."""
 
     async def memory(self, model: str) -> MemoryUsed | None:
         """What a model of the server's own holds; None where it is not loaded or not known."""
