@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.kronos.directories import model_files, tokenizer_files, write
 from tests.worker.fake_engine import fake_plan
@@ -158,6 +159,24 @@ def test_a_path_of_another_kind_is_refused(kind: str, path: str) -> None:
         assert f"a model of kind `{kind}` does not answer" in client.json["error"]["message"]
 
     asyncio.run(main())
+
+
+def test_series_of_unequal_length_do_not_see_what_memory_held_before(
+    engine: ForecastEngine,
+) -> None:
+    short = {name: values[5:] for name, values in CANDLES.items()}
+    series = [{**CANDLES, "id": "long"}, {**short, "id": "short"}]
+
+    async def main(bench: Bench) -> None:
+        said = []
+        for _ in range(3):
+            for size in (100, 1000, 10_000, 100_000):
+                torch.full((size,), torch.nan)  # what is freed is given out again
+            said.append((await bench.answer(series=series)).json["forecasts"])
+        assert [each["id"] for each in said[0]] == ["long", "short"]
+        assert said[0] == said[1] == said[2]
+
+    run(engine, main)
 
 
 class ScriptedEngine:
