@@ -161,9 +161,11 @@ def test_a_context_beyond_the_training_is_told(hub: HubServer) -> None:
     assert "beyond the 512 that kronos-small was trained with" in watch.notes[0]
 
 
-def test_both_are_of_the_dtype_that_was_asked_for(tmp_path: Path) -> None:
+def test_the_model_is_of_the_dtype_that_was_asked_for_and_its_tokenizer_of_fp32(
+    tmp_path: Path,
+) -> None:
     directory = write(tmp_path / "m", model_files())
     write(directory / "tokenizer", tokenizer_files())
     found = load_forecaster(directory, dtype="bfloat16", device="auto", progress=Noted())
-    for each in (found.model, found.tokenizer):
-        assert {one.dtype for one in each.parameters()} == {torch.bfloat16}
+    assert {each.dtype for each in found.model.parameters()} == {torch.bfloat16}
+    assert {each.dtype for each in found.tokenizer.parameters()} == {torch.float32}

@@ -235,3 +235,17 @@ def test_files_that_changed_since_the_plan_are_not_loaded(tmp_path: Path) -> Non
     (tokenizer / "config.json").write_text("{}")
     with pytest.raises(AdaptError, match="have changed since the plan"):
         load_forecast_engine(plan)
+
+
+def test_a_forecast_in_bfloat16_says_so(tmp_path: Path) -> None:
+    from trueup.adapt.wishes import Wishes
+
+    directory = write(tmp_path / "kronos", model_files())
+    write(directory / "tokenizer", tokenizer_files())
+    plan = plan_model(str(directory), Wishes(dtype="bfloat16"))
+
+    async def main(bench: Bench) -> None:
+        said = (await bench.answer(stream=True)).events[-2]
+        assert said["remarks"][0].startswith("computed in bfloat16")
+
+    run(load_forecast_engine(plan), main)

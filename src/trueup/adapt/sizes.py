@@ -122,7 +122,9 @@ def forecast_memory(
     """Weights of model and tokenizer, and the caches of as many samples as are usual."""
     item_bytes = DTYPE_BYTES.get(dtype, 1)
     each = _kv_bytes(checkpoint.config, item_bytes)
-    tokenizer = 0 if sizes.tokenizer is None else _weights_bytes(sizes.tokenizer, item_bytes)
+    # The tokenizer stays in fp32.
+    wide = DTYPE_BYTES["float32"]
+    tokenizer = 0 if sizes.tokenizer is None else _weights_bytes(sizes.tokenizer, wide)
     overhead = HOST_OVERHEAD_BYTES if device == "cpu" else CUDA_OVERHEAD_BYTES
     return Memory(
         weights_bytes=_weights_bytes(checkpoint, item_bytes) + tokenizer,

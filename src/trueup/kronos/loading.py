@@ -64,8 +64,14 @@ def load_forecaster(
     )
     return Forecaster(
         model=load(Kronos, source, found, dtype=kind, device=placed, watch=watch),
+        # Its bits are signs: in another dtype bars would have other tokens.
         tokenizer=load(
-            KronosTokenizer, its_source, its_found, dtype=kind, device=placed, watch=watch
+            KronosTokenizer,
+            its_source,
+            its_found,
+            dtype=dtype_of("float32"),
+            device=placed,
+            watch=watch,
         ),
         context=bars,
     )
