@@ -81,9 +81,11 @@ def demo_forecaster() -> Forecaster:
     random = np.random.RandomState(SEED)
     for module in (model, tokenizer):
         for name, parameter in sorted(module.named_parameters()):
-            if parameter.dim() > 1:
-                # Shares its memory; torch's own generator differs between releases.
-                weights = parameter.detach().numpy()
+            # Shares its memory; torch's own generator differs between releases.
+            weights = parameter.detach().numpy()
+            if name.endswith("bias"):
+                weights[...] = 0
+            elif parameter.dim() > 1:
                 fan_in = 1 if "emb" in name.split(".")[-2] else weights.shape[1]
                 weights[...] = random.normal(0, fan_in**-0.5, weights.shape)
     return Forecaster(model=model, tokenizer=tokenizer, context=CONTEXT)
