@@ -58,7 +58,9 @@ def test_times_to_come_are_taken_and_checked() -> None:
         forecast(frame(), future=times[:2])
 
 
-@pytest.mark.parametrize("data", [[], pd.DataFrame(), frame(0), frame().drop(columns="timestamps")])
+@pytest.mark.parametrize(
+    "data", [[], pd.DataFrame(), frame()[:0], frame().drop(columns="timestamps")]
+)
 def test_what_is_no_frame_of_candles_is_refused(data: Any) -> None:
     with pytest.raises(RequestError):
         forecast(data)

@@ -1,7 +1,6 @@
 """Bars from a CSV file of any length in bounded memory.
 
-The file is read in parts; of each series the newest bars are kept, whatever the order of the rows,
-and only their numbers are read. Times are read and compared in every row.
+Of each series the newest bars are kept, whatever the order of the rows; times are read in all.
 """
 
 from __future__ import annotations
@@ -33,12 +32,10 @@ from trueup.forecasting.times import TimeReader
 
 STDIN = "-"
 PART_ROWS = 16_384
-# Rows of text that wait to be read as numbers, of all series together: some 50 MB.
-WAITING_ROWS = 100_000
+WAITING_ROWS = 100_000  # of text, not yet read as numbers, of all series: some 50 MB
 # So many series may each keep what tells the sessions; of more, only what is asked for is kept.
 FEW_SERIES = 64
-# 56 bytes a bar: 1.1 GB.
-MOST_BARS = 20_000_000
+MOST_BARS = 20_000_000  # 56 bytes each
 DELIMITERS = (",", ";", "\t", "|")
 EMPTY = frozenset(("", "nan", "na", "n/a", "null", "none", "-"))
 
