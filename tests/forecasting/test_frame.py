@@ -10,6 +10,7 @@ import pytest
 import trueup
 from tests.forecasting.stand_in import StandIn, columns, minutes
 from trueup.errors import RequestError
+from trueup.forecasting.frame import ForecastWarning
 
 
 def frame(count: int = 40, **more: Any) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def test_many_series_come_back_under_their_ids() -> None:
 
 
 def test_what_is_assumed_is_warned_of_and_kept() -> None:
-    with pytest.warns(UserWarning) as met:
+    with pytest.warns(ForecastWarning) as met:
         out = trueup.forecast(
             frame().rename(columns={"volume": "VOL"}),
             3,
