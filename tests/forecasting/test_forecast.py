@@ -149,7 +149,7 @@ def test_a_model_that_gives_no_numbers_is_refused() -> None:
         ({"horizon": 2.5}, "horizon"),
         ({"horizon": True}, "horizon"),
         ({"samples": 0}, "samples"),
-        ({"temperature": 0.0}, "temperature"),
+        ({"temperature": -0.5}, "temperature"),
         ({"temperature": float("nan")}, "temperature"),
         ({"top_p": 0.0}, "top_p"),
         ({"top_p": 1.5}, "top_p"),

@@ -78,7 +78,12 @@ def read_csv(
 
 
 def read_text(
-    text: str, rows: int, *, place: str, time_column: str | None, id_column: str | None
+    text: str,
+    rows: int,
+    *,
+    place: str,
+    time_column: str | None = None,
+    id_column: str | None = None,
 ) -> list[Series]:
     """The same of a table that is there as text.
 
