@@ -46,10 +46,10 @@ class KeysValues:
         self, series: int, heads: int, head_dim: int, rooms: tuple[int, int, int], like: Tensor
     ) -> None:
         shared, samples, own = rooms
-        # Before a shorter history nothing is written, and what is masked there is still computed
-        # with: NaN that memory held before would pass through.
+        # Zeros: where histories are shorter, what is masked is still multiplied, and memory as it
+        # comes may hold NaN.
         self.shared = like.new_zeros(2, series, heads, shared, head_dim)
-        self.own = like.new_empty(2, series, heads, samples, own, head_dim) if samples else None
+        self.own = like.new_zeros(2, series, heads, samples, own, head_dim) if samples else None
 
     def put_history(self, rows: slice, end: int, keys: Tensor, values: Tensor) -> None:
         """Keys and values [rows, positions, heads, head_dim] of histories that end at `end`."""
