@@ -52,7 +52,8 @@ $(CHARTS)/$(CHARTS_VERSION): | $(NPM)
 $(NPM) $(CHROMIUM):
 	apt-get update && apt-get install --yes --no-install-recommends $(notdir $@)
 
-demo: install
+# Without the charts, for which a machine may lack npm.
+demo: $(VENV)/complete
 	$(VENV)/bin/trueup demo
 
 # Hosts over SSH are tested with a real server, which the tests start for themselves.
