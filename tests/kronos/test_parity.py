@@ -142,3 +142,13 @@ def test_equal_lengths_draw_together_as_the_published_batch_does() -> None:
     _, bars = expected(it, asked[0], samples=4, **options)
     found = it.sample(asked, 4, samples=2, **options)
     np.testing.assert_allclose(found.reshape(4, 4, 6), bars, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+@pytest.mark.parametrize("on_step", [None, lambda step, bars: None])
+def test_what_is_cancelled_before_its_first_step_has_none(samples: int, on_step: Any) -> None:
+    found = forecaster().sample(
+        [window(5, 3), window(9, 3)], 3, samples=samples, seed=1, **LIKELIEST,
+        on_step=on_step, is_cancelled=lambda: True,
+    )  # fmt: skip
+    assert found.shape == (2, samples, 0, 6)

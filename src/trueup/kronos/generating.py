@@ -157,6 +157,9 @@ def _decoded(
     order: Order,
 ) -> Tensor:
     """[series, samples, steps, 6], all steps at once behind what their paths share."""
+    if not chosen[0].shape[-1]:  # cancelled before the first
+        like = decoder.embed(*(ids[:1] for ids in past[0]))
+        return like.new_empty(*chosen[0].shape, decoder.width)
     return torch.stack(
         [
             torch.cat(list(_decoded_paths(decoder, _before(pair, order), (coarse, fine))))
