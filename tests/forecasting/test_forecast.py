@@ -63,6 +63,15 @@ def test_a_seed_is_drawn_where_none_is_given_and_gives_the_same_again() -> None:
     assert np.array_equal(first.mean, again.mean)
 
 
+def test_a_seed_is_any_whole_number_that_torch_takes() -> None:
+    seed = Request(horizon=1, seed=np.int64(7)).seed
+    assert (seed, type(seed)) == (7, int)
+    assert Request(horizon=1, seed=2**63 - 1).seed == 2**63 - 1
+    with pytest.raises(RequestError, match="or less") as caught:
+        Request(horizon=1, seed=2**63)
+    assert caught.value.param == "seed"
+
+
 def test_many_series_are_sampled_in_batches_and_their_places_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -31,6 +31,7 @@ BATCH_SEQUENCES = 64
 # float32 numbers of all the paths together: 2 GiB.
 MOST_NUMBERS = 2**29
 SEEDS = 2**31
+MOST_SEED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,10 @@ class Request:
             _whole("lookback", self.lookback, 1)
         if self.seed is not None:
             _whole("seed", self.seed, 0)
+            if self.seed > MOST_SEED:
+                raise _refused("seed", self.seed, f"a whole number, {MOST_SEED} or less")
+            # torch takes no integer of numpy's for a seed.
+            object.__setattr__(self, "seed", int(self.seed))
         if not 0 <= self.temperature < float("inf"):
             raise _refused("temperature", self.temperature, "a number, 0 or more")
         if not 0 < self.top_p <= 1:
