@@ -199,6 +199,8 @@ async def test_an_answer_as_a_table() -> None:
         ("model=kronos&horizon=2&csv=a", TABLE, "csv", "the body itself"),
         ("model=kronos&horizon=2", b"", None, "the body is empty"),
         ("model=kronos&horizon=2", b"\xff\xfe", None, "not UTF-8: byte 0xff at offset 0"),
+        ("model=m&horizon=2&temperature=nan", TABLE, "temperature", "expected a number"),
+        ("model=m&horizon=2&quantiles=0.1,inf", TABLE, "quantiles", "expected numbers"),
         ("&".join(f"a{n}=1" for n in range(100)), TABLE, None, "the query cannot be read"),
     ],
 )

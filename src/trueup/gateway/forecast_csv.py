@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -117,9 +118,9 @@ def _value(name: str, text: str) -> Any:
         if name in WHOLE_NUMBERS:
             return int(text)
         if name in NUMBERS:
-            return float(text)
+            return _finite(text)
         if name == "quantiles":
-            return [float(each) for each in text.split(",") if each.strip()]
+            return [_finite(each) for each in text.split(",") if each.strip()]
     except ValueError:
         expected = "numbers with commas between" if name == "quantiles" else "a number"
         refuse(name, text, expected)
@@ -128,3 +129,11 @@ def _value(name: str, text: str) -> Any:
             refuse(name, text, "`true` or `false`")
         return WORDS[text.lower()]
     return text
+
+
+def _finite(text: str) -> float:
+    """JSON has no other numbers: NaN would be null, which is what was left out."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
