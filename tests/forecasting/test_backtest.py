@@ -138,3 +138,13 @@ def test_persistence_has_no_interval_where_the_history_is_too_short() -> None:
     assert found.close.tolist() == [4.0] * 4
     assert found.low[:2].tolist() == [5.0, 7.0]
     assert np.isnan(found.high[2:]).all()
+
+
+def test_the_frequency_that_is_given_tells_the_season_of_irregular_bars() -> None:
+    gaps = np.random.default_rng(0).integers(1, 2000, 100)
+    times = np.datetime64("2024-01-01", "ns") + np.cumsum(gaps) * np.timedelta64(1, "m")
+    series = series_of(times)
+    with pytest.raises(RequestError, match="no regular step"):
+        run(series)
+    found = backtest(StandIn(), [series], replace(REQUEST, freq="1h"), origins=1)
+    assert [each.name for each in found.scores] == ["model", "persistence", "seasonal naive"]

@@ -140,6 +140,26 @@ def test_what_is_no_frequency_is_refused(text: str) -> None:
         parse_freq(text)
 
 
+@pytest.mark.parametrize("times", [sessions(10), DAYS])
+def test_a_frequency_that_is_not_the_historys_is_kept_to(times: NDArray[np.datetime64]) -> None:
+    future = future_timestamps(series_of(times), 30, "1h")
+    assert set(np.diff(future.timestamps)) == {np.timedelta64(HOUR, "ns")}
+    assert any("1 hour apart" in each for each in future.remarks)
+
+
+def test_bars_of_no_usual_weekday_are_followed_by_every_day() -> None:
+    future = future_timestamps(series_of(np.arange(DAYS[0], DAYS[0] + 2000, 45)), 9, "D")
+    assert set(np.diff(future.timestamps)) == {np.timedelta64(DAY, "ns")}
+
+
+def test_weeks_stay_at_their_hour_when_the_clocks_change() -> None:
+    zone = ZoneInfo("America/New_York")
+    weeks = np.arange("2024-08-01", "2024-11-01", 7, dtype="datetime64[D]").astype("datetime64[ns]")
+    future = future_timestamps(series_of(from_wall_clock(weeks, zone), timezone=zone), 3)
+    wall = weeks[-1] + np.arange(1, 4) * np.timedelta64(7 * DAY, "ns")
+    assert np.array_equal(future.timestamps, from_wall_clock(wall, zone))
+
+
 def test_one_bar_and_irregular_bars_ask_for_a_frequency() -> None:
     with pytest.raises(RequestError, match="one bar does not tell"):
         infer_step(series_of(minutes(1)))

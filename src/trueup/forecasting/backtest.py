@@ -146,7 +146,7 @@ def backtest(
                 is_directed=True,
             )
         )
-        season = season_length(case.known)
+        season = season_length(case.known, request.freq)
         for line, is_directed in (
             (persistence(closes, request.horizon, interval), False),
             (seasonal_naive(closes, request.horizon, season, interval), True),

@@ -69,7 +69,9 @@ def future_timestamps(series: Series, horizon: int, freq: str | None = None) -> 
             step=step,
         )
     if step.nanoseconds > DAY:
-        return Future(timestamps=_straight(series, step, horizon), step=step)
+        # By the clock at the exchange, which a change to summer time does not move.
+        times = wall[-1] + np.arange(1, horizon + 1) * np.timedelta64(step.nanoseconds, "ns")
+        return Future(timestamps=from_wall_clock(times, series.timezone), step=step)
     if step.nanoseconds == DAY:
         days = _weekdays(wall, step, remarks)
         times = _daily(wall[-1], days, horizon)
@@ -89,9 +91,9 @@ def future_timestamps(series: Series, horizon: int, freq: str | None = None) -> 
     return Future(timestamps=times[:horizon], step=step, remarks=tuple(remarks))
 
 
-def season_length(series: Series) -> int:
+def season_length(series: Series, freq: str | None = None) -> int:
     """How many bars make one season: a day of an intraday series, a week of days, a year else."""
-    step = infer_step(series)
+    step = infer_step(series) if freq is None else parse_freq(freq)
     if step.months:
         return max(1, 12 // step.months)
     if step.nanoseconds >= 7 * DAY:
@@ -126,6 +128,12 @@ def find_sessions(wall: Times, step: Step, remarks: list[str]) -> Sessions | Non
     common = _usual(days, clock, kinds)
     if len(common) * 2 < min(per_day, len(np.unique(clock))) and len(common) < 2:
         remarks.append("the history shows no sessions: bars are taken to go on without a gap")
+        return None
+    if step.nanoseconds not in np.diff(common):
+        remarks.append(
+            f"the sessions of the history have no bars {step.words()} apart: "
+            "bars are taken to go on without a gap"
+        )
         return None
     weekdays = _weekdays(wall, step, remarks)
     times: list[tuple[int, ...]] = [()] * WEEKDAYS
@@ -176,7 +184,7 @@ def _weekdays(wall: Times, step: Step, remarks: list[str]) -> tuple[int, ...]:
         # Of a weekday that came at least four times, one day in four is not an exception.
         span = int((days[-1] - days[0]).astype(int)) // WEEKDAYS
         kept = [int(day) for day in seen if np.sum(_weekday_of(days) == day) * 4 >= max(1, span)]
-        return tuple(kept)
+        return tuple(kept) or tuple(range(WEEKDAYS))
     if np.isin(seen, (5, 6)).any():
         remarks.append("the history is shorter than a week and has a weekend: every day has bars")
         return tuple(range(WEEKDAYS))
