@@ -94,6 +94,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
         ("a,open,high,low,close\n1,1,1,1,1\n", "no column has the times", "f"),
         ("time,close\n2024-06-18,1\n", "no column for `open`", "f"),
         ("time\0,open\n", "binary", "f"),
+        ("time,open," + "x" * csv_file.HEADER_CHARACTERS, "first line does not end", "f"),
         (f"{HEAD}\n" + "2024-06-18,1,2,3,4,5,6\n" * 2, "more than once", "series"),
     ],
 )

@@ -31,7 +31,7 @@ from trueup.forecasting.frequency import NEWEST_BARS
 from trueup.forecasting.times import TimeReader
 
 STDIN = "-"
-PART_ROWS = 16_384
+PART_ROWS, HEADER_CHARACTERS = 16_384, 100_000
 WAITING_ROWS = 100_000  # of text, not yet read as numbers, of all series: some 50 MB
 # So many series may each keep what tells the sessions; of more, only what is asked for is kept.
 FEW_SERIES = 64
@@ -147,11 +147,12 @@ class _Reading:
         return [row for row in part if row]
 
     def _header(self, file: TextIO) -> tuple[Iterator[Row], Row]:
-        first = file.readline().removeprefix("\ufeff")
+        first = file.readline(HEADER_CHARACTERS).removeprefix("\ufeff")
         if not first.strip():
             raise RequestError("the file is empty", param="bars", where=self._place)
-        if "\0" in first:
-            raise RequestError("the file is no CSV: it is binary", param="bars", where=self._place)
+        if "\0" in first or len(first) >= HEADER_CHARACTERS - 1:
+            why = "it is binary" if "\0" in first else "its first line does not end"
+            raise RequestError(f"the file is no CSV: {why}", param="bars", where=self._place)
         delimiter = max(DELIMITERS, key=first.count)
         names = next(csv.reader([first], delimiter=delimiter))
         if all(name.strip() and _number(name) is not None for name in names[1:]):
