@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from tests.kronos.pairs import CONTEXT, expected, forecaster, window
-from trueup.kronos import generating
+from trueup.errors import RequestError
+from trueup.kronos import generating, memory
 from trueup.kronos.blocks import Block
 from trueup.kronos.forecaster import Forecaster
+from trueup.kronos.memory import cache_bytes
 from trueup.kronos.model import Kronos
 
 LIKELIEST = {"temperature": 1.0, "top_k": 1, "top_p": 1.0}
@@ -152,3 +154,18 @@ def test_what_is_cancelled_before_its_first_step_has_none(samples: int, on_step:
         on_step=on_step, is_cancelled=lambda: True,
     )  # fmt: skip
     assert found.shape == (2, samples, 0, 6)
+
+
+@pytest.mark.parametrize("mode", ["exact", "rolling"])
+def test_a_forecast_that_the_host_has_no_memory_for_is_refused(
+    mode: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it, asked = forecaster(), window(12, 8)
+    needed = cache_bytes(it.model, CONTEXT, [12], 8, 5, is_rolling=mode == "rolling")
+    options = {"samples": 5, "seed": 1, "mode": mode, **LIKELIEST}
+    monkeypatch.setattr(memory, "host_memory", lambda: (needed, needed))
+    assert it.sample([asked], 8, **options).shape == (1, 5, 8, 6)
+    monkeypatch.setattr(memory, "host_memory", lambda: (needed, needed - 1))
+    with pytest.raises(RequestError, match="GiB are free") as met:
+        it.sample([asked], 8, **options)
+    assert met.value.param == "samples"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trueup.errors import RequestError
 from trueup.kronos.generating import Folded, History, Order, generate
+from trueup.kronos.memory import refuse_too_large
 from trueup.kronos.model import TIME_SIZES, Kronos
 from trueup.kronos.sampling import Sampling
 from trueup.kronos.tokenizer import KronosTokenizer
@@ -153,16 +154,6 @@ class Forecaster:
         paths = self._paths(windows, scaled, order).float().cpu().numpy()
         return _in_data_units(scaled, np.mean(paths, axis=1))
 
-    def cache_bytes(self, lookbacks: Sequence[int], horizon: int, samples: int) -> int:
-        """What the model keeps for a forecast of such series; most of the memory that it takes.
-
-        Caches are as wide as the longest series wants, and each path has room for the horizon.
-        """
-        longest = min(max(lookbacks), self.context)
-        positions = longest + horizon * (samples if samples > 1 else 1)
-        each = 2 * (self.model.n_layers + 1) * self.model.d_model
-        return len(lookbacks) * positions * each * self.model.norm.weight.element_size()
-
     def _order(
         self,
         windows: Sequence[Window],
@@ -176,6 +167,14 @@ class Forecaster:
         is_cancelled: Callable[[], bool],
     ) -> tuple[list[Scaled], Order]:
         _check(windows, horizon, samples, mode, self.context)
+        refuse_too_large(
+            self.model,
+            self.context,
+            [len(window.bars) for window in windows],
+            horizon,
+            samples,
+            is_rolling=mode == "rolling",
+        )
         scaled = [
             Scaled.of(window.bars, self.clip, f"series {number}")
             for number, window in enumerate(windows)
