@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -217,7 +218,9 @@ def _timestamps(given: Any, wanted: int, name: str, where: str) -> Any:
     import pandas
 
     try:
-        times = pandas.Series(pandas.to_datetime(pandas.Series(list(given))))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of texts in more than one format
+            times = pandas.Series(pandas.to_datetime(pandas.Series(list(given))))
     except (TypeError, ValueError) as error:
         raise RequestError(f"{name} is no list of timestamps: {error}", where=where) from error
     if len(times) != wanted:
@@ -240,5 +243,5 @@ def _timestamps(given: Any, wanted: int, name: str, where: str) -> Any:
 def _parts(times: Any) -> NDArray[np.int64]:
     """Minute, hour, weekday, day and month, int64 [length, 5]."""
     parts = times.dt
-    columns = (parts.minute, parts.hour, parts.dayofweek, parts.day, parts.month)
+    columns = (parts.minute, parts.hour, parts.day_of_week, parts.day, parts.month)
     return np.stack([np.asarray(each, dtype=np.int64) for each in columns], axis=1)
