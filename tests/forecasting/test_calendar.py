@@ -3,6 +3,7 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -140,9 +141,8 @@ def test_what_is_no_frequency_is_refused(text: str) -> None:
         parse_freq(text)
 
 
-@pytest.mark.parametrize("times", [sessions(10), DAYS])
-def test_a_frequency_that_is_not_the_historys_is_kept_to(times: NDArray[np.datetime64]) -> None:
-    future = future_timestamps(series_of(times), 30, "1h")
+def test_hours_after_days_go_on_without_a_gap() -> None:
+    future = future_timestamps(series_of(DAYS), 30, "1h")
     assert set(np.diff(future.timestamps)) == {np.timedelta64(HOUR, "ns")}
     assert any("1 hour apart" in each for each in future.remarks)
 
@@ -194,3 +194,44 @@ def test_times_that_are_given_are_checked() -> None:
 def test_features_are_minute_hour_weekday_day_and_month() -> None:
     times = np.array(["2024-02-29T23:59:30", "2024-12-31T00:00"], dtype="datetime64[ns]")
     assert time_features(times).tolist() == [[59, 23, 3, 29, 2], [0, 0, 1, 31, 12]]
+
+
+@pytest.mark.parametrize(
+    ("history", "freq", "to_come", "told"),
+    [
+        (sessions(20), "1h", ["06-28T15:00", "07-01T10:00", "07-01T11:00"], "not that of the"),
+        (sessions(20), "15min", ["06-28T14:15", "06-28T14:30", "06-28T14:45"], "not that of the"),
+        (sessions(20), "7min", ["06-28T14:07", "06-28T14:14", "06-28T14:21"], "no bars 7 minutes"),
+        (sessions(20), "1min", ["06-28T14:01", "06-28T14:02", "06-28T14:03"], "no bars 1 minute"),
+        (minutes(2000), "1h", None, "not that of the"),
+        (DAYS[::7], "D", None, "1 day, is not that of the history, 7 days"),
+        (weekdays(), "1h", None, "no bars 1 hour apart"),
+    ],
+)
+def test_a_step_that_is_not_the_historys_is_taken_and_told(
+    history: NDArray[np.datetime64], freq: str, to_come: list[str] | None, told: str
+) -> None:
+    if to_come is not None:  # the last day until 14:00
+        history = history[: np.flatnonzero(history <= np.datetime64("2024-06-28T14:00"))[-1] + 1]
+    future = future_timestamps(series_of(history), 3, freq)
+    if to_come is None:
+        step = np.timedelta64(parse_freq(freq).nanoseconds, "ns")
+        expected = history[-1].astype("datetime64[ns]") + np.arange(1, 4) * step
+    else:
+        expected = np.array([f"2024-{each}" for each in to_come], dtype="datetime64[ns]")
+    assert np.array_equal(future.timestamps, expected)
+    assert told in " ".join(future.remarks)
+
+
+def test_the_step_of_the_history_may_be_said_too() -> None:
+    series = series_of(sessions(20))
+    said = future_timestamps(series, 100, "5min")
+    assert np.array_equal(said.timestamps, future_timestamps(series, 100).timestamps)
+    assert said.remarks == ()
+
+
+def test_a_frequency_may_be_an_offset_of_pandas() -> None:
+    offset = pd.offsets.Minute(15)
+    assert parse_freq(offset) == parse_freq("15min")  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="`5` is no frequency"):
+        parse_freq(5)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""When the next bars will be: the step between bars, and the sessions that the past shows.
+"""When the next bars will be, by the step between bars and the sessions that the past shows.
 
 Pure numpy. Lunch breaks, nights and weekends are read off the history; holidays are not, because
 nothing in bars tells of them.
@@ -28,20 +28,13 @@ from trueup.forecasting.frequency import (
     infer_step,
     parse_freq,
 )
-
-WEEKDAYS = 7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sessions:
-    """The times of the day that have bars, in nanoseconds, for each weekday from Monday on."""
-
-    times: tuple[tuple[int, ...], ...]
-
-    @property
-    def is_all_week(self) -> bool:
-        """Whether every day is like every other one."""
-        return all(each == self.times[0] for each in self.times)
+from trueup.forecasting.sessions import (
+    WEEKDAYS,
+    Sessions,
+    sessions_for,
+    weekday_of,
+    weekdays_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,23 +55,34 @@ def future_timestamps(series: Series, horizon: int, freq: str | None = None) -> 
     """
     step = infer_step(series) if freq is None else parse_freq(freq)
     wall = series.wall_clock()[-NEWEST_BARS:]
+    own = step if freq is None else _own_step(series, step)
     remarks: list[str] = []
+    if (own.months, own.nanoseconds) != (step.months, step.nanoseconds):
+        remarks.append(
+            f"the step asked for, {step.words()}, is not that of the history, {own.words()}"
+        )
     if step.months:
         return Future(
             timestamps=from_wall_clock(add_months(wall, step.months, horizon), series.timezone),
             step=step,
+            remarks=tuple(remarks),
         )
-    if step.nanoseconds > DAY:
-        # By the clock at the exchange, which a change to summer time does not move.
-        times = wall[-1] + np.arange(1, horizon + 1) * np.timedelta64(step.nanoseconds, "ns")
-        return Future(timestamps=from_wall_clock(times, series.timezone), step=step)
+    # Weeks and months tell nothing of the days in them.
+    is_coarse = bool(own.months) or own.nanoseconds > DAY
+    if step.nanoseconds > DAY or (is_coarse and not step.on_weekdays):
+        times = _straight(series, step, horizon)
+        if step.nanoseconds >= DAY:
+            # By the clock at the exchange, which a change to summer time does not move.
+            times = wall[-1] + np.arange(1, horizon + 1) * np.timedelta64(step.nanoseconds, "ns")
+            times = from_wall_clock(times, series.timezone)
+        return Future(timestamps=times, step=step, remarks=tuple(remarks))
     if step.nanoseconds == DAY:
-        days = _weekdays(wall, step, remarks)
+        days = weekdays_of(wall, step, remarks)
         times = _daily(wall[-1], days, horizon)
         return Future(
             timestamps=from_wall_clock(times, series.timezone), step=step, remarks=tuple(remarks)
         )
-    sessions = find_sessions(wall, step, remarks)
+    sessions = sessions_for(wall, own, step, remarks)
     if sessions is None:
         return Future(
             timestamps=_straight(series, step, horizon), step=step, remarks=tuple(remarks)
@@ -89,6 +93,14 @@ def future_timestamps(series: Series, horizon: int, freq: str | None = None) -> 
     while len(times) < horizon:
         times = np.append(times, times[-1] + np.timedelta64(step.nanoseconds, "ns"))
     return Future(timestamps=times[:horizon], step=step, remarks=tuple(remarks))
+
+
+def _own_step(series: Series, step: Step) -> Step:
+    """The step of the history; `step` where it has none, which may be why one is asked for."""
+    try:
+        return infer_step(series)
+    except RequestError:
+        return step
 
 
 def season_length(series: Series, freq: str | None = None) -> int:
@@ -102,99 +114,10 @@ def season_length(series: Series, freq: str | None = None) -> int:
         series.wall_clock()[-NEWEST_BARS:].astype("datetime64[D]"), return_counts=True
     )
     if step.nanoseconds >= DAY:
-        weekend = np.isin(_weekday_of(days), (5, 6)).any()
+        weekend = np.isin(weekday_of(days), (5, 6)).any()
         return WEEKDAYS if weekend else WEEKDAYS - 2
     whole = counts[1:-1] if len(counts) > 2 else counts
     return int(np.median(whole))
-
-
-def find_sessions(wall: Times, step: Step, remarks: list[str]) -> Sessions | None:
-    """The sessions that `wall` shows; None where bars go on day and night.
-
-    A time of the day counts where at least half of the days that could have it do.
-    """
-    days = wall.astype("datetime64[D]")
-    clock = (wall - days).astype(np.int64)
-    kinds = np.unique(days)
-    per_day = DAY // step.nanoseconds
-    gaps = np.diff(wall.astype(np.int64)) > step.nanoseconds
-    if step.on_weekdays is False and not gaps.any():
-        if kinds[-1] - kinds[0] < np.timedelta64(WEEKDAYS, "D"):
-            remarks.append(
-                "the history is shorter than a week and has no gap: "
-                "bars are taken to go on day and night"
-            )
-        return None
-    common = _usual(days, clock, kinds)
-    if len(common) * 2 < min(per_day, len(np.unique(clock))) and len(common) < 2:
-        remarks.append("the history shows no sessions: bars are taken to go on without a gap")
-        return None
-    if step.nanoseconds not in np.diff(common):
-        remarks.append(
-            f"the sessions of the history have no bars {step.words()} apart: "
-            "bars are taken to go on without a gap"
-        )
-        return None
-    weekdays = _weekdays(wall, step, remarks)
-    times: list[tuple[int, ...]] = [()] * WEEKDAYS
-    # A weekday's own times need one whole day of each; the first and the last may be parts.
-    by_weekday = kinds[-1] - kinds[0] >= np.timedelta64(2 * WEEKDAYS, "D")
-    for weekday in weekdays:
-        own: NDArray[np.int64] = common
-        if by_weekday:
-            chosen = _weekday_of(days) == weekday
-            own = _usual(days[chosen], clock[chosen], np.unique(days[chosen]), whole=True)
-            own = _without_holes(own, common, step.nanoseconds)
-        times[weekday] = tuple(int(each) for each in own)
-    if not any(times):
-        return None
-    return Sessions(times=tuple(times))
-
-
-def _usual(
-    days: Times, clock: NDArray[np.int64], kinds: Times, *, whole: bool = False
-) -> NDArray[np.int64]:
-    """The times of the day on at least half of the days that reach them."""
-    values, counts = np.unique(clock, return_counts=True)
-    possible = np.full(len(values), len(kinds))
-    if not whole:
-        first, last = clock[days == kinds[0]], clock[days == kinds[-1]]
-        if len(kinds) > 1:
-            possible -= values < first.min()
-            possible -= values > last.max()
-    return np.asarray(values[counts * 2 >= np.maximum(possible, 1)], dtype=np.int64)
-
-
-def _without_holes(
-    own: NDArray[np.int64], common: NDArray[np.int64], step: int
-) -> NDArray[np.int64]:
-    """With the single bars that a weekday lacks and the other days have: they were not traded."""
-    missing = np.setdiff1d(common, own)
-    lonely = missing[np.isin(missing - step, own) & np.isin(missing + step, own)]
-    return np.union1d(own, lonely)
-
-
-def _weekdays(wall: Times, step: Step, remarks: list[str]) -> tuple[int, ...]:
-    """The weekdays that have bars."""
-    if step.on_weekdays:
-        return (0, 1, 2, 3, 4)
-    days = np.unique(wall.astype("datetime64[D]"))
-    seen = np.unique(_weekday_of(days))
-    if days[-1] - days[0] >= np.timedelta64(WEEKDAYS - 1, "D"):
-        # Of a weekday that came at least four times, one day in four is not an exception.
-        span = int((days[-1] - days[0]).astype(int)) // WEEKDAYS
-        kept = [int(day) for day in seen if np.sum(_weekday_of(days) == day) * 4 >= max(1, span)]
-        return tuple(kept) or tuple(range(WEEKDAYS))
-    if np.isin(seen, (5, 6)).any():
-        remarks.append("the history is shorter than a week and has a weekend: every day has bars")
-        return tuple(range(WEEKDAYS))
-    remarks.append("the history is shorter than a week: Saturdays and Sundays are left out")
-    return (0, 1, 2, 3, 4)
-
-
-def _weekday_of(days: Times) -> NDArray[np.int64]:
-    """0 for Monday; 1970-01-01 was a Thursday."""
-    return np.asarray((days.astype("datetime64[D]").astype(np.int64) + 3) % WEEKDAYS)
 
 
 def _walk(last: np.datetime64, sessions: Sessions, horizon: int) -> Times:
@@ -203,7 +126,7 @@ def _walk(last: np.datetime64, sessions: Sessions, horizon: int) -> Times:
     day = last.astype("datetime64[D]")
     after = int((last - day).astype(np.int64))
     while count < horizon:
-        clock = np.array(sessions.times[int(_weekday_of(day[None])[0])], dtype=np.int64)
+        clock = np.array(sessions.times[int(weekday_of(day[None])[0])], dtype=np.int64)
         clock = clock[clock > after]
         found.append(day.astype(NANOSECONDS) + clock.astype("timedelta64[ns]"))
         count += len(clock)
@@ -213,7 +136,7 @@ def _walk(last: np.datetime64, sessions: Sessions, horizon: int) -> Times:
 
 def _daily(last: np.datetime64, weekdays: tuple[int, ...], horizon: int) -> Times:
     days = last + np.arange(1, horizon * WEEKDAYS + WEEKDAYS + 1) * np.timedelta64(DAY, "ns")
-    return np.asarray(days[np.isin(_weekday_of(days), weekdays)][:horizon])
+    return np.asarray(days[np.isin(weekday_of(days), weekdays)][:horizon])
 
 
 def _straight(series: Series, step: Step, horizon: int) -> Times:
@@ -234,9 +157,11 @@ def check_future(series: Series, times: Times, horizon: int) -> Future:
             hint=f"give {horizon} times or a horizon of {len(times)}",
         )
     used = times[:horizon].astype(NANOSECONDS)
-    if np.any(used[1:] <= used[:-1]):
+    if len(late := np.flatnonzero(used[1:] <= used[:-1])):
+        before, after = used[late[0]], used[late[0] + 1]
         raise RequestError(
-            "the times of the forecast are not each later than the one before",
+            "the times of the forecast are not each later than the one before: "
+            f"{shown_time(after)} follows {shown_time(before)}",
             param="future",
             where=_place(series),
         )
@@ -263,7 +188,7 @@ def time_features(wall: Times) -> NDArray[np.int64]:
         [
             minutes % 60,
             minutes // 60,
-            _weekday_of(days),
+            weekday_of(days),
             (days - months.astype("datetime64[D]")).astype(np.int64) + 1,
             months.astype(np.int64) % 12 + 1,
         ],

@@ -217,7 +217,8 @@ def _prepare(series: Series, request: Request, times: Times | None, context: int
     seen = series.last(lookback)
     told = [*series.remarks, *check_bars(seen), *future.remarks]
     if request.lookback is not None and len(seen) < request.lookback:
-        told.append(f"{len(seen):,} bars of history, of the {request.lookback:,} asked for")
+        bars = "1 bar" if len(seen) == 1 else f"{len(seen):,} bars"
+        told.append(f"{bars} of history, of the {request.lookback:,} asked for")
     if request.mode == "rolling":
         told.append(
             "rolling mode: an approximation where history and horizon exceed the context "

@@ -58,6 +58,8 @@ def parse_freq(text: str) -> Step:
 
     Raises: RequestError.
     """
+    # pandas' offsets have their name beside them.
+    text = str(getattr(text, "freqstr", text))
     found = re.fullmatch(r"\s*(\d*)\s*([A-Za-z]+?)(-[A-Z]{3})?\s*", text)
     unit = None if found is None else UNITS.get(found[2]) or UNITS.get(found[2].lower())
     if unit is None and found is not None and found[2].lower().endswith("s"):
