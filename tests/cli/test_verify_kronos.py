@@ -180,3 +180,34 @@ def test_a_tokenizer_is_for_these_files_alone(
 ) -> None:
     assert main(["verify", str(made / "model"), "--tokenizer", "x"]) == 2
     assert "only `--kronos-golden` takes a tokenizer" in capsys.readouterr().err
+
+
+def test_without_these_files_it_is_said_what_can_be_compared(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(made / "model")]) == 1
+    out = " ".join(capsys.readouterr().out.split())
+    assert "UNPROVEN" in out
+    assert "Kronos is no class of transformers" in out
+    assert f"trueup verify {made / 'model'} --kronos-golden DIR" in out
+
+
+@pytest.mark.parametrize(("folder", "name"), [("", "Kronos"), ("tokenizer", "KronosTokenizer")])
+def test_the_check_names_what_the_directory_holds(
+    made: Path, folder: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = made / "model" / folder
+    assert main(["check", str(directory)]) == (0 if folder == "" else 1)
+    assert capsys.readouterr().out.startswith(f"{directory.name}: {name}\n")
+    assert main(["check", str(directory), "--format", "json"]) == (0 if folder == "" else 1)
+    assert json.loads(capsys.readouterr().out)["model"]["hub_class"] == name
+
+
+def test_the_plan_counts_in_bars_and_says_what_a_proof_takes(
+    made: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", str(made / "model")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "model: Kronos" in out
+    assert "context: 512 bars" in out
+    assert "compares with published outputs alone" in out

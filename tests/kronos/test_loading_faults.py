@@ -403,7 +403,8 @@ def test_a_checkpoint_of_a_training_is_told_as_that(tmp_path: Path) -> None:
 def test_another_model_is_told_as_that(tmp_path: Path) -> None:
     weights = save({"model.embed_tokens.weight": torch.ones(2, 2)})
     error = refused(Kronos, write(tmp_path, {"config.json": b"{}", "model.safetensors": weights}))
-    assert "are not a Kronos language model's" in error.cause
+    assert "this is another model: its weights are not a Kronos language model's" in error.cause
+    assert error.hint == "name a Kronos language model, such as `NeoQuasar/Kronos-small`"
     assert "`model.embed_tokens.weight`" in error.cause
 
 

@@ -34,8 +34,9 @@ def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterat
     if plan["consent"] != "not needed":
         yield from _labelled("consent:", _consent_words(report), width)
     yield from _labelled("memory:", _memory_words(plan["memory"]), width)
+    unit = "bars" if plan["kind"] == "forecast" else "tokens"
     if plan["context_tokens"] is not None:
-        yield from _labelled("context:", f"{plan['context_tokens']} tokens", width)
+        yield from _labelled("context:", f"{plan['context_tokens']} {unit}", width)
     yield from _labelled("proof:", _proof_words(report), width)
     for caveat in plan["caveats"]:
         yield Line("")
@@ -48,6 +49,8 @@ def _proof_words(report: Mapping[str, Any]) -> str:
     proof = report["plan"]["proof"]
     reason = f" ({proof['reason']})" if proof["reason"] else ""
     if proof["state"] == "unproven":
+        if report["plan"]["kind"] == "forecast":
+            return f"unproven{reason}; `trueup verify` compares with published outputs alone"
         verify = command("verify", report["model"]["source"], report["options"])
         return f"unproven{reason}; prove it with: {verify}"
     extent = _extent_words(proof["tried"]) if proof["state"] == "proven" else ""

@@ -46,6 +46,7 @@ def build_report(
             "remote_bytes": 0 if source.remote is None else source.remote.bytes_of(weights),
             "model_type": checkpoint.model_type,
             "architectures": list(checkpoint.architectures),
+            "hub_class": hub.chosen.name if (hub := checkpoint.hub_model) is not None else None,
             "has_own_code": bool(checkpoint.auto_map or checkpoint.remote_code),
         },
         "environment": {

@@ -205,7 +205,12 @@ def _not_kronos(checkpoint: Checkpoint, part: Part) -> CheckpointError:
         missing = [name for name in SIGNS_OF[owner.layout] if name not in tensors]
         cause = f"the weights lack {listing(missing)} of `{owner.class_name}`"
     elif tensors:
-        cause = f"the weights are not {part.title}'s, they hold {listing(list(tensors))}"
+        return CheckpointError(
+            f"this is another model: its weights are not {part.title}'s, they hold "
+            f"{listing(list(tensors))}",
+            where=str(checkpoint.directory),
+            hint=f"name {part.title}, such as `{part.example}`",
+        )
     else:
         cause = (
             f"`{checkpoint.weights.files[0]}` holds no plain table of tensors by name, as "

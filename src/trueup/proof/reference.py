@@ -13,6 +13,7 @@ from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
+from trueup.adapt.forecast import FORECAST
 from trueup.adapt.isolate.planned import planned_environment
 from trueup.adapt.planning import PlannedFacts
 from trueup.checkpoint.checkpoint import Checkpoint
@@ -116,6 +117,14 @@ def _library(facts: PlannedFacts, python: Path | None, folder: Path) -> Referenc
     if wanted is None and facts.plan.embedding is not None:
         # As CodeBERT's: an architecture so old that every release has had it since.
         wanted = here
+    if facts.plan.kind == FORECAST:
+        raise UnprovenError(
+            "Kronos is no class of transformers, and its public code is not on this machine: there "
+            "is nothing to compare with but the outputs that its repository published",
+            where=facts.plan.model.directory,
+            hint="trueup verify MODEL --kronos-golden DIR, with the published weights of "
+            "Kronos-small; docs/parity.md has what was compared with the public code",
+        )
     if python is None and not isinstance(wanted, str):
         raise UnprovenError(
             "config.json names no `transformers_version`, so which release is the reference is "

@@ -116,6 +116,8 @@ def header_lines(report: Mapping[str, Any]) -> Iterator[Line]:
     """Which model, what it is, and which libraries it is judged against."""
     model, environment = report["model"], report["environment"]
     kinds = [model["model_type"], *model["architectures"]]
+    if model.get("hub_class"):  # whose config.json names no architecture
+        kinds.append(model["hub_class"])
     what = ", ".join(printable(kind) for kind in kinds if kind) or "unknown architecture"
     yield Line(f"{printable(model['id'])}: {what}", "title")
     yield Line(f"{INDENT}{printable(model['directory'])}", "dim")
