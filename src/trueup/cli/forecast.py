@@ -171,7 +171,7 @@ def _check(arguments: argparse.Namespace) -> None:
         if value is not None and value < least:
             raise UsageError(f"`{value}`, expected {least} or more", where=_option(name))
     if arguments.output not in (None, STDOUT):
-        _check_place(Path(arguments.output))
+        _check_place(Path(arguments.output), arguments)
 
 
 def _check_url(arguments: argparse.Namespace) -> None:
@@ -220,12 +220,26 @@ def _check_combinations(arguments: argparse.Namespace) -> None:
         raise UsageError(f"{' and '.join(taken)} would both be on standard output")
 
 
-def _check_place(path: Path) -> None:
+def _check_place(path: Path, arguments: argparse.Namespace) -> None:
     folder = path.parent
     if not folder.is_dir():
         raise UsageError(f"there is no directory `{folder}`", where=f"--output {path}")
     if path.is_dir():
         raise UsageError(f"`{path}` is a directory", where=f"--output {path}")
+    for option, read in (("CANDLES", arguments.candles), ("--future", arguments.future)):
+        if read not in (None, STDOUT) and path.exists() and _is_same(path, Path(read)):
+            raise UsageError(
+                f"`{path}` is {option} itself, which would be written over",
+                where=f"--output {path}",
+                hint="give the forecast another name",
+            )
+
+
+def _is_same(path: Path, other: Path) -> bool:
+    try:
+        return path.samefile(other.expanduser())
+    except OSError:  # which is told where it is read
+        return False
 
 
 def _request(arguments: argparse.Namespace) -> Request:

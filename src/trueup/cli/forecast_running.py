@@ -6,7 +6,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from trueup.cli.downloading import DownloadLine
 from trueup.cli.forecast_report import backtest_report, forecast_report
-from trueup.cli.forecast_text import backtest_lines, forecast_lines
+from trueup.cli.forecast_text import backtest_lines, counted, forecast_lines
 from trueup.cli.similar_progress import ProgressLine
+from trueup.errors import RequestError
 from trueup.forecasting import defaults
 from trueup.forecasting.backtest import backtest, rows_needed
 from trueup.forecasting.bars import Series, Times
@@ -36,10 +38,35 @@ if TYPE_CHECKING:
 LONGEST_CONTEXT = 2048
 STDOUT = "-"
 TERMINAL = "terminal"
+# What a refusal may be of that is in the file of candles.
+OF_BARS = ("bars", "timestamps", "freq")
 
 
 def run_forecast(arguments: argparse.Namespace, request: Request) -> int:
     """Forecast the series of the file."""
+    with _placed(arguments):
+        return _forecast(arguments, request)
+
+
+def run_backtest(arguments: argparse.Namespace, request: Request) -> int:
+    """Compare forecasts of bars that the file has with them."""
+    with _placed(arguments):
+        return _backtest(arguments, request)
+
+
+@contextmanager
+def _placed(arguments: argparse.Namespace) -> Iterator[None]:
+    """What is wrong with bars or times is in the file that they are of; options as typed here."""
+    try:
+        yield
+    except RequestError as error:
+        places = {"future": arguments.future} | dict.fromkeys(OF_BARS, arguments.candles)
+        place = error.where or places.get(error.param or "")
+        hint = error.hint and error.hint.replace("`id_column`", "`--id-column`")
+        raise RequestError(error.cause, param=error.param, where=place, hint=hint) from error
+
+
+def _forecast(arguments: argparse.Namespace, request: Request) -> int:
     if arguments.plot is not None:
         from trueup.forecasting.pictures import check_destination
 
@@ -77,14 +104,13 @@ def run_forecast(arguments: argparse.Namespace, request: Request) -> int:
     return 0
 
 
-def run_backtest(arguments: argparse.Namespace, request: Request) -> int:
-    """Compare forecasts of bars that the file has with them."""
+def _backtest(arguments: argparse.Namespace, request: Request) -> int:
     origins = arguments.origins or defaults.ORIGINS
     context = arguments.lookback or arguments.context or LONGEST_CONTEXT
     rows = rows_needed(replace(request, lookback=context), context, origins, arguments.stride)
     series = _series(arguments, rows)
     forecaster = _forecaster(arguments)
-    progress = _Progress(request.horizon, len(series) * origins, request.samples)
+    progress = _Progress(request.horizon, len(series) * origins, request.samples, unit="forecast")
     try:
         result = backtest(
             forecaster,
@@ -211,6 +237,7 @@ class _Progress:
     horizon: int
     series: int
     samples: int
+    unit: str = "series"
     _line: Any = None
     _began: float = 0.0
 
@@ -221,8 +248,8 @@ class _Progress:
         if self._line is None:
             self._line, self._began = ProgressLine(), now
             if not self._line.is_seen:
-                what = "1 series" if self.series == 1 else f"{self.series:,} series"
-                _say(f"forecasting: {what}, {self.horizon:,} bars, {self.samples:,} samples")
+                parts = ((self.series, self.unit), (self.horizon, "bar"), (self.samples, "sample"))
+                _say(f"forecasting: {', '.join(counted(*part) for part in parts)}")
             return
         left = (now - self._began) / done * (total - done)
         self._line.show(

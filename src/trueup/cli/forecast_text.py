@@ -20,8 +20,8 @@ def forecast_lines(forecasts: Sequence[SeriesForecast]) -> Iterator[str]:
     """A table of the closes of each series."""
     first = forecasts[0]
     yield (
-        f"{len(first):,} bars after {first.lookback:,}, {first.samples:,} samples, "
-        f"mode {first.mode}, seed {first.seed}"
+        f"{counted(len(first), 'bar')} after {first.lookback:,}, "
+        f"{counted(first.samples, 'sample')}, mode {first.mode}, seed {first.seed}"
     )
     for each in forecasts[:MOST_SERIES]:
         yield ""
@@ -33,6 +33,11 @@ def forecast_lines(forecasts: Sequence[SeriesForecast]) -> Iterator[str]:
     if len(forecasts) > MOST_SERIES:
         yield ""
         yield f"... and {len(forecasts) - MOST_SERIES:,} more series: -o FILE writes them all"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 bar`, `1,000 bars`; one series and many are the same word."""
+    return f"{count:,} {what}" if count == 1 or what == "series" else f"{count:,} {what}s"
 
 
 def _table(forecast: SeriesForecast) -> Iterator[str]:
@@ -65,9 +70,9 @@ def backtest_lines(result: Backtest) -> Iterator[str]:
     """The scores side by side."""
     low, high = result.interval
     yield (
-        f"{result.forecasts:,} forecasts of {result.horizon:,} bars from {result.origins:,} "
-        f"origins {result.stride:,} bars apart, each after {result.lookback:,} bars at most; "
-        f"mode {result.mode}, seed {result.seed}"
+        f"{counted(result.forecasts, 'forecast')} of {counted(result.horizon, 'bar')} from "
+        f"{counted(result.origins, 'origin')} {counted(result.stride, 'bar')} apart, each after "
+        f"{counted(result.lookback, 'bar')} at most; mode {result.mode}, seed {result.seed}"
     )
     yield ""
     rows = [["of the close", "MAE", "MASE", "coverage", "direction"]]

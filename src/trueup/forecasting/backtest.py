@@ -186,9 +186,9 @@ def _cases(
     where = f"series `{series.name}`" if series.name else None
     if not usable:
         raise RequestError(
-            f"{len(series)} bars are too few for a backtest of {horizon} bars, expected at least "
-            f"{horizon + LEAST_HISTORY}",
-            param="horizon",
+            f"the bars, {len(series):,}, are too few for a backtest of {horizon:,}, expected at "
+            f"least {horizon + LEAST_HISTORY:,}",
+            param="bars",
             where=where,
         )
     if len(usable) < origins:

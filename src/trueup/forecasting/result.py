@@ -52,11 +52,16 @@ def joined_remarks(forecasts: Sequence[SeriesForecast]) -> tuple[str, ...]:
     """The remarks on all of them; those that differ in numbers alone are told once, and counted."""
     alike: dict[str, list[str]] = {}
     for remark in (remark for each in forecasts for remark in each.remarks):
-        alike.setdefault(re.sub(r"\d[\d,.]*", "#", remark), []).append(remark)
+        key = re.sub(r"\d[\d,.]*", "#", remark).replace(" bars ", " bar ")
+        alike.setdefault(key, []).append(remark)
     return tuple(
-        first + (f" (and in {len(more):,} more forecasts alike)" if more else "")
+        first + ("" if not more else f" (and the like of {_others(len(more))})")
         for first, *more in alike.values()
     )
+
+
+def _others(count: int) -> str:
+    return "1 other forecast" if count == 1 else f"{count:,} other forecasts"
 
 
 def summarise(
