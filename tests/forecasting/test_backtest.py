@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ import pytest
 
 from tests.forecasting.stand_in import StandIn, minutes, series_of, sessions
 from trueup.errors import RequestError
+from trueup.forecasting import backtest as module
 from trueup.forecasting.backtest import backtest
 from trueup.forecasting.bars import Series
 from trueup.forecasting.baselines import persistence, seasonal_naive
-from trueup.forecasting.forecast import Request
+from trueup.forecasting.forecast import Request, forecast_series
 
 REQUEST = Request(horizon=10, samples=8, seed=1, lookback=40)
 
@@ -20,21 +22,110 @@ def run(series: Series, forecaster: Any = None, **options: Any) -> Any:
     return backtest(forecaster or StandIn(), [series], REQUEST, **options)
 
 
-def test_nothing_after_an_origin_reaches_its_forecast() -> None:
-    """Changing all that came, values and times, changes no window."""
+def seen(series: Series) -> list[dict[str, Any]]:
+    """What the model and the baselines were given at each of three origins, the oldest first."""
+    shown, given = StandIn(), []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("persistence", "seasonal_naive"):
+            line = getattr(module, name)
+
+            def noted(closes: Any, *rest: Any, line: Any = line) -> Any:
+                given.append(np.append(closes, rest[:-1]))  # closes, horizon, season
+                return line(closes, *rest)
+
+            patch.setattr(module, name, noted)
+        run(series, shown, origins=3)
+    return [
+        {
+            "bars": window.bars,
+            "past": window.past,
+            "future": window.future,
+            "persistence": given[2 * at],
+            "seasonal naive": given[2 * at + 1],
+        }
+        for at, window in enumerate(shown.windows)
+    ]
+
+
+def leaks() -> set[str]:
+    """What is another where all that came after an origin is: values and times."""
     series = series_of(sessions(6))
-    shown = StandIn()
-    run(series, shown, origins=1)
-    cut = len(series) - 10
-    values = series.values.copy()
-    values[cut:] = values[cut:][::-1] * 3 + 7
-    times = series.timestamps.copy()
-    times[cut:] += np.timedelta64(3, "D")
-    other = StandIn()
-    run(replace(series, values=values, timestamps=times), other, origins=1)
-    (one,), (two,) = shown.windows, other.windows
-    for name in ("bars", "past", "future"):
-        assert np.array_equal(getattr(one, name), getattr(two, name)), name
+    plain, found = seen(series), set()
+    for origin in range(3):
+        cut = len(series) - 10 * (3 - origin)
+        values, times = series.values.copy(), series.timestamps.copy()
+        values[cut:] = values[cut:][::-1] * 3 + 7
+        times[cut:] += np.timedelta64(3, "D")
+        other = seen(replace(series, values=values, timestamps=times))
+        for at in range(origin + 1):
+            pairs = ((name, plain[at][name], other[at][name]) for name in plain[at])
+            found |= {name for name, one, two in pairs if not np.array_equal(one, two)}
+    return found
+
+
+def test_nothing_after_an_origin_reaches_its_forecast() -> None:
+    """Changing all that came, values and times, changes neither a window nor a baseline."""
+    assert leaks() == set()
+
+
+def one_bar_more(series: Series, place: int) -> Series:
+    return series.between(0, place + 1)
+
+
+def everything(series: Series, place: int) -> Series:
+    return series
+
+
+def scaled_by_all(series: Series, place: int) -> Series:
+    known = series.between(0, place)
+    return replace(known, values=known.values / series.values.std(axis=0))
+
+
+def filled_from_behind(series: Series, place: int) -> Series:
+    known = series.between(0, place)
+    known.values[-1] = series.values[place]
+    return known
+
+
+BARS = {"bars", "persistence", "seasonal naive"}
+
+
+@pytest.mark.parametrize(
+    ("known", "leaked"),
+    [
+        (one_bar_more, BARS | {"past", "future"}),
+        (everything, BARS | {"past", "future"}),
+        (scaled_by_all, BARS),
+        (filled_from_behind, BARS),
+    ],
+)
+def test_a_backtest_that_leaks_would_be_found(
+    known: Any, leaked: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = module._cases
+
+    def cases(series: Series, *rest: Any) -> Any:
+        made = honest(series, *rest)
+        return [replace(each, known=known(series, len(each.known))) for each in made]
+
+    monkeypatch.setattr(module, "_cases", cases)
+    assert leaks() == leaked
+
+
+def test_a_backtest_that_is_given_the_times_that_came_would_be_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    honest = module._cases
+    came: list[Any] = []
+
+    def cases(*words: Any) -> Any:
+        made = honest(*words)
+        came[:] = [each.actual.timestamps for each in made]
+        return made
+
+    monkeypatch.setattr(module, "_cases", cases)
+    monkeypatch.setattr(module, "forecast_series", partial(forecast_series, futures=came))
+    assert leaks() == {"future"}
 
 
 def test_a_window_ends_at_its_origin_and_owns_its_memory() -> None:

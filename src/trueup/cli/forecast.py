@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trueup.cli import words
-from trueup.errors import RequestError, UsageError
+from trueup.errors import ConfigError, RequestError, UsageError
 from trueup.forecasting import defaults
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Forecast or backtest; 0 where it was done."""
     _check(arguments)
     defaults.require("numpy", *(("torch",) if arguments.url is None else ()))
+    if arguments.plot is not None:
+        _check_plot(arguments.plot)
     request = _request(arguments)
     from trueup.cli.forecast_running import run_backtest, run_forecast
 
@@ -218,6 +220,15 @@ def _check_combinations(arguments: argparse.Namespace) -> None:
     }
     if len(taken := [option for option, is_taken in shown.items() if is_taken]) > 1:
         raise UsageError(f"{' and '.join(taken)} would both be on standard output")
+
+
+def _check_plot(place: str) -> None:
+    from trueup.forecasting.pictures.destination import check_place
+
+    try:
+        check_place(place)
+    except ConfigError as error:
+        raise UsageError(error.cause, where=f"--plot {place}", hint=error.hint) from error
 
 
 def _check_place(path: Path, arguments: argparse.Namespace) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -12,9 +10,8 @@ from typing import TextIO
 from trueup.errors import ConfigError
 from trueup.forecasting.pictures import html, png, terminal
 from trueup.forecasting.pictures.chart import Chart
+from trueup.forecasting.pictures.destination import TERMINAL, check_place, kind_of
 
-TERMINAL = "terminal"
-CHOICES = "`terminal`, a file `*.html` or a file `*.png`"
 PACKAGES = {TERMINAL: "plotext", ".png": "matplotlib"}
 EXTRA_HINT = "pip install 'trueup[forecast]'"
 
@@ -25,9 +22,7 @@ def check_destination(destination: str | Path) -> None:
     Raises: ConfigError where the suffix is none of ours, the folder is missing or not writable,
     or a package is not installed.
     """
-    kind = _kind(destination)
-    if kind != TERMINAL:
-        _check_place(Path(destination))
+    kind = check_place(destination)
     if kind == ".html":
         html.library()
     else:
@@ -55,7 +50,7 @@ def draw(
             hint="give 1 or more",
         )
     chart, remarks = chart.finite()
-    kind = _kind(destination)
+    kind = kind_of(destination)
     if kind == TERMINAL:
         remarks += terminal.draw(chart, history_bars, stream or sys.stdout)
         return remarks
@@ -69,35 +64,6 @@ def draw(
             f"the chart cannot be written: {error.strerror or error}", where=str(destination)
         ) from error
     return remarks
-
-
-def _kind(destination: str | Path) -> str:
-    if str(destination) == TERMINAL:
-        return TERMINAL
-    suffix = Path(destination).suffix.lower()
-    if suffix in (".html", ".png"):
-        return suffix
-    raise ConfigError(
-        f"a chart cannot be drawn to `{destination}`: its name ends in no kind of picture",
-        where=str(destination),
-        hint=f"give {CHOICES}",
-    )
-
-
-def _check_place(path: Path) -> None:
-    folder = path.parent
-    if not folder.exists():
-        raise ConfigError(
-            f"there is no directory `{folder}` for the chart",
-            where=str(path),
-            hint=f"mkdir -p {shlex.quote(str(folder))}",
-        )
-    if not folder.is_dir():
-        raise ConfigError(f"`{folder}` is no directory", where=str(path))
-    if path.is_dir():
-        raise ConfigError("a directory has the name of the chart", where=str(path))
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise ConfigError("the chart cannot be written there: no permission", where=str(path))
 
 
 def _check_package(name: str) -> None:
