@@ -119,3 +119,22 @@ def test_the_command_has_the_servers_forecast(
     words[3] = "nothing"
     assert main(words) == 1
     assert "nothing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "said"), [((), "nan"), (("--lookback", "3"), "inf")])
+def test_a_bar_that_cannot_be_used_is_told_by_the_file(
+    server: Any,
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    table = tmp_path / "candles.csv"
+    rows = TABLE.splitlines()
+    rows[-1] = ",".join([*rows[-1].split(",")[:4], "inf", *rows[-1].split(",")[5:]])
+    table.write_text("\n".join(rows))
+    given = ["forecast", str(table), "--model", "small", "--horizon", "5", "--url", server["url"]]
+    assert main([*given, *words]) == 1
+    err = capsys.readouterr().err
+    assert f"`close` is {said} at" in err
+    assert f"where: {table}" in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import Any
@@ -16,8 +17,8 @@ import orjson
 from trueup.cli.client import ChatClient
 from trueup.cli.served import with_version
 from trueup.cli.server_api import KEY_VARIABLE
-from trueup.errors import BackendError
-from trueup.forecasting.bars import COLUMNS, MICROSECONDS, Series, Times
+from trueup.errors import BackendError, RequestError
+from trueup.forecasting.bars import COLUMNS, MICROSECONDS, Series, Times, check_bars
 from trueup.forecasting.forecast import Request
 from trueup.forecasting.result import Floats, SeriesForecast
 from trueup.forecasting.times import TimeReader
@@ -43,8 +44,14 @@ def ask_server(
         BackendError: there is no answer, or not the whole of it.
         RequestError: the server refuses the request.
     """
+    if request.lookback is not None:  # else the server alone knows what is seen
+        for each in series:
+            check_bars(each.last(request.lookback))
     shape = _shape(model, series, futures, request)
-    answer = asyncio.run(_ask(url, shape, told))
+    try:
+        answer = asyncio.run(_ask(url, shape, told))
+    except RequestError as error:
+        raise _named(error, series) from error
     try:
         return [
             _forecast(each, row, answer)
@@ -56,6 +63,18 @@ def ask_server(
             retryable=False,
             where=url,
         ) from error
+
+
+def _named(error: RequestError, series: Sequence[Series]) -> RequestError:
+    """With the name that a series has here, where it was sent as a number."""
+    found = re.fullmatch(r"series `(\d+)`", error.where or "")
+    if found is None or int(found[1]) >= len(series):
+        return error
+    name = series[int(found[1])].name
+    where = f"series `{name}`" if name else None
+    return RequestError(
+        error.cause, param=error.param or "bars", code=error.code, where=where, hint=error.hint
+    )
 
 
 class ForecastClient(ChatClient):
