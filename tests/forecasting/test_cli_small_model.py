@@ -8,17 +8,21 @@ import json
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import trueup
 from tests.forecasting.stand_in import columns, sessions
 from tests.kronos.directories import model_files, tokenizer_files, write
 from trueup.cli.main import main
 from trueup.forecasting.bars import COLUMNS
+from trueup.forecasting.frame import ForecastWarning
 from trueup.forecasting.pictures import html
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -348,6 +352,28 @@ def test_a_place_that_cannot_be_written_is_a_usage_error_before_anything_is_comp
     assert told in err
     assert "forecasting" not in err
     assert candles.read_bytes() == before
+
+
+def test_a_name_that_is_no_published_models_is_told_with_those_that_are(
+    candles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["forecast", str(candles), "--model", "kronos-smal", "--horizon", "4"]) == 1
+    err = capsys.readouterr().err
+    assert "no published Kronos model is called `kronos-smal`" in err
+    assert "kronos-mini, kronos-small, kronos-base" in err
+
+
+def test_another_dtype_is_told(
+    candles: Path, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(candles, model, "--dtype", "bfloat16") == 0
+    assert "computed in bfloat16: another forecast" in capsys.readouterr().err
+    frame = pd.read_csv(candles)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        trueup.forecast(frame, 2, model=model, samples=1, seed=1, dtype="bfloat16")
+    told = [str(each.message) for each in caught if each.category is ForecastWarning]
+    assert any("computed in bfloat16: another forecast" in each for each in told)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,8 @@ def _forecaster(arguments: argparse.Namespace) -> Forecaster:
         return demo_forecaster()
     from trueup.kronos.loading import load_forecaster
 
+    if arguments.dtype != "float32":
+        _say(f"note: computed in {arguments.dtype}: another forecast than the published code's")
     return load_forecaster(
         arguments.model,
         tokenizer=arguments.tokenizer,

@@ -109,6 +109,9 @@ def forecast(
         futures=futures,
         on_step=on_step,
     )
+    if dtype != "float32" and isinstance(model, str | Path):
+        told = f"computed in {dtype}: another forecast than the published code's"
+        warnings.warn(told, ForecastWarning, stacklevel=2)
     for remark in joined_remarks(forecasts):
         warnings.warn(remark, ForecastWarning, stacklevel=2)
     return write_frame(forecasts, read)

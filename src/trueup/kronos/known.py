@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from trueup.errors import CheckpointError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownTokenizer:
@@ -108,7 +110,16 @@ def tokenizer_named(name: str) -> KnownTokenizer | None:
 
 
 def hub_id_of(name: str) -> str:
-    """The hub id that a short name stands for, with its revision; any other name as it is."""
+    """The hub id that a short name stands for, with its revision; any other name as it is.
+
+    Raises: CheckpointError for a name such as `kronos-smal`, which no hub can have.
+    """
     plain, at, revision = name.partition("@")
     known = model_named(plain) or tokenizer_named(plain)
+    if known is None and "/" not in plain and plain.lower().startswith("kronos-"):
+        raise CheckpointError(
+            f"no published Kronos model is called `{plain}`, and there is no such directory",
+            where=name,
+            hint=f"{', '.join(KNOWN_MODELS)}, a directory, or a hub id with its owner",
+        )
     return name if known is None else f"{known.hub_id}{at}{revision}"

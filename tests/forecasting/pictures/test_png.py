@@ -3,12 +3,15 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib import font_manager, image
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
 from tests.forecasting.pictures.charts import chart
 from trueup.forecasting.pictures import Chart, draw, png
@@ -98,3 +101,19 @@ def test_neither_windows_nor_settings_of_matplotlib_are_touched(tmp_path: Path) 
     )
     root = Path(__file__).resolve().parents[3]
     subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+
+
+@pytest.mark.parametrize(
+    ("bars", "horizon"), [(1, 1), (1, 6), (2, 3), (5, 12), (40, 12), (300, 24)]
+)
+def test_the_times_do_not_run_into_one_another(bars: int, horizon: int) -> None:
+    made = chart(bars=bars, horizon=horizon)
+    figure = Figure(figsize=png.INCHES, dpi=png.DOTS_PER_INCH, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    png._prices(made, axes)
+    png._times(made, axes)
+    canvas.draw()
+    texts = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert len(texts) >= 2
+    assert all(one.x1 < two.x0 for one, two in pairwise(texts))

@@ -192,7 +192,9 @@ def _volumes(chart: Chart, axes: Any) -> None:
 def _times(chart: Chart, axes: Any) -> None:
     """Timestamps at bars: between sessions there is no room on this axis."""
     times = np.concatenate([chart.timestamps, chart.future])
-    places = np.unique(np.linspace(0, len(times) - 1, TIME_LABELS).round().astype(int))
+    # The first and the last text stand within the axis, so that of few bars not every one has room.
+    count = min(TIME_LABELS, max(2, len(times) // 2))
+    places = np.unique(np.linspace(0, len(times) - 1, count).round().astype(int))
     labels = axes.set_xticks(places, [chart.moment(times[each]) for each in places])
     labels[0].label1.set_horizontalalignment("left")
     labels[-1].label1.set_horizontalalignment("right")
