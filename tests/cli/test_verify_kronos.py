@@ -210,4 +210,5 @@ def test_the_plan_counts_in_bars_and_says_what_a_proof_takes(
     out = " ".join(capsys.readouterr().out.split())
     assert "model: Kronos" in out
     assert "context: 512 bars" in out
+    assert "for every 1000 bars" in out
     assert "compares with published outputs alone" in out

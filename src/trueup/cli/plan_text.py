@@ -33,8 +33,8 @@ def plan_lines(report: Mapping[str, Any], *, width: int = PIPED_WIDTH) -> Iterat
         yield from _labelled("fixes:" if position == 0 else "", text, width)
     if plan["consent"] != "not needed":
         yield from _labelled("consent:", _consent_words(report), width)
-    yield from _labelled("memory:", _memory_words(plan["memory"]), width)
     unit = "bars" if plan["kind"] == "forecast" else "tokens"
+    yield from _labelled("memory:", _memory_words(plan["memory"], unit), width)
     if plan["context_tokens"] is not None:
         yield from _labelled("context:", f"{plan['context_tokens']} {unit}", width)
     yield from _labelled("proof:", _proof_words(report), width)
@@ -65,10 +65,10 @@ def _extent_words(tried: Mapping[str, Any] | None) -> str:
     return f" up to {tried['longest_tokens']} tokens, {how}"
 
 
-def _memory_words(memory: Mapping[str, int]) -> str:
+def _memory_words(memory: Mapping[str, int], unit: str) -> str:
     return (
         f"{size_words(memory['weights_bytes'])} of weights, "
-        f"{size_words(memory['kv_bytes_per_1k_tokens'])} for every 1000 tokens, "
+        f"{size_words(memory['kv_bytes_per_1k_tokens'])} for every 1000 {unit}, "
         f"{size_words(memory['overhead_bytes'])} besides"
     )
 

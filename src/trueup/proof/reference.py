@@ -119,8 +119,8 @@ def _library(facts: PlannedFacts, python: Path | None, folder: Path) -> Referenc
         wanted = here
     if facts.plan.kind == FORECAST:
         raise UnprovenError(
-            "Kronos is no class of transformers, and its public code is not on this machine: there "
-            "is nothing to compare with but the outputs that its repository published",
+            "Kronos is no class of transformers, and its public code is no part of a checkpoint: "
+            "there is nothing to compare with but the outputs that its repository published",
             where=facts.plan.model.directory,
             hint="trueup verify MODEL --kronos-golden DIR, with the published weights of "
             "Kronos-small; docs/parity.md has what was compared with the public code",
