@@ -45,3 +45,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "model.safetensors").write_bytes(b"0" * 2_500_000)
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def real(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The bench with the real llamafactory."""
+    monkeypatch.delenv("PYTHONPATH")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return bench

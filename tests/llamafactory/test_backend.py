@@ -448,6 +448,21 @@ async def test_a_missing_package_is_told_by_its_name(
         assert (await backend.health()).state == "failed"
 
 
+async def test_the_python_of_the_path_that_lacks_a_package_is_told_as_that(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH")
+    programs = bench.folder / "bin"
+    programs.mkdir()
+    (programs / "python").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    async with bench.backend(python=None) as backend:
+        with pytest.raises(BackendError) as caught:
+            await streamed(backend, "say hi")
+    assert caught.value.cause.startswith("the first `python` of the PATH on this machine cannot")
+    assert caught.value.hint == "set `conda_env` or `python`"
+
+
 async def test_a_model_is_loaded_before_anybody_asks(bench: Bench) -> None:
     async with bench.backend() as backend:
         await backend.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.llamafactory.test_served import server
 from tests.llamafactory.worker import Bench, is_gone
 from trueup.cli import chat_backend
 from trueup.cli.main import main
+from trueup.config.servers import RunningServer, registered
 from trueup.errors import BackendError
 
 
@@ -48,6 +50,46 @@ def test_one_object_in_is_one_object_out(
         words = ["--llamafactory", f"base={bench.base}", "template=qwen", "--message", "say yes"]
         assert asked(capsys, *words)[:2] == (0, "yes\n")
         assert len(bench.loads()) == 2
+
+
+def test_the_system_prompt_of_the_object_is_said_to_a_server_that_has_another(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = {"base_model_path": str(bench.base), "message": "hello", "default_system": "mine"}
+    with server(bench, default_system="theirs"):
+        _, out, err = asked(capsys, "--json", json.dumps(shape))
+        assert "(asking `far` at" in err
+        said = json.loads(out)["content"]
+        assert "mine" in said
+        assert "theirs" not in said
+
+
+def test_a_hint_of_a_server_that_runs_is_told_once(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop = "again and " * 30
+    words = ["--llamafactory", f"base={bench.base}", f"--max-tokens={len(loop)}"]
+    with server(bench):
+        status, out, err = asked(capsys, *words, "--message", f"say {loop}")
+        assert (status, out.strip()) == (0, loop.strip())
+        assert err.count("hint: ") == 1
+        assert "`template` and `default_system`" in err
+        assert "hint: " not in asked(capsys, *words, "--message", f"say {loop}")[2]
+
+
+def test_a_server_of_another_command_is_not_asked(
+    bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls: list[str] = []
+    monkeypatch.setattr(chat_backend, "_name_there", lambda url, *_, **__: urls.append(url))
+    for is_private, port in ((True, 1), (False, 2)):
+        running = RunningServer(
+            url=f"http://127.0.0.1:{port}", pid=os.getpid(), models=(), is_private=is_private
+        )
+        with registered(running):
+            words = [f"base={bench.base}", f"python={sys.executable}", "--message=say yes"]
+            assert asked(capsys, "--llamafactory", *words)[:2] == (0, "yes\n")
+    assert urls == ["http://127.0.0.1:2"]
 
 
 def test_each_failure_is_an_object(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,9 +155,12 @@ def test_words_that_cannot_be_meant_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("TRUEUP_CONFIG", raising=False)
-    status, _, err = asked(capsys, *words, "--message=hi")
+    status, out, err = asked(capsys, *words, "--message=hi")
     assert status == 2
     assert told in err
+    if "--json" in words:
+        error = json.loads(out)["error"]
+        assert told in f"{error['message']} {error['hint']}"
 
 
 def test_words_become_what_they_are_in_a_configuration() -> None:

@@ -39,14 +39,6 @@ QUESTION = "你好"
 TOKENS = 400
 
 
-@pytest.fixture
-def real(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The bench with the real llamafactory."""
-    monkeypatch.delenv("PYTHONPATH")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    return bench
-
-
 @pytest.mark.parametrize("mode", ["script", "cli", "api"])
 @pytest.mark.parametrize("where", ["here", "over SSH"])
 async def test_a_reply_is_whole_whatever_it_and_the_message_say(

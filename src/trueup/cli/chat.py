@@ -106,11 +106,16 @@ def _token_count(word: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Answer one message, from `--message` or a pipe, or hold a conversation."""
-    _check_target(arguments)
     if arguments.json is not None:
-        from trueup.cli.chat_once import chat_once
+        from trueup.cli.chat_once import chat_once, print_failure
+        from trueup.cli.main import EXIT_USAGE
 
+        try:
+            _check_target(arguments)
+        except UsageError as error:
+            return print_failure(error, EXIT_USAGE)
         return asyncio.run(chat_once(arguments))
+    _check_target(arguments)
     where = "stdin" if arguments.message is None else "--message"
     message = _piped() if arguments.message is None else utf8_text(arguments.message, "--message")
     if message is None and arguments.format == "json":

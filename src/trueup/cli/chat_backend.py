@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from trueup.backends.llamafactory.templates import known_name
-from trueup.cli.client import ChatClient
+from trueup.cli.client import Answer, ChatClient
 from trueup.cli.private_server import private_server
 from trueup.cli.server_api import KEY_VARIABLE, ask_server
 from trueup.config.llamafactory_section import LlamaFactoryKeys
@@ -112,7 +112,7 @@ async def served_backend(
             continue
         if (found := _name_there(server.url, name, entry, is_named=where is None)) is not None:
             print(f"(asking `{found}` at {server.url})", file=sys.stderr)
-            async with ChatClient(f"{server.url}/v1", api_key=key) as client:
+            async with _HintingClient(f"{server.url}/v1", api_key=key) as client:
                 yield client, found
                 return
     with tempfile.TemporaryDirectory(prefix="trueup-") as folder:
@@ -123,6 +123,17 @@ async def served_backend(
             ChatClient(own.url, api_key=own.api_key) as client,
         ):
             yield client, name
+
+
+class _HintingClient(ChatClient):
+    """Tells the hints that a running server has beside answers; one of our own says them itself."""
+
+    def _take(self, event: bytes, answer: Answer) -> str:
+        text = super()._take(event, answer)
+        own = json.loads(event).get("trueup") if b'"hint"' in event else None
+        if isinstance(own, dict) and own.get("hint"):
+            print(f"\nhint: {own['hint']}", file=sys.stderr)
+        return text
 
 
 def _check(text: str, where: str | None) -> None:

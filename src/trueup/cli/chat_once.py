@@ -19,7 +19,7 @@ from trueup.cli.chat_backend import (
     served_backend,
 )
 from trueup.cli.client import Answer
-from trueup.cli.main import print_error
+from trueup.cli.main import EXIT_FAILURE, print_error
 from trueup.cli.private_server import PrivateServerEnded
 from trueup.cli.streams import json_line, piped_text, utf8_text
 from trueup.cli.waiting import WaitingNote
@@ -36,18 +36,23 @@ async def chat_once(arguments: argparse.Namespace) -> int:
     try:
         said = await _answer(arguments)
     except TrueUpError as error:
-        print_error(error)
-        stated = {
-            "message": error.cause,
-            "type": type(error).__name__,
-            "code": getattr(error, "code", None),
-            "hint": error.hint,
-        }
-        return _print({"error": stated}, 1)
+        return print_failure(error, EXIT_FAILURE)
     except PrivateServerEnded:
         why = {"message": "no server could be started: stderr says why", "type": "server_ended"}
         return _print({"error": why}, 1)
     return _print(said, 0)
+
+
+def print_failure(error: TrueUpError, status: int) -> int:
+    """Tell of an error on both ways; returns the status."""
+    print_error(error)
+    stated = {
+        "message": error.cause,
+        "type": type(error).__name__,
+        "code": getattr(error, "code", None),
+        "hint": error.hint,
+    }
+    return _print({"error": stated}, status)
 
 
 def _print(shape: Mapping[str, Any], status: int) -> int:

@@ -174,7 +174,11 @@ class Faults:
 
     def _of_library(self, kind: str, message: str, event: Mapping[str, Any]) -> TrueUpError | None:
         """What LlamaFactory and its libraries raise."""
-        python = self._settings.python or self._settings.conda_env or "its python"
+        settings = self._settings
+        named = settings.python or settings.conda_env or settings.cli_path
+        python = settings.python or settings.conda_env or "the first `python` of the PATH"
+        if python != named and named:
+            python = f"the python of `{named}`"
         if "torchvision::nms" in message:
             return self._error(
                 f"torchvision does not match torch in {python} on {self._host}",
@@ -184,7 +188,7 @@ class Faults:
             module = event.get("subject") or _short(message)
             return self._error(
                 f"{python} on {self._host} cannot import {module}",
-                "install it in that environment",
+                "install it in that environment" if named else "set `conda_env` or `python`",
             )
         if found := NO_TEMPLATE.search(message):
             return self._no_template(found[1], [])
