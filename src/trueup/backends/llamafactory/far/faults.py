@@ -18,6 +18,11 @@ def error_of(error: BaseException) -> dict[str, Any]:
     if isinstance(error, SpecFault):
         return {"message": str(error), **error.facts}
     shape: dict[str, Any] = {"type": type(error).__name__, "message": str(error)}
-    if isinstance(error, ImportError) and error.name:
-        shape["subject"] = error.name
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    if root is not error:  # transformers hides what failed behind "Could not import module"
+        shape["message"] = f"{error} ({type(root).__name__}: {root})"
+    if isinstance(root, ImportError) and root.name:
+        shape["subject"] = root.name
     return shape
