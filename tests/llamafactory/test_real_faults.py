@@ -15,6 +15,34 @@ from trueup.errors import BackendError
 
 pytestmark = pytest.mark.llamafactory
 
+# What torchvision does at import; its compiled part, which does not load beside the torch of
+# another release, is what would have made the operator.
+TORCHVISION = """import torch
+__version__ = "0.20.0"
+@torch.library.register_fake("torchvision::nms")
+def nms(dets, scores, iou_threshold): ...
+"""
+
+
+async def test_a_torchvision_that_does_not_match_is_told(
+    real: Bench, llamafactory_python: Path, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # transformers imports torchvision beside Pillow alone.
+    files = {"torchvision/__init__.py": TORCHVISION, "PIL/ImageOps.py": "",
+             "PIL/__init__.py": "",
+             "PIL/Image.py": "class Resampling: ...\nclass Image: ...\n"}  # fmt: skip
+    for name in ("torchvision", "pillow"):
+        files[f"{name}-11.0.0.dist-info/METADATA"] = f"Name: {name}\nVersion: 11.0.0\n"
+    for file, text in files.items():
+        (path := real.folder / "first" / file).parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    monkeypatch.setenv("PYTHONPATH", str(real.folder / "first"))
+    told = {"python": str(llamafactory_python), "base_model_path": str(models.base)}
+    async with real.backend(**told, template="qwen") as backend:
+        with pytest.raises(BackendError, match="torchvision does not match torch in") as caught:
+            await backend.load()
+    assert caught.value.hint == "reinstall torchvision there, or remove it"
+
 
 async def test_a_worker_that_is_killed_while_it_loads_is_told(
     real: Bench, llamafactory_python: Path, models: Models
