@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from tests.llamafactory.conftest import Models
-from tests.llamafactory.worker import Bench, until
+from tests.llamafactory.worker import Bench, counted, ended, streamed, until
+from trueup.config.limit_settings import LimitSettings
 from trueup.errors import BackendError
 
 pytestmark = pytest.mark.llamafactory
@@ -61,6 +62,42 @@ async def test_a_worker_that_is_killed_while_it_loads_is_told(
         model.kill()
         with pytest.raises(BackendError, match=r"was killed \(often out of memory\)"):
             await loading
+
+
+async def test_a_base_model_that_llamafactory_does_not_find_is_told(
+    real: Bench, llamafactory_python: Path
+) -> None:
+    told = {"python": str(llamafactory_python), "base_model_path": "nobody/has-this"}
+    async with real.backend(**told, template="qwen") as backend:
+        with pytest.raises(BackendError, match="base model `nobody/has-this` not found"):
+            await backend.load()
+
+
+async def test_no_token_and_answers_without_an_end(
+    real: Bench, llamafactory_python: Path, models: Models
+) -> None:
+    told = {"python": str(llamafactory_python), "base_model_path": str(models.base)}
+    limits = LimitSettings(between_tokens_seconds=2.0)
+    async with real.backend(**told, template="qwen", limits=limits) as backend:
+        hints = []
+        for _ in range(5):
+            answer = await streamed(backend, "hi", temperature=0, max_tokens=120)
+            assert answer.finish_reason == "length"
+            hints.append(answer.hint)
+        (hint,) = [each for each in hints if each]
+        assert "check that `template` and `default_system` are those of the training" in hint
+
+        pid = (await backend.health()).pid
+        assert pid is not None
+        psutil.Process(pid).suspend()
+        left = asyncio.create_task(streamed(backend, "hi", max_tokens=2))
+        await counted(backend, leases=1)
+        behind = asyncio.create_task(streamed(backend, "hi", max_tokens=2))
+        await counted(backend, leases=1, queued=1)
+        left.cancel()
+        with pytest.raises(BackendError, match="no token within 2 s of `far`"):
+            await behind
+        await ended(pid)
 
 
 def _model_processes(folder: Path) -> list[psutil.Process]:
