@@ -17,7 +17,7 @@ from tests.kronos.directories import MODEL, TOKENIZER, model_files, tokenizer_fi
 from tests.kronos.directories import model as make_model
 from tests.kronos.directories import tokenizer as make_tokenizer
 from trueup.cli.main import main
-from trueup.kronos.forecaster import COLUMNS
+from trueup.protocol.candles import COLUMNS
 
 INPUT, HORIZON, CONTEXT = "kronos_regression_input.csv", 4, 512
 START = datetime(2024, 6, 18, 11, 15)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.forecasting.bars import COLUMNS, Series, build_series
+from trueup.forecasting.bars import Series, build_series
+from trueup.protocol.candles import COLUMNS
 
 
 class StandIn:

@@ -20,10 +20,11 @@ import pytest
 import trueup
 from tests.forecasting.stand_in import columns, sessions
 from tests.kronos.directories import model_files, tokenizer_files, write
+from trueup.cli import forecast_running
 from trueup.cli.main import main
-from trueup.forecasting.bars import COLUMNS
 from trueup.forecasting.frame import ForecastWarning
 from trueup.forecasting.pictures import html
+from trueup.protocol.candles import COLUMNS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIMES = [str(time)[:19].replace("T", " ") for time in sessions(8)]  # 384 bars
@@ -421,3 +422,9 @@ def test_an_interruption_is_exit_130(candles: Path, model: Path) -> None:
         rest = process.stderr.read()
         assert process.wait(60) == 130
     assert "Traceback" not in rest
+
+
+def test_each_of_several_series_has_a_picture_of_its_own() -> None:
+    taken: set[str] = set()
+    places = [forecast_running._place("out/chart.png", name, taken) for name in ("A/B", "A_B", "C")]
+    assert places == ["out/chart.A_B.png", "out/chart.A_B-2.png", "out/chart.C.png"]

@@ -13,7 +13,8 @@ import torch
 from tests.kronos.pairs import CONTEXT, forecaster, window
 from trueup.errors import RequestError
 from trueup.kronos import KronosPredictor
-from trueup.kronos.forecaster import COLUMNS, Window
+from trueup.kronos.forecaster import Window
+from trueup.protocol.candles import COLUMNS
 
 TIMES = pd.Series(pd.date_range("2024-06-18 09:35", periods=20, freq="5min"))
 ROWS, STEPS = 12, 4

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from trueup.cli import words
 from trueup.errors import ConfigError, RequestError, UsageError
 from trueup.forecasting import defaults
+from trueup.protocol.forecast import MODES
 
 if TYPE_CHECKING:
     from trueup.forecasting.forecast import Request
@@ -93,7 +94,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         default="exact",
-        choices=defaults.MODES,
+        choices=MODES,
         help="`rolling` is a fast approximation beyond the context (default: exact)",
     )
     parser.add_argument(

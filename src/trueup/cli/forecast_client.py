@@ -18,11 +18,11 @@ from trueup.cli.client import ChatClient
 from trueup.cli.served import with_version
 from trueup.cli.server_api import KEY_VARIABLE
 from trueup.errors import BackendError, RequestError
-from trueup.forecasting.bars import COLUMNS, MICROSECONDS, Series, Times, check_bars
+from trueup.forecasting.bars import MICROSECONDS, Series, Times, check_bars
 from trueup.forecasting.forecast import Request
 from trueup.forecasting.result import Floats, SeriesForecast
 from trueup.forecasting.times import TimeReader
-from trueup.protocol.candles import MAX_BARS
+from trueup.protocol.candles import COLUMNS, MAX_BARS
 from trueup.protocol.forecast import BAR, FORECAST
 
 PATH = "/forecasts"

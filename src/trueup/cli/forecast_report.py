@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.forecasting.backtest import Backtest
-from trueup.forecasting.bars import COLUMNS
 from trueup.forecasting.forecast import Request
 from trueup.forecasting.result import SeriesForecast
 from trueup.forecasting.table import shown_times
+from trueup.protocol.candles import COLUMNS
 
 SCHEMA_VERSION = 1
 

@@ -200,6 +200,7 @@ def _draw(
 ) -> None:
     from trueup.forecasting.pictures import Chart, draw
 
+    drawn: set[str] = set()
     title = None if arguments.demo or arguments.candles == STDOUT else Path(arguments.candles).name
     for each, forecast in zip(series, forecasts, strict=True):
         history, shown = _on_the_wall(each, forecast)
@@ -207,7 +208,7 @@ def _draw(
             history = replace(history, name=title)
         if arguments.demo:
             shown = replace(shown, remarks=(NOTICE, *shown.remarks))
-        where = _place(arguments.plot, each.name if len(series) > 1 else "")
+        where = _place(arguments.plot, each.name if len(series) > 1 else "", drawn)
         for remark in draw(Chart.of(history, shown), where, history_bars=arguments.plot_bars):
             _say(f"note: {remark}")
         if where != TERMINAL:
@@ -223,13 +224,21 @@ def _on_the_wall(series: Series, forecast: SeriesForecast) -> tuple[Series, Seri
     return replace(series, timestamps=past), replace(forecast, timestamps=future)
 
 
-def _place(plot: str, name: str) -> str:
-    """Where the picture of one of several series goes: `chart.html` is `chart.NAME.html`."""
+def _place(plot: str, name: str, taken: set[str]) -> str:
+    """Where the picture of one of several series goes: `chart.html` is `chart.NAME.html`.
+
+    What no file's name can hold is `_`; a place that is `taken` gets a number.
+    """
     if plot == TERMINAL or not name:
         return plot
     path = Path(plot)
     plain = "".join(each if each.isalnum() or each in "-_." else "_" for each in name)
-    return str(path.with_name(f"{path.stem}.{plain}{path.suffix}"))
+    number, where = 1, str(path.with_name(f"{path.stem}.{plain}{path.suffix}"))
+    while where in taken:
+        number += 1
+        where = str(path.with_name(f"{path.stem}.{plain}-{number}{path.suffix}"))
+    taken.add(where)
+    return where
 
 
 @dataclass(slots=True)

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from trueup.engines.base import Work
 from trueup.errors import RequestError
-from trueup.forecasting.bars import COLUMNS, MICROSECONDS, Series, Times, build_series, repaired
+from trueup.forecasting.bars import MICROSECONDS, Series, Times, build_series, repaired
 from trueup.forecasting.calendar import future_timestamps
 from trueup.forecasting.csv_file import read_text
 from trueup.forecasting.forecast import Request, forecast_series
 from trueup.forecasting.result import SeriesForecast
 from trueup.forecasting.times import TimeReader
-from trueup.protocol.candles import CandleSeries
+from trueup.protocol.candles import COLUMNS, CandleSeries
 from trueup.protocol.forecast import (
     ForecastRequest,
     bar_event,

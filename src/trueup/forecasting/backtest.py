@@ -6,7 +6,7 @@ inferred from them too, and compared with the true ones only afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -97,7 +97,6 @@ def backtest(
     origins: int = defaults.ORIGINS,
     stride: int | None = None,
     on_step: OnStep | None = None,
-    is_cancelled: Callable[[], bool] = lambda: False,
 ) -> Backtest:
     """Forecast the last bars of each series from `origins` origins, `stride` bars apart.
 
@@ -123,13 +122,8 @@ def backtest(
     for case in cases:
         check_bars(case.actual)  # raises where what came is no number
     request = replace(request, return_samples=False)
-    forecasts = forecast_series(
-        forecaster,
-        [case.known for case in cases],
-        request,
-        on_step=on_step,
-        is_cancelled=is_cancelled,
-    )
+    known = [case.known for case in cases]
+    forecasts = forecast_series(forecaster, known, request, on_step=on_step)
     interval = (request.quantiles[0], request.quantiles[-1])
     told: dict[str, list[_Told]] = {MODEL: []}
     scales: list[float] = []

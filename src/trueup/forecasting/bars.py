@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.errors import RequestError
+from trueup.protocol.candles import COLUMNS, PRICES
 
-COLUMNS = ("open", "high", "low", "close", "volume", "amount")
-PRICES = COLUMNS[:4]
 CLOSE = COLUMNS.index("close")
 VOLUME = COLUMNS.index("volume")
 MICROSECONDS = "datetime64[us]"

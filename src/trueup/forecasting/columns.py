@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from trueup.errors import RequestError
-from trueup.forecasting.bars import COLUMNS, PRICES
+from trueup.protocol.candles import COLUMNS, PRICES
 
 # In the order of preference: a plain name beats a short form beside it.
 ALIASES: dict[str, tuple[str, ...]] = {

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from trueup.errors import RequestError
 from trueup.forecasting.bars import (
-    COLUMNS,
     Series,
     Times,
     build_series,
@@ -29,6 +28,7 @@ from trueup.forecasting.bars import (
 from trueup.forecasting.columns import Roles, find_roles
 from trueup.forecasting.frequency import NEWEST_BARS
 from trueup.forecasting.times import TimeReader
+from trueup.protocol.candles import COLUMNS
 
 STDIN = "-"
 PART_ROWS, HEADER_CHARACTERS = 16_384, 100_000

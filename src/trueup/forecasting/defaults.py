@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Literal
 
 from trueup.errors import ConfigError
+from trueup.protocol import forecast
 
-Mode = Literal["exact", "rolling"]
-MODES: tuple[Mode, ...] = ("exact", "rolling")
-
-SAMPLES = 30
-QUANTILES = (0.1, 0.5, 0.9)
+SAMPLES = forecast.DEFAULT_SAMPLES
+QUANTILES = forecast.DEFAULT_QUANTILES
 TEMPERATURE = 1.0
 TOP_K = 0
 TOP_P = 0.9

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trueup.forecasting.bars import COLUMNS, NANOSECONDS, Series, build_series
+from trueup.forecasting.bars import NANOSECONDS, Series, build_series
+from trueup.protocol.candles import COLUMNS
 
 if TYPE_CHECKING:
     from trueup.kronos.forecaster import Forecaster

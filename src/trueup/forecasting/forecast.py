@@ -18,6 +18,7 @@ from trueup.forecasting import defaults
 from trueup.forecasting.bars import Series, Times, check_bars
 from trueup.forecasting.calendar import Future, check_future, future_timestamps, time_features
 from trueup.forecasting.result import SeriesForecast, summarise
+from trueup.protocol.forecast import MODES, Mode
 
 if TYPE_CHECKING:
     from trueup.kronos.forecaster import Forecaster
@@ -52,7 +53,7 @@ class Request:
     top_k: int = defaults.TOP_K
     top_p: float = defaults.TOP_P
     seed: int | None = None
-    mode: defaults.Mode = "exact"
+    mode: Mode = "exact"
     freq: str | None = None
     lookback: int | None = None
     repair: bool = False
@@ -74,7 +75,7 @@ class Request:
             raise _refused("temperature", self.temperature, "a number, 0 or more")
         if not 0 < self.top_p <= 1:
             raise _refused("top_p", self.top_p, "a number above 0 and up to 1")
-        if self.mode not in defaults.MODES:
+        if self.mode not in MODES:
             raise _refused("mode", self.mode, "`exact` or `rolling`")
         levels = sorted(set(self.quantiles))
         if len(levels) < len(self.quantiles) or not all(0 < level < 1 for level in levels):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trueup.forecasting import defaults
+from trueup.protocol.forecast import Mode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +40,7 @@ def forecast(
     top_k: int = defaults.TOP_K,
     top_p: float = defaults.TOP_P,
     seed: int | None = None,
-    mode: defaults.Mode = "exact",
+    mode: Mode = "exact",
     lookback: int | None = None,
     repair: bool = False,
     return_samples: bool = False,

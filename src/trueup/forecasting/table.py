@@ -10,8 +10,9 @@ from typing import Any, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from trueup.forecasting.bars import COLUMNS, MICROSECONDS
+from trueup.forecasting.bars import MICROSECONDS
 from trueup.forecasting.result import SeriesForecast
+from trueup.protocol.candles import COLUMNS
 
 TIME = "timestamps"
 ID = "series"

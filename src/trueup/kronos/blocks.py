@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 NORM_EPS = 1e-5
 ROTARY_BASE = 10000.0
-CROSS_HEADS = 4
 
 
 class RMSNorm(nn.Module):

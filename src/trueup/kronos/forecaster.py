@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,11 +16,10 @@ from trueup.kronos.memory import refuse_too_large
 from trueup.kronos.model import TIME_SIZES, Kronos
 from trueup.kronos.sampling import Sampling
 from trueup.kronos.tokenizer import KronosTokenizer
+from trueup.protocol.candles import COLUMNS
+from trueup.protocol.forecast import MODES, Mode
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
-Mode = Literal["exact", "rolling"]
-MODES = ("exact", "rolling")
-COLUMNS = ("open", "high", "low", "close", "volume", "amount")
 # Added to deviations, so that a constant column divides by something.
 DEVIATION_FLOOR = 1e-5
 CLIP = 5.0

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.errors import CheckpointError
-from trueup.kronos.forecaster import COLUMNS, Forecaster, Window
+from trueup.kronos.forecaster import Forecaster, Window
+from trueup.protocol.candles import COLUMNS
 
 INPUT = "kronos_regression_input.csv"
 OUTPUTS = {256: "kronos_regression_output_256.csv", 512: "kronos_regression_output_512.csv"}

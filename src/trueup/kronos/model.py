@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from trueup.kronos.blocks import CROSS_HEADS, Block, CrossAttention, RMSNorm
+from trueup.kronos.blocks import Block, CrossAttention, RMSNorm
+from trueup.kronos.config import CROSS_ATTENTION_HEADS
 from trueup.kronos.part import LANGUAGE_MODEL
 from trueup.kronos.pretrained import Pretrained
 
@@ -77,7 +78,7 @@ class DependencyAwareLayer(nn.Module):
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
-        self.cross_attn = CrossAttention(d_model, CROSS_HEADS)
+        self.cross_attn = CrossAttention(d_model, CROSS_ATTENTION_HEADS)
         self.norm = RMSNorm(d_model)
 
     def forward(self, states: Tensor, sibling: Tensor) -> Tensor:

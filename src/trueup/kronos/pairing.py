@@ -19,11 +19,11 @@ from trueup.kronos.known import (
     model_named,
     model_of_size,
 )
+from trueup.protocol.candles import COLUMNS
 
 # Of models of no published size: what the field takes where nothing is said.
 USUAL_CONTEXT = 512
 CONTEXT_LIMIT = 1 << 17
-COLUMNS = 6
 CONFIG = "config.json"
 
 
@@ -92,10 +92,10 @@ def refuse_mismatched(
                 where=where,
                 hint=f"give the tokenizer that the model was trained with; {PAIRS}",
             )
-    if tokenizer["d_in"] != COLUMNS:  # 2
+    if tokenizer["d_in"] != len(COLUMNS):  # 2
         raise CheckpointError(
-            f"the tokenizer takes {tokenizer['d_in']} columns, expected {COLUMNS}: open, high, "
-            "low, close, volume, amount",
+            f"the tokenizer takes {tokenizer['d_in']} columns, expected {len(COLUMNS)}: "
+            f"{', '.join(COLUMNS)}",
             where=where,
         )
     known = model_of_size(model["n_layers"], model["d_model"])  # 3

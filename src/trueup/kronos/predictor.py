@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from trueup.errors import RequestError
-from trueup.kronos.forecaster import COLUMNS, Forecaster, Window
+from trueup.kronos.forecaster import Forecaster, Window
 from trueup.kronos.model import Kronos
 from trueup.kronos.tokenizer import KronosTokenizer
+from trueup.protocol.candles import COLUMNS
 
 PRICES = COLUMNS[:4]
 # What data sources call volume and amount: unnoticed, they would mean a volume of zero.

@@ -45,9 +45,9 @@ MAX_NUMBERS, MAX_EVENT_NUMBERS = 2**22, 2**19
 NUMBERS_OF_A_BAR = len(COLUMNS)
 DEFAULT_SAMPLES = 30
 DEFAULT_QUANTILES = (0.1, 0.5, 0.9)
-MODES = ("exact", "rolling")
 
 Mode = Literal["exact", "rolling"]
+MODES: tuple[Mode, ...] = ("exact", "rolling")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

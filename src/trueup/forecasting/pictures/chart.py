@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from trueup.doctor.render.text import printable
 from trueup.errors import RequestError
-from trueup.forecasting.bars import CLOSE, COLUMNS, VOLUME, Series
+from trueup.forecasting.bars import CLOSE, VOLUME, Series
 from trueup.forecasting.result import SeriesForecast
+from trueup.protocol.candles import COLUMNS
 
 OPEN, HIGH, LOW = map(COLUMNS.index, ("open", "high", "low"))
 PRICES = slice(VOLUME)

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueup.errors import ConfigError
-from trueup.forecasting.bars import CLOSE, COLUMNS, VOLUME
+from trueup.forecasting.bars import CLOSE, VOLUME
 from trueup.forecasting.pictures.chart import Chart
+from trueup.protocol.candles import COLUMNS
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE / "lightweight-charts" / "lightweight-charts.standalone.production.js"
