@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
+import psutil
 import pytest
 
 from tests.backends.hosts.test_hosts import closed_port
@@ -246,6 +247,42 @@ async def test_a_host_on_the_way(server: Sshd, tmp_path: Path) -> None:
     host = SshHost(replace(settings, proxy_jump="way:port"))
     with pytest.raises(ConfigError, match="names no port"):
         await host.connect()
+
+
+async def test_a_way_whose_end_broke_is_left(server: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "behind").mkdir()
+    with sshd(tmp_path / "behind") as behind:
+        shutil.copy(server.folder / "user_key.pub", behind.folder / "authorized_keys")
+        both = tmp_path / "known"
+        both.write_text(
+            "".join((each.folder / "known_hosts").read_text() for each in (server, behind))
+        )
+        way = f"{server.settings.user}@127.0.0.1:{server.port}"
+        host = SshHost(
+            replace(server.settings, port=behind.port, known_hosts=str(both), proxy_jump=way)
+        )
+        await host.connect()
+        before = ways_through(server)
+        for _ in range(2):
+            behind.drop_connections()
+            async with asyncio.timeout(30):
+                while True:
+                    try:
+                        await host.run("true", seconds=30)
+                        break
+                    except BackendError:
+                        await asyncio.sleep(0.05)
+        for _ in range(200):
+            if ways_through(server) <= before:
+                break
+            await asyncio.sleep(0.05)
+        assert ways_through(server) <= before
+        await host.close()
+
+
+def ways_through(server: Sshd) -> int:
+    assert server.process is not None
+    return len(psutil.Process(server.process.pid).children(recursive=True))
 
 
 async def test_hosts_on_the_way_are_trusted_one_after_another(server: Sshd, tmp_path: Path) -> None:

@@ -178,6 +178,9 @@ class SshHost:
         """The connection; one attempt at a time, whose outcome is that of all who wait."""
         if self._connection is not None and not self._connection.client.is_lost:
             return self._connection
+        if self._connection is not None:
+            self._connection.abort()  # the host on the way may be there still
+            self._connection = None
         if self._opening is None:
             self._opening = asyncio.create_task(connection_to(self._settings))
             self._opening.add_done_callback(self._opened)
