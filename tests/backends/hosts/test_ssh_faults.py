@@ -285,6 +285,31 @@ def ways_through(server: Sshd) -> int:
     return len(psutil.Process(server.process.pid).children(recursive=True))
 
 
+async def test_a_file_that_leads_all_hosts_through_one_leads_to_that_one_too(
+    server: Sshd, tmp_path: Path
+) -> None:
+    (tmp_path / "behind").mkdir()
+    with sshd(tmp_path / "behind") as behind:
+        shutil.copy(server.folder / "user_key.pub", behind.folder / "authorized_keys")
+        both = tmp_path / "known"
+        both.write_text(
+            "".join((each.folder / "known_hosts").read_text() for each in (server, behind))
+        )
+        config = tmp_path / "config"
+        config.write_text(
+            f"Host gate\n  Port {server.port}\nHost tuned\n  Port {behind.port}\n"
+            f"Host *\n  HostName 127.0.0.1\n  User {server.settings.user}\n  ProxyJump gate\n"
+        )
+        settings = HostSettings(
+            host="tuned",
+            key=server.settings.key,
+            known_hosts=str(both),
+            ssh_config=str(config),
+        )
+        assert [each.host for each in await hops_of(settings)] == ["gate", "tuned"]
+        assert await works(settings)
+
+
 async def test_hosts_on_the_way_are_trusted_one_after_another(server: Sshd, tmp_path: Path) -> None:
     (tmp_path / "behind").mkdir()
     with sshd(tmp_path / "behind") as behind:

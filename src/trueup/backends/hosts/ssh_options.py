@@ -110,4 +110,9 @@ def first_hop(options: asyncssh.SSHClientConnectionOptions, settings: HostSettin
     if settings.proxy_jump is not None:
         return settings.proxy_jump
     tunnel = options.tunnel
-    return tunnel if isinstance(tunnel, str) and tunnel else None
+    if not isinstance(tunnel, str) or not tunnel:
+        return None
+    # `Host *` with a ProxyJump is about the host on the way too, which needs none.
+    _, host, port = split_address(tunnel.rpartition(",")[2], "ProxyJump")
+    is_itself = host in (settings.host, options.host) and port in (None, options.port)
+    return None if is_itself else tunnel
