@@ -65,6 +65,8 @@ print("done")
         assert (answer.finish_reason, answer.usage) == ("stop", None)
         shape = await whole(backend, turns)
         assert shape["choices"][0]["message"]["content"] == answer.text
+        quotes = "'" * 60_000  # a shell's word of it would be longer than an argument may be
+        assert json.loads((await streamed(backend, quotes)).text)[0]["message"] == quotes
         with pytest.raises(RequestError, match="a script's argument up to"):
             await whole(backend, "字" * 50_000)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shlex
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -116,8 +115,8 @@ class OneShotBackend:
         Raises: BackendError.
         """
         seconds = self.capabilities.limits.total_seconds
-        command = script_command(self._settings, shlex.quote(argument))
-        finished = await self._host.run(command, seconds=seconds)
+        command = script_command(self._settings)
+        finished = await self._host.run(command, stdin=argument.encode(), seconds=seconds)
         said = last_object(finished.stdout.decode("utf-8", "replace"))
         content = None if said is None else said.get("content")
         if isinstance(content, str):

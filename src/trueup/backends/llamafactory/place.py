@@ -78,15 +78,15 @@ def attach_command(settings: LlamaFactorySettings, root: str) -> str:
     return f"{in_environment(settings)}; {_worker(settings, root, 'attach')}"
 
 
-def script_command(settings: LlamaFactorySettings, argument: str) -> str:
-    """Runs the user's own script with an argument, which is shell text."""
+def script_command(settings: LlamaFactorySettings) -> str:
+    """Runs the user's own script; its argument is all of stdin, quoted by nobody on the way."""
     script = _path(settings.script_path or "")
     # A shell looks for a name without a slash elsewhere.
     start = script if "/" in script else f"./{script}"
     if script.rstrip("'").endswith(".py"):
         start = f'"$python" -u {script}'
     here = f"[ -f {script} ] || exit {NO_SCRIPT}"
-    return f"unset {KEY}; {in_environment(settings)}; {here}; exec {start} {argument}"
+    return f'unset {KEY}; {in_environment(settings)}; {here}; exec {start} "$(cat)"'
 
 
 def probe_command(settings: LlamaFactorySettings, root: str) -> str:
