@@ -7,6 +7,8 @@ import contextlib
 import os
 import subprocess
 import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
 
 import orjson
@@ -19,6 +21,7 @@ from tests.llamafactory.test_cli import program
 from tests.llamafactory.worker import Bench, ended, keeper_of, streamed, until, whole
 from tests.sshd import sshd
 from trueup.backends.llamafactory.api_backend import ForwardedBackend
+from trueup.backends.llamafactory.far.api_server import listens
 from trueup.backends.llamafactory.opening import open_llamafactory
 from trueup.config.llamafactory_settings import LlamaFactorySettings
 from trueup.config.secret import Secret
@@ -97,6 +100,33 @@ async def test_the_same_port_with_another_key_is_another_server(bench: Bench) ->
         assert second is not first
         assert backend.conceal("<two>") == "<***>"
         backend._session.state = {"state": "stopped"}
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_another_who_listens_on_its_port_is_not_taken_for_it(is_ours: bool) -> None:
+    # A load takes minutes, in which anybody may take a port that was free before.
+    names = ["model-1" if is_ours else "model-2"]
+
+    class Listening(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = orjson.dumps({"data": [{"id": name} for name in names]})
+            self.send_response(200 if self.headers["Authorization"] == "Bearer key" else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with (
+        HTTPServer(("127.0.0.1", 0), Listening) as server,
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1)"]) as child,
+    ):
+        (serving := Thread(target=server.serve_forever)).start()
+        assert listens(child, server.server_port, "key", "model-1") is is_ours
+        child.kill()
+        server.shutdown()
+        serving.join()
 
 
 async def test_the_gateway_counts_what_it_does_not(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import secrets
 import socket
@@ -21,7 +22,8 @@ from .serving import arguments_of, begin
 
 # Between two looks whether it listens.
 PAUSE_SECONDS = 0.1
-MODEL = "model"
+LOOK_SECONDS = 5.0
+LOOK_BYTES = 2**16
 
 
 def run(channel: Channel, spec: Message) -> int:
@@ -30,7 +32,9 @@ def run(channel: Channel, spec: Message) -> int:
         cli = find_cli(spec.get("cli_path"))
         begin(spec, channel, cli=cli)("loading weights")
         port, key = _free_port(), secrets.token_urlsafe(24)
-        child = _started(cli, spec, port, key)
+        # Others may take the port before it does: by this name it is known.
+        model = f"model-{secrets.token_hex(8)}"
+        child = _started(cli, spec, port, key, model)
     except Exception as error:
         channel.send({"event": "state", "state": "failed", "error": error_of(error)})
         return 1
@@ -39,10 +43,10 @@ def run(channel: Channel, spec: Message) -> int:
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     log = threading.Thread(target=copy_log, args=(child.stdout, tail), daemon=True)
     log.start()
-    if _listens(child, port):
+    if listens(child, port, key, model):
         weights = weights_bytes(spec["base_model_path"])
         memory = {"weights_bytes": weights, "free_bytes": free_bytes()}
-        facts = {"pid": child.pid, "port": port, "key": key, "model": MODEL, **memory}
+        facts = {"pid": child.pid, "port": port, "key": key, "model": model, **memory}
         channel.listen()
         channel.send({"event": "state", "state": "ready", "continues": False, **facts})
     return ended(child, log, tail, channel)
@@ -54,12 +58,12 @@ def _free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def _started(cli: str, spec: Message, port: int, key: str) -> subprocess.Popen[bytes]:
+def _started(cli: str, spec: Message, port: int, key: str, model: str) -> subprocess.Popen[bytes]:
     variables = {
         "API_HOST": "127.0.0.1",
         "API_PORT": str(port),
         "API_KEY": key,
-        "API_MODEL_NAME": MODEL,
+        "API_MODEL_NAME": model,
         "API_VERBOSE": "0",  # it would write every conversation to the log
         "PYTHONUNBUFFERED": "1",
     }
@@ -73,10 +77,19 @@ def _started(cli: str, spec: Message, port: int, key: str) -> subprocess.Popen[b
     )
 
 
-def _listens(child: subprocess.Popen[bytes], port: int) -> bool:
+def listens(child: subprocess.Popen[bytes], port: int, key: str, model: str) -> bool:
     """Wait until it listens; False where it ended."""
     while child.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return True
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if model.encode() in _models(port, key):
+                return True
         time.sleep(PAUSE_SECONDS)
     return False
+
+
+def _models(port: int, key: str) -> bytes:
+    """What whoever listens there says of its models."""
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=LOOK_SECONDS)
+    with contextlib.closing(asked):
+        asked.request("GET", "/v1/models", headers={"Authorization": f"Bearer {key}"})
+        return asked.getresponse().read(LOOK_BYTES)
