@@ -23,9 +23,9 @@ from tests.sshd import sshd
 from trueup.backends.llamafactory.api_backend import ForwardedBackend
 from trueup.backends.llamafactory.far.api_server import listens
 from trueup.backends.llamafactory.opening import open_llamafactory
-from trueup.config.llamafactory_settings import LlamaFactorySettings
+from trueup.config.llamafactory_settings import HostSettings, LlamaFactorySettings
 from trueup.config.secret import Secret
-from trueup.errors import BackendError, RequestError
+from trueup.errors import BackendError, ConfigError, RequestError
 
 
 @pytest.mark.parametrize("where", ["here", "over SSH"])
@@ -149,6 +149,14 @@ async def test_what_it_ended_with_is_told(bench: Bench) -> None:
     async with bench.backend(mode="api", cli_path=cli, template="qwenn") as backend:
         with pytest.raises(BackendError, match="template `qwenn` does not exist"):
             await streamed(backend, "hi")
+
+
+def test_one_that_listens_beyond_its_host_is_refused(bench: Bench) -> None:
+    ssh = HostSettings(host="gpu.example")
+    for url in ("http://10.0.0.7:8000/v1", "http://node7:8000"):
+        settings = LlamaFactorySettings(name="far", mode="api", url=url, ssh=ssh)
+        with pytest.raises(ConfigError, match="leads to its loopback"):
+            open_llamafactory(settings, say=bench.said.append)
 
 
 async def test_one_that_runs_on_a_host_is_attached_to(bench: Bench) -> None:

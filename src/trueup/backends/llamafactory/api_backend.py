@@ -26,11 +26,13 @@ from trueup.backends.presets import PRESETS
 from trueup.config.llamafactory_settings import PRESET, LlamaFactorySettings
 from trueup.config.secret import Secret
 from trueup.config.settings import BackendSettings
-from trueup.errors import BackendError, TrueUpError
+from trueup.errors import BackendError, ConfigError, TrueUpError
 
 # A request that got no answer at all, and how long the end of its server may take to be told.
 UNANSWERED = ("backend_closed", "backend_unreachable")
 DEATH_SECONDS = 5.0
+# What a way through a host leads to.
+LOOPBACK = ("127.0.0.1", "localhost")
 PLAIN_ROLES = {"user", "assistant"}
 
 
@@ -77,7 +79,10 @@ class ForwardedBackend(OpenAICompatibleBackend):
 
 
 def attached(settings: LlamaFactorySettings, host: Host) -> ForwardedBackend:
-    """An API that others run, as its host sees it."""
+    """An API that others run, as its host sees it: on the loopback there.
+
+    Raises: ConfigError for a URL that leads elsewhere.
+    """
     told = BackendSettings(
         name=settings.name,
         url=settings.url or "",
@@ -87,7 +92,15 @@ def attached(settings: LlamaFactorySettings, host: Host) -> ForwardedBackend:
         context_tokens=settings.context_tokens,
         place=settings.place,
     )
-    return ForwardedBackend(told, _capabilities(settings), host, owns_host=True)
+    backend = ForwardedBackend(told, _capabilities(settings), host, owns_host=True)
+    if backend.address.endpoint.host not in LOOPBACK:
+        raise ConfigError(
+            f"`url` is {backend.address}, and the way through {host.name} leads to its loopback",
+            where=settings.place or None,
+            hint=f"write http://127.0.0.1:{backend.address.endpoint.port}, and as `host` the "
+            "machine on which it listens",
+        )
+    return backend
 
 
 class ApiBackend(LlamaFactoryBackend):
