@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.llamafactory.worker import Bench, counted, ended, keeper_of, streamed, whole
+from tests.llamafactory.worker import Bench, counted, ended, keeper_of, streamed, until, whole
 from trueup.errors import BackendError
 
 CONVERSATION = [
@@ -29,6 +29,28 @@ def program(bench: Bench, *, options: str = "") -> Path:
     )
     path.chmod(0o700)
     return path
+
+
+async def test_what_an_engine_started_ends_with_it(bench: Bench) -> None:
+    path, told = program(bench), bench.folder / "stubborn"
+    deaf = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        f"open({str(told)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(600)"
+    )
+    first, rest = path.read_text().split("\n", 1)
+    null = "**dict.fromkeys(('stdin', 'stdout', 'stderr'), subprocess.DEVNULL)"
+    popen = f"subprocess.Popen([sys.executable, '-c', {deaf!r}], {null})"
+    start = f"import subprocess, sys\n{popen}\n"
+    path.write_text(f"{first}\n{start}{rest}")
+    async with bench.backend(mode="cli", cli_path=str(path)) as backend:
+        assert (await streamed(backend, "hi")).finish_reason == "stop"
+        await until(lambda: told.exists() and told.read_text().endswith("\n"))
+        psutil.Process(bench.loads()[0]).kill()
+        await ended(int(told.read_text()))
+        await until(lambda: backend._state == "failed")
+        assert (await streamed(backend, "hi")).finish_reason == "stop"
+        await until(lambda: told.read_text().count("\n") == 2)
+    await ended(*map(int, told.read_text().split()))
 
 
 async def test_messages_and_replies_are_exact_with_the_hook(bench: Bench) -> None:

@@ -20,6 +20,8 @@ from .lines import MAX_LINE_BYTES, Message, line_of, message_of
 ITSELF = os.path.abspath(sys.argv[0])
 # Between being asked to end and being ended.
 GRACE_SECONDS = 5.0
+# The same of what outlives it.
+REST_SECONDS = 1.0
 
 
 @functools.lru_cache(maxsize=1)
@@ -80,7 +82,9 @@ class ModelProcess:
                 if message is not None:
                     self._told(self, message)
         self.end()  # without its stdout it is of no use
-        return await process.wait()
+        status = await process.wait()
+        await self._end_rest(process.pid)
+        return status
 
     def send(self, message: Message) -> None:
         """Hand it a message; nothing happens where it has ended."""
@@ -94,6 +98,13 @@ class ModelProcess:
         if self._process is not None and self._process.returncode is None:
             self._signal(signal.SIGTERM)
             asyncio.get_running_loop().call_later(GRACE_SECONDS, self._signal, signal.SIGKILL)
+
+    async def _end_rest(self, group: int) -> None:
+        """An engine may have processes of its own, which hold memory and end with nobody."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(group, signal.SIGTERM)
+            await asyncio.sleep(REST_SECONDS)
+            os.killpg(group, signal.SIGKILL)
 
     def kill(self) -> None:
         """End it now, without asking."""
