@@ -34,7 +34,7 @@ SCRIPTED_SEED = 1000
 SCRIPT = "😀天é".encode()
 SCRIPT_PERIOD = 14
 # Steps of a first worker that a planted fault is to come after.
-HALF = 16
+HALF = 8
 _BIAS = 1e4
 # A record that a kill has cut is told by what follows it.
 _MAGIC = bytes.fromhex("6b1d5ce07f42a93bb1e8d04c97f3250a")
