@@ -117,6 +117,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "before": ({"future": TIMES[:STEPS]}, "y_timestamp begins at 2024-06-18 09:35:00"),
     "no times": ({"past": ["a"] * ROWS}, "x_timestamp is no list of timestamps"),
     "half": ({"pred_len": 1.5}, "pred_len is 1.5"),
+    "no step": ({"pred_len": 0, "future": TIMES[:0]}, "pred_len is 0"),
+    "no temperature": ({"T": None}, "temperature is None"),
     "no sample": ({"sample_count": 0}, "samples is 0"),
 }
 

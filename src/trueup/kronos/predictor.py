@@ -87,6 +87,8 @@ class KronosPredictor:
                 hint="give one `x_timestamp` and one `y_timestamp` for each frame",
             )
         steps = _whole("pred_len", pred_len)
+        if steps < 1:
+            raise RequestError(f"pred_len is {steps}, and must be 1 or more", param="pred_len")
         windows = [
             _window(frame, past, future, steps, f"frame {number}")
             for number, (frame, past, future) in enumerate(zip(*lists, strict=True))

@@ -26,7 +26,8 @@ class Sampling:
     top_p: float = 0.9
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+        is_number = isinstance(self.temperature, (int, float))
+        if not (is_number and math.isfinite(self.temperature) and self.temperature >= 0):
             raise RequestError(
                 f"temperature is {self.temperature}, and must be 0 or more",
                 param="temperature",

@@ -30,18 +30,24 @@ async def forwarded(open_way: Open, failures: tuple[type[Exception], ...]) -> As
     Where `open_way`, or the way that it opened, fails in one of `failures`, that connection ends.
     """
     ways: set[asyncio.Task[None]] = set()
+    is_over = False
 
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(*failures):
+        with contextlib.suppress(*failures):
             far_reader, far_writer = await open_way()
             with contextlib.closing(far_writer):
                 await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if is_over:  # it was accepted as the server closed
+            writer.close()
+            return
         # A task of its own: asyncio's for a coroutine complains aloud when it is cancelled.
         way = asyncio.create_task(carry(reader, writer))
         ways.add(way)
         way.add_done_callback(ways.discard)
+        # Not in the task: one that is cancelled before its first step runs nothing of it.
+        way.add_done_callback(lambda _: writer.close())
 
     with tempfile.TemporaryDirectory(prefix="trueup-") as folder:
         path = Path(folder) / "socket"
@@ -49,6 +55,7 @@ async def forwarded(open_way: Open, failures: tuple[type[Exception], ...]) -> As
         try:
             yield path
         finally:
+            is_over = True
             server.close()
             for way in tuple(ways):
                 way.cancel()
