@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from tests.kronos.pairs import CONTEXT, forecaster, window
-from trueup.errors import RequestError
-from trueup.kronos import KronosPredictor
+from trueup.errors import CheckpointError, RequestError
+from trueup.kronos import Kronos, KronosPredictor, KronosTokenizer
 from trueup.kronos.forecaster import Window
 from trueup.protocol.candles import COLUMNS
 
@@ -135,6 +135,20 @@ def test_more_bars_than_the_context_are_told() -> None:
     many = pd.Series(pd.date_range("2024-06-18", periods=ROWS + CONTEXT + 1, freq="D"))
     with pytest.raises(RequestError, match="beyond the model's context of 24"):
         predicted(past=many[:ROWS], future=many[ROWS:], pred_len=CONTEXT + 1)
+
+
+def test_a_tokenizer_of_another_model_is_told_before_it_forecasts_noise() -> None:
+    it = forecaster()
+    arguments = {**it.tokenizer.arguments(), "s1_bits": 5, "s2_bits": 6}
+    with pytest.raises(CheckpointError, match="its `s1_bits` is 5, and the model's 6"):
+        KronosPredictor(it.model, KronosTokenizer(**arguments), device="cpu")
+    small = Kronos(
+        **{**it.model.arguments(), "n_layers": 4, "d_model": 256, "n_heads": 4, "s2_bits": 6}
+    )
+    group = KronosTokenizer(**{**it.tokenizer.arguments(), "group_size": 4, "s2_bits": 6})
+    with pytest.raises(CheckpointError, match="is kronos-mini, which goes with"):
+        KronosPredictor(small, group, device="cpu")
+    KronosPredictor(small, group, device="cpu", is_pair_checked=False)
 
 
 def test_frames_and_timestamps_of_other_counts_are_told() -> None:

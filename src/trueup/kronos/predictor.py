@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from trueup.errors import RequestError
 from trueup.kronos.forecaster import Forecaster, Window
 from trueup.kronos.model import Kronos
+from trueup.kronos.pairing import refuse_mismatched
 from trueup.kronos.tokenizer import KronosTokenizer
 from trueup.protocol.candles import COLUMNS
 
@@ -24,7 +25,11 @@ ALIASES = {"vol": "volume", "amt": "amount", "turnover": "amount"}
 
 
 class KronosPredictor:
-    """Forecasts frames of candles; draws with torch's own generator, which `manual_seed` sets."""
+    """Forecasts frames of candles; draws with torch's own generator, which `manual_seed` sets.
+
+    Raises: CheckpointError for a tokenizer that is not the model's, which would run all the same;
+    `is_pair_checked` False takes a published one for the other's model.
+    """
 
     def __init__(
         self,
@@ -33,7 +38,10 @@ class KronosPredictor:
         device: str | torch.device | None = None,
         max_context: int = 512,
         clip: float = 5,
+        *,
+        is_pair_checked: bool = True,
     ) -> None:
+        refuse_mismatched(model.arguments(), tokenizer.arguments(), is_group_known=is_pair_checked)
         self.device = torch.device(device or _best_device())
         self.model = model.to(self.device)
         self.tokenizer = tokenizer.to(self.device)

@@ -81,6 +81,10 @@ class Pretrained(nn.Module):
         located = locate(source, cls.part, revision=revision, watch=watch)
         return load(cls, *located, dtype=kind, device=placed, watch=watch)
 
+    def arguments(self) -> dict[str, Any]:
+        """What it was constructed with, by name."""
+        return {name: getattr(self, name) for name in self.part.arguments}
+
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
         """Write config.json with every argument, and model.safetensors, as the published ones are.
 
@@ -91,7 +95,7 @@ class Pretrained(nn.Module):
         from safetensors.torch import save
 
         path = Path(directory).expanduser()
-        arguments = {name: getattr(self, name) for name in self.part.arguments}
+        arguments = self.arguments()
         tensors: dict[str, Tensor] = {
             name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()
         }
